@@ -1,0 +1,156 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// Problem is one finding of [Store.Check].
+type Problem = driver.Problem
+
+// ProblemKind says what is wrong.
+type ProblemKind = driver.ProblemKind
+
+// The problems that a check can find.
+const (
+	CorruptDatabase = driver.CorruptDatabase // the database's own check complains
+	WrongSize       = driver.WrongSize       // a value file is not as long as its entry says
+	MissingFile     = driver.MissingFile     // an entry's value file does not exist
+	UnknownFile     = driver.UnknownFile     // a file that no entry refers to
+	EmptyDirectory  = driver.EmptyDirectory  // a directory of value files without any
+	WrongCount      = driver.WrongCount      // the stored number of entries is wrong
+	WrongVolume     = driver.WrongVolume     // the stored volume of files is wrong
+	Undecodable     = driver.Undecodable     // the collection's codec cannot read an entry
+	LeftOver        = driver.LeftOver        // temporary file of a process that is gone
+	BadRow          = driver.BadRow          // columns that no version of the format allows
+)
+
+// CheckOptions say how a store is checked.
+type CheckOptions struct {
+	// Mend repairs what it can: it corrects counts and sizes, and removes
+	// unknown files and entries without their file. Entries that cannot be
+	// decoded stay; another program may have written them.
+	Mend bool
+
+	// Progress is called now and then, on the goroutine of Check.
+	Progress func(Progress)
+}
+
+// Progress tells how far a check is.
+type Progress struct {
+	Collection string // the collection whose entries are being decoded
+	Rows       int64  // entries decoded, of all collections
+	Problems   int    // problems found
+}
+
+// Report is the result of a check.
+type Report struct {
+	Problems []Problem
+	Rows     int64 // entries that were decoded to see whether they can be
+}
+
+// OK reports whether no problem was found.
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
+
+// Check looks for damage to the store, and for entries that cannot be decoded
+// in the collections that this Store has opened. Others may read and write
+// meanwhile, though they may have to wait. The error says that the check
+// could not be finished; the report then has what it found until then.
+func (s *Store) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
+	var opts CheckOptions
+	if o != nil {
+		opts = *o
+	}
+	began := s.now()
+	r := &Report{}
+	err := s.outside(ctx)
+	if err == nil {
+		err = ended(ctx)
+	}
+	if err == nil {
+		err = s.engine.Check(ctx, opts.Mend, func(p Problem) {
+			r.add(p)
+			opts.tell("", r)
+		})
+	}
+	if err == nil {
+		err = s.checkRows(ctx, &opts, r)
+	}
+	err = wrap(ctx, "Check", "", err)
+	s.logDone(ctx, "check", began, err, "problems", len(r.Problems), "mend", opts.Mend)
+	return r, err
+}
+
+// Check is [Store.Check] of the store that the collection is in.
+func (c *Cache[K, V]) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
+	if err := c.unbound(ctx); err != nil {
+		return &Report{}, c.fail(ctx, "Check", err)
+	}
+	return c.st.Check(ctx, o)
+}
+
+func (r *Report) add(p Problem) { r.Problems = append(r.Problems, p) }
+
+func (o *CheckOptions) tell(collection string, r *Report) {
+	if o.Progress != nil {
+		o.Progress(Progress{Collection: collection, Rows: r.Rows, Problems: len(r.Problems)})
+	}
+}
+
+// checkRows decodes the rows of the collections that are open.
+func (s *Store) checkRows(ctx context.Context, o *CheckOptions, r *Report) error {
+	s.mu.Lock()
+	decoders := maps.Clone(s.decoders)
+	s.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(decoders)) {
+		d := decoders[name]
+		h := &handle{st: s, dc: d.coll, shared: &shared{}}
+		for row, err := range h.rows(ctx, driver.Scan{}, 0) {
+			if errors.Is(err, ErrClosed) { // dropped meanwhile
+				break
+			}
+			if err != nil {
+				return err
+			}
+			why, err := d.check(ctx, h, row)
+			if err != nil {
+				return err
+			}
+			if why != "" {
+				r.add(Problem{Kind: Undecodable, Collection: name, Row: row.ID, Path: row.File, Detail: why})
+			}
+			if r.Rows++; r.Rows%lastPage == 0 {
+				o.tell(name, r)
+			}
+		}
+		o.tell(name, r)
+	}
+	return nil
+}
+
+// check says what of a row cannot be decoded, if anything.
+func (d *decoder) check(ctx context.Context, h *handle, row *driver.Row) (why string, err error) {
+	switch {
+	case row.ForeignKey:
+		return "the key was pickled by Python", nil
+	case d.key(row.Key) != nil:
+		return "the key", nil
+	case row.ForeignValue:
+		return "the value was pickled by Python", nil
+	}
+	ok, err := h.fill(ctx, row.Key, h.looking(), row)
+	switch {
+	case errors.Is(err, ErrCorrupt), errors.Is(err, fs.ErrNotExist):
+		return "", nil // the engine has reported the file
+	case err != nil || !ok:
+		return "", err
+	case !row.ForeignValue && d.value(row.Value) != nil:
+		return "the value", nil
+	}
+	return "", nil
+}

@@ -1,0 +1,319 @@
+// Package driver is the contract between typed collections and the engine
+// that keeps them. It knows no SQL and no type parameters: keys, values and
+// tags are encoded [codec.Value]s.
+//
+// Programs use package cache. This package is for those who write an engine;
+// package drivertest tests every sentence of the contract, and package
+// memory is its shortest complete implementation.
+package driver
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Store is an opened store: a set of named collections that commit together.
+// All methods may be called from many goroutines at once.
+//
+// Every method that takes a context returns promptly when it ends, with its
+// cause, and has then changed nothing; a call that is already committing
+// finishes and reports what happened. Waiting for other writers is bounded by
+// the store's timeout as well and then ends in [ErrTimeout]. After Close,
+// methods return [ErrClosed].
+type Store interface {
+	// Open returns the collection called name and creates it if it does not
+	// exist, with s.Settings. "" is the default collection. For an existing
+	// collection, codec names that differ from the stored ones are
+	// [ErrCodecMismatch]; where none are stored they are accepted and kept.
+	// s.Configure, if not nil, is applied to the stored settings. Open writes
+	// only what differs, and nothing at all to a read-only store, where a
+	// missing collection is [ErrReadOnly].
+	Open(ctx context.Context, name string, s Spec) (Collection, error)
+
+	// Drop removes a collection, its rows and its value files. Using the
+	// collection afterwards fails with [ErrClosed]. Dropping what does not
+	// exist does nothing; the default collection is only emptied.
+	Drop(ctx context.Context, name string) error
+
+	// Names returns the names of all collections, sorted.
+	Names(ctx context.Context) ([]string, error)
+
+	// View runs fn in a snapshot: fn sees every transaction that was
+	// committed before View was called, none that commits later, and cannot
+	// write ([ErrReadOnly]). tx is not to be used after fn returns, nor from
+	// several goroutines at once.
+	View(ctx context.Context, fn func(tx Tx) error) error
+
+	// Update runs fn in a transaction. When fn returns nil everything that it
+	// did becomes visible at once, to every process, and survives the death
+	// of this one; when it returns an error or panics, nothing of it does,
+	// and the error or panic is passed on.
+	//
+	// With Shared, several concurrent calls may be committed together, fn may
+	// run on another goroutine, and it may run again after a rollback: it
+	// must be quick, must not panic, must not wait for anything, and must
+	// have no effects of its own but on variables that it sets anew each
+	// time. With Alone fn runs exactly once, on the caller's goroutine.
+	Update(ctx context.Context, mode Mode, fn func(tx Tx) error) error
+
+	// Get is View with a single tx.Get, for engines that can do it faster.
+	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)
+
+	// Create starts a value that is kept outside the rows, in a file. The
+	// file belongs to the caller until a Put takes it.
+	Create(ctx context.Context, kind codec.Kind) (File, error)
+
+	// OpenFile opens the value of a row that has one outside (Row.File is not
+	// empty). What it returns stays readable after the row is overwritten or
+	// deleted. If the row was changed since it was read and the file is gone,
+	// the error is [fs.ErrNotExist]: read the row again.
+	OpenFile(ctx context.Context, c Collection, r Row) (Content, error)
+
+	// Stats returns how many Gets found something and how many did not since
+	// the counters were last reset, exactly, by all processes, for the time
+	// that Settings.Statistics was on. With reset they start again from 0,
+	// and no count in between is lost.
+	Stats(ctx context.Context, c Collection, reset bool) (Stats, error)
+
+	// Configure changes c's settings, for all processes, by fn, which is
+	// given the stored ones, and returns the new. Other processes take notice
+	// with their next write, at the latest after a second or so.
+	Configure(ctx context.Context, c Collection, fn func(*Settings)) (Settings, error)
+
+	// Volume tells what the store takes on disk.
+	Volume(ctx context.Context) (Volume, error)
+
+	// Check looks for damage, calls report for each problem found and, with
+	// mend, repairs it. Others may read and write meanwhile, though they may
+	// have to wait.
+	Check(ctx context.Context, mend bool, report func(Problem)) error
+
+	// Backup writes a consistent copy of the store, as of some moment during
+	// the call, into dir, which must be empty or not exist. Others may write
+	// meanwhile.
+	Backup(ctx context.Context, dir string) error
+
+	// Compact gives unused space back to the file system.
+	Compact(ctx context.Context) error
+
+	// Watch returns a channel that receives (at least) once after any commit,
+	// by any process, that may have changed c, and a function that ends the
+	// watch. Signals coalesce: the channel holds one. To miss nothing, watch,
+	// then look, then wait. A signal may come without a change. Close signals
+	// all watches, so that whoever waits finds out.
+	// The channel is closed when the store is.
+	Watch(c Collection) (changed <-chan struct{}, stop func(), err error)
+
+	// Session names this store's session: one opened store in one process. A
+	// session ends with Close or with its process, however that dies.
+	Session() string
+
+	// Alive reports whether a session has not ended yet, at once and without
+	// a clock: a process that is stopped or slow is alive.
+	Alive(ctx context.Context, session string) (bool, error)
+
+	// AwaitEnd returns nil as soon as the session has ended, without polling
+	// where the engine can avoid it.
+	AwaitEnd(ctx context.Context, session string) error
+
+	// ReadOnly reports whether the store was opened for reading only.
+	ReadOnly() bool
+
+	// Dir returns the store's directory, or "" if it has none.
+	Dir() string
+
+	// Close writes what is still to be written and releases everything. It
+	// waits for running transactions. Close after Close does nothing.
+	Close() error
+}
+
+// Mode says how Update treats a transaction.
+type Mode int
+
+const (
+	Alone  Mode = iota // once, on this goroutine, in a transaction of its own
+	Shared             // together with others, wherever, perhaps again
+)
+
+// Collection is an opened collection of a Store: a handle that the engine
+// made and recognizes. It is released with its store.
+type Collection interface {
+	// Name returns the name given to Open.
+	Name() string
+	// Settings returns the settings last seen. It costs nothing.
+	Settings() Settings
+}
+
+// Spec says what a collection is to be when it is opened.
+type Spec struct {
+	KeyCodec, ValueCodec string // as stored with the collection
+	Settings             Settings
+	Configure            func(*Settings)
+}
+
+// Tx is a running transaction. Its methods fail only when the store does
+// (disk, corruption) or the arguments break the contract; after such an error
+// the transaction is to be given up.
+type Tx interface {
+	// Get returns the row of key. A row whose time is over is not found. The
+	// row's Key is the one asked for. Unless it is quiet it counts: in Stats,
+	// if the settings say so, and, under a policy that goes by accesses
+	// (Policy.CountsAccesses), as an access of the row, which sets its access
+	// time and adds to its access count. Both may be written later, but are
+	// never missing from what this Store returns.
+	Get(c Collection, key codec.Value, l Lookup) (Row, bool, error)
+
+	// Put stores a row. An existing row of an equal key is replaced and keeps
+	// its ID, and so its place in insertion order, and its Key as first
+	// written; its access count starts again at 0 and both its times become
+	// p.Now; its old value file is removed after the commit. With p.Keep an
+	// existing row that has not expired at p.Now keeps expiry, tag, access
+	// count and access time, and only value and store time change.
+	Put(c Collection, p Put) error
+
+	// Touch sets the expiry (0: never) of a row that has not expired at now,
+	// and nothing else.
+	Touch(c Collection, key codec.Value, expire, now Instant) (bool, error)
+
+	// Delete removes the row of key and reports whether there was one that
+	// had not expired at now.
+	Delete(c Collection, key codec.Value, now Instant) (bool, error)
+
+	// Scan returns one page of rows: those that s selects, in s's order, at
+	// most s.Limit. It counts nothing.
+	Scan(c Collection, s Scan) ([]Row, error)
+
+	// Remove deletes up to limit rows that f selects and returns them,
+	// without their values, in no particular order.
+	Remove(c Collection, f Filter, limit int) ([]Row, error)
+
+	// Cull makes room. It removes up to limit rows and returns them without
+	// their values: first those that have expired at now, longest ago first;
+	// then, as long as the collection's volume is over its size limit, by
+	// its eviction policy:
+	//
+	//	LeastRecentlyStored  smallest (Stored, ID) first
+	//	LeastRecentlyUsed    smallest (Accessed, ID) first
+	//	LeastFrequentlyUsed  smallest (Accesses, ID) first
+	//	NoEviction           none
+	//
+	// with every access up to now counted. The row of key keep stays (Null:
+	// none is spared).
+	Cull(c Collection, now Instant, limit int, keep codec.Value) ([]Row, error)
+
+	// Count returns the number of rows, expired ones included.
+	Count(c Collection) (int64, error)
+
+	// Fence returns the next number of a counter that belongs to the store,
+	// is the same for all collections and processes, starts at 1 and never
+	// repeats or goes back, also across restarts and backups.
+	Fence() (int64, error)
+}
+
+// Lookup says how Get reads. What a Get leaves behind, accesses, counts and
+// a slid expiry, is seen by every Update of the same store that begins after
+// it. Inside of an Update it is part of the transaction: what is rolled back
+// has not been read.
+type Lookup struct {
+	Now   Instant // the instant at which expiry is judged
+	Quiet bool    // neither counted in Stats nor as an access of the row
+	Bare  bool    // leave Row.Value out
+	Slide Instant // if not 0: the row's expiry, if it has one, becomes this (batched, like an access)
+}
+
+// Put is a row to be stored.
+type Put struct {
+	Key    codec.Value // not Null
+	Value  codec.Value // ignored if File is set
+	File   File        // the value, finished, if it is kept outside the row
+	Expire Instant     // 0: never
+	Tag    codec.Value // Null: none
+	Keep   bool
+	Now    Instant
+}
+
+// Row is a stored row. It belongs to whoever asked for it.
+type Row struct {
+	ID       int64 // insertion order: one more than the largest in the collection when it was new; never changes while the row lives
+	Key      codec.Value
+	Value    codec.Value // Null if left out or outside
+	File     string      // name of the value file, relative to the store; "" if the value is in the row
+	FileKind codec.Kind  // Text or Blob, for a value outside
+	Size     int64       // bytes of the encoded value: 8 for a number
+	Stored   Instant
+	Expire   Instant     // 0: never
+	Accessed Instant     // latest instant of a Put or, if the policy counts accesses, a Get
+	Accesses int64       // by Get, while the policy counts them
+	Tag      codec.Value // Null: none
+
+	// Another program's way of encoding that cannot be decoded here, such as
+	// Python's pickle, in the key or the value.
+	ForeignKey, ForeignValue bool
+}
+
+// Expired reports whether the row's time is over at now.
+func (r *Row) Expired(now Instant) bool { return r.Expire != 0 && r.Expire <= now }
+
+// Order is the order of a Scan.
+type Order int
+
+const (
+	ByID     Order = iota // insertion order
+	ByKey                 // database order of keys: codec.Compare; a foreign key before an equal own one
+	ByExpire              // soonest expiry first, then ID; only rows that expire
+)
+
+// Scan selects a page of rows. Zero fields select everything.
+type Scan struct {
+	Order Order
+	Desc  bool
+
+	// After is the last row of the page before: the next row in order, by ID
+	// or by Key and ForeignKey or by Expire and ID, is the first of this page,
+	// whether or not that row still exists.
+	After *Row
+
+	Lower, Upper *Bound      // bounds on keys, for every order
+	Tag          codec.Value // if not Null: only rows with an equal tag
+	Live         Instant     // if not 0: only rows that have not expired at this instant
+	Skip         int64       // leave out the first rows
+	Limit        int         // at most so many rows; with 0 or less there are no rows
+	Bare         bool        // leave Row.Value out
+}
+
+// Bound is one end of a range of keys.
+type Bound struct {
+	Key  codec.Value
+	Open bool // Key itself is outside
+}
+
+// Filter selects rows for Remove. With a zero Filter every row goes.
+type Filter struct {
+	Expired Instant     // if not 0: only rows that have expired at this instant
+	Tag     codec.Value // if not Null: only rows with an equal tag
+	IDs     []int64     // if not nil: only these rows
+}
+
+// File is a value on its way into the store. It is written by one goroutine.
+type File interface {
+	io.Writer
+	// Finish makes the content complete. After it, the File can be put.
+	Finish() error
+	// Size returns the bytes written so far.
+	Size() int64
+	// Discard removes the file unless a Put of it was committed. It must be
+	// called in any case, after the transaction has ended.
+	Discard()
+}
+
+// Content is an opened value.
+type Content interface {
+	io.ReadSeekCloser
+	io.ReaderAt
+	Size() int64
+	ModTime() time.Time
+	Name() string // full path, "" if the value is not in a file
+}

@@ -1,0 +1,134 @@
+package drivertest
+
+import "github.com/go-diskcache/diskcache/cache/driver"
+
+// until is a row that expires.
+func until(key any, expire driver.Instant) driver.Put {
+	return driver.Put{Key: val(key), Value: val(1), Expire: expire, Now: now}
+}
+
+var expiryTests = tests{
+	{"OverAtItsInstant", func(e *env) {
+		e.put(until("k", now+10))
+		for at, want := range map[driver.Instant]bool{now: true, now + 9.999: true, now + 10: false, now + 11: false} {
+			if _, ok := e.find("k", at); ok != want {
+				e.Errorf("found %v at now%+v, want %v", ok, at-now, want)
+			}
+			e.view(func(tx driver.Tx) {
+				if _, ok, err := tx.Get(e.c, val("k"), driver.Lookup{Now: at, Quiet: true}); ok != want || err != nil {
+					e.Errorf("found %v (%v) at now%+v in a transaction, want %v", ok, err, at-now, want)
+				}
+			})
+		}
+	}},
+
+	{"ClockGoesBack", func(e *env) {
+		e.put(until("k", now+10))
+		if _, ok := e.find("k", now+20); ok {
+			e.Error("found after its time")
+		}
+		if _, ok := e.find("k", now-1000); !ok {
+			e.Error("a read removed the row")
+		}
+	}},
+
+	{"StaysUntilRemoved", func(e *env) {
+		e.put(until("k", now+1))
+		e.find("k", now+5)
+		e.wantCount(1)
+		e.wantScan(driver.Scan{}, `"k"`)
+		e.wantScan(driver.Scan{Live: now + 1}, ``)
+	}},
+
+	{"StoredExpired", func(e *env) {
+		e.put(until("k", now-1))
+		e.wantGone("k")
+		e.wantCount(1)
+	}},
+
+	{"ZeroIsNever", func(e *env) {
+		e.put(until("k", 0))
+		if _, ok := e.find("k", now+1e9); !ok {
+			e.Error("not found")
+		}
+	}},
+
+	{"Touch", func(e *env) {
+		e.put(driver.Put{Key: val("k"), Value: val("v"), Expire: now + 10, Tag: val("t"), Now: now})
+		want := e.row("k")
+		for _, step := range []struct {
+			key           any
+			expire, at    driver.Instant
+			touched, have bool
+		}{
+			{"k", now + 20, now + 5, true, true},
+			{"absent", now + 20, now, false, true},
+			{"k", now + 99, now + 20, false, true}, // expired at that instant
+			{"k", 0, now + 19, true, true},
+			{"k", now - 5, now, true, false}, // into the past
+			{"k", now + 30, now, false, false},
+		} {
+			e.update(func(tx driver.Tx) {
+				ok, err := tx.Touch(e.c, val(step.key), step.expire, step.at)
+				e.ok(err)
+				if ok != step.touched {
+					e.Errorf("Touch %+v is %v", step, ok)
+				}
+			})
+			if step.touched {
+				want.Expire = step.expire
+			}
+			if step.have {
+				e.wantRows([]driver.Row{e.row("k")}, []driver.Row{want})
+			} else {
+				e.wantGone("k")
+			}
+		}
+		e.wantCount(1)
+	}},
+
+	{"Slide", func(e *env) {
+		e.put(until("a", now+10), until("b", 0), until("c", now+10))
+		slide := func(key any, at, expire driver.Instant) {
+			_, _, err := e.s.Get(e.ctx, e.c, val(key), driver.Lookup{Now: at, Quiet: true, Slide: expire})
+			e.ok(err)
+		}
+		slide("a", now+5, now+15)
+		slide("b", now+5, now+15)
+		slide("c", now+10, now+15) // too late
+		e.settle()
+		if r := e.row("a"); r.Expire != now+15 {
+			e.Errorf("Expire is now%+v, want now+15", r.Expire-now)
+		}
+		if r := e.row("b"); r.Expire != 0 {
+			e.Errorf("a row that never expires now does, at now%+v", r.Expire-now)
+		}
+		if r := e.row("c"); r.Expire != now+10 {
+			e.Errorf("an expired row slid to now%+v", r.Expire-now)
+		}
+		e.wantScan(driver.Scan{Order: driver.ByExpire}, `"c" "a"`)
+	}},
+
+	{"SlideThenWrite", func(e *env) {
+		// What was read before a write must not be written over it.
+		e.put(until("touched", now+10), until("put", now+10), until("deleted", now+10))
+		for _, k := range []string{"touched", "put", "deleted"} {
+			_, _, err := e.s.Get(e.ctx, e.c, val(k), driver.Lookup{Now: now, Slide: now + 50})
+			e.ok(err)
+		}
+		e.update(func(tx driver.Tx) {
+			_, err := tx.Touch(e.c, val("touched"), now+20, now)
+			e.ok(err)
+			e.putTx(tx, until("put", now+20))
+			_, err = tx.Delete(e.c, val("deleted"), now)
+			e.ok(err)
+			e.putTx(tx, until("another", now+20)) // may take the ID
+		})
+		e.settle()
+		for _, k := range []string{"touched", "put", "another"} {
+			if r := e.row(k); r.Expire != now+20 {
+				e.Errorf("%s: Expire is now%+v, want now+20", k, r.Expire-now)
+			}
+		}
+	}},
+}

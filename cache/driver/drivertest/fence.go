@@ -1,0 +1,83 @@
+package drivertest
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+func (e *env) fence(s driver.Store, mode driver.Mode) (n int64, err error) {
+	err = s.Update(e.ctx, mode, func(tx driver.Tx) (err error) {
+		n, err = tx.Fence()
+		return err
+	})
+	return n, err
+}
+
+var fenceTests = tests{
+	{"CountsUp", func(e *env) {
+		second := e.open(Options{})
+		for want := int64(1); want <= 10; want++ {
+			n, err := e.fence([]driver.Store{e.s, second}[want%2], driver.Mode(want%2))
+			e.ok(err)
+			if n != want {
+				e.Errorf("Fence is %d, want %d", n, want)
+			}
+		}
+		e.reopen()
+		e.ok(e.s.Drop(e.ctx, "test"))
+		e.c = e.collection(e.s, "test")
+		n, err := e.fence(e.s, driver.Alone)
+		e.ok(err)
+		if n != 11 {
+			e.Errorf("Fence is %d after reopening, want 11", n)
+		}
+	}},
+
+	{"TwiceInATransaction", func(e *env) {
+		e.update(func(tx driver.Tx) {
+			a, err := tx.Fence()
+			e.ok(err)
+			b, err := tx.Fence()
+			e.ok(err)
+			if a != 1 || b != 2 {
+				e.Errorf("Fences are %d and %d", a, b)
+			}
+		})
+	}},
+
+	{"AtOnce", func(e *env) {
+		second := e.open(Options{})
+		const takers, each = 8, 25
+		var mu sync.Mutex
+		var all []int64
+		var waits []func() error
+		for i := range takers {
+			waits = append(waits, e.background(func() error {
+				last := int64(0)
+				for range each {
+					n, err := e.fence([]driver.Store{e.s, second}[i%2], driver.Shared)
+					if err != nil {
+						return err
+					}
+					if n <= last {
+						e.Errorf("Fence is %d after %d", n, last)
+					}
+					last = n
+					mu.Lock()
+					all = append(all, n)
+					mu.Unlock()
+				}
+				return nil
+			}))
+		}
+		for _, wait := range waits {
+			e.ok(wait())
+		}
+		slices.Sort(all)
+		if len(slices.Compact(all)) != takers*each {
+			e.Error("a fence was given twice")
+		}
+	}},
+}

@@ -1,0 +1,118 @@
+package drivertest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+var maintenanceTests = tests{
+	{"Check", func(e *env) {
+		before := seeded(e)
+		pending := e.file(codec.Blob, []byte("not put yet"))
+		for _, mend := range []bool{false, true} {
+			e.ok(e.s.Check(e.ctx, mend, func(p driver.Problem) { e.Errorf("Check found %+v", p) }))
+		}
+		e.wantRows(e.scan(driver.Scan{}), before)
+		e.put(driver.Put{Key: val("pending"), File: pending, Now: now})
+		e.wantContent("pending", "not put yet")
+	}},
+
+	{"CheckAmongWrites", func(e *env) {
+		stop := make(chan struct{})
+		wait := e.background(func() error {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return nil
+				default:
+				}
+				f, err := e.s.Create(e.ctx, codec.Blob)
+				if err != nil {
+					return err
+				}
+				f.Write([]byte("content"))
+				f.Finish()
+				err = e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
+					if i%3 == 0 {
+						_, err := tx.Delete(e.c, val(i%5), now)
+						return err
+					}
+					return tx.Put(e.c, driver.Put{Key: val(i % 5), File: f, Now: now})
+				})
+				f.Discard()
+				if err != nil {
+					return err
+				}
+			}
+		})
+		for range 10 {
+			checkStore(e, e.s)
+		}
+		close(stop)
+		e.ok(wait())
+	}},
+
+	{"VolumeGrows", func(e *env) {
+		volume := func() driver.Volume {
+			v, err := e.s.Volume(e.ctx)
+			e.ok(err)
+			return v
+		}
+		before := volume()
+		e.putFile("k", codec.Blob, make([]byte, 1<<20))
+		if grown := volume().Total() - before.Total(); grown < 1<<20 {
+			e.Errorf("the volume grew by %d with a value of a mebibyte", grown)
+		}
+		full := volume()
+		e.delete("k", now)
+		if shrunk := full.Total() - volume().Total(); shrunk < 1<<20-1<<16 {
+			e.Errorf("the volume shrank by %d", shrunk)
+		}
+	}},
+
+	{"Compact", func(e *env) {
+		before := seeded(e)
+		e.ok(e.s.Compact(e.ctx))
+		e.wantUntouched(before)
+	}},
+
+	{"Backup", func(e *env) {
+		before := seeded(e)
+		_, err := e.fence(e.s, driver.Alone)
+		e.ok(err)
+		original, copied := e.dir, filepath.Join(e.TempDir(), "copy")
+		err = e.s.Backup(e.ctx, copied)
+		if errors.Is(err, errors.ErrUnsupported) {
+			e.Skip(err)
+		}
+		e.ok(err)
+		if err := e.s.Backup(e.ctx, copied); err == nil {
+			e.Error("Backup writes into a directory that is not empty")
+		}
+		empty := filepath.Join(e.TempDir(), "empty")
+		e.ok(os.Mkdir(empty, 0o700))
+		e.ok(e.s.Backup(e.ctx, empty))
+
+		e.put(pair("later", 1))
+		e.closeAll()
+		e.dir = copied
+		e.s = e.open(Options{})
+		e.c = e.collection(e.s, "test")
+		e.wantGone("later")
+		rows := e.scan(driver.Scan{})
+		if got, want := keys(rows), keys(before); got != want {
+			e.Errorf("the copy has [%s], want [%s]", got, want)
+		}
+		e.wantContent("file", "content")
+		if n, err := e.fence(e.s, driver.Alone); err != nil || n < 2 {
+			e.Errorf("Fence is %d, %v", n, err)
+		}
+		checkStore(e, e.s)
+		e.closeAll()
+		e.dir = original
+	}},
+}

@@ -1,0 +1,18 @@
+package driver
+
+import "errors"
+
+// Errors that engines return, wrapped in more detail, without keys or values.
+var (
+	ErrClosed        = errors.New("store is closed")
+	ErrTimeout       = errors.New("timed out waiting for another writer")
+	ErrReadOnly      = errors.New("read-only")
+	ErrFull          = errors.New("disk or quota is full")
+	ErrCorrupt       = errors.New("data is corrupt")
+	ErrCodecMismatch = errors.New("codec does not match the stored data")
+	ErrNotStore      = errors.New("not a DiskCache directory")
+	ErrNewerFormat   = errors.New("made by a newer version")
+	ErrNetwork       = errors.New("directory is on a network file system")
+	ErrTooLarge      = errors.New("value is larger than the size limit")
+	ErrPermission    = errors.New("permission denied")
+)

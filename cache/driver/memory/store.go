@@ -1,0 +1,230 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Store is a [driver.Store] whose data is in memory.
+type Store struct {
+	data    *Data
+	options Options
+	session string
+
+	mu      sync.Mutex // guards ending and the growth of running
+	running sync.WaitGroup
+	ending  bool
+
+	closing chan struct{} // closed when Close begins: waiting calls give up
+	closed  chan struct{} // closed when Close is done
+}
+
+var _ driver.Store = (*Store)(nil)
+
+// enter begins a call. If it returns nil, leave has to follow.
+func (s *Store) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return driver.ErrClosed
+	}
+	s.running.Add(1)
+	return nil
+}
+
+func (s *Store) leave() { s.running.Done() }
+
+// View implements [driver.Store].
+func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	s.data.tryAbsorb()
+	x := &tx{store: s, state: s.data.state.Load()}
+	defer x.end()
+	return fn(x)
+}
+
+// Update implements [driver.Store].
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if mode == driver.Shared && s.options.RunTwice {
+		err := s.write(ctx, func(x *tx) error {
+			_ = fn(x)
+			return errRehearsal
+		})
+		if err != errRehearsal {
+			return err
+		}
+	}
+	return s.write(ctx, func(x *tx) error { return fn(x) })
+}
+
+// errRehearsal rolls the first of two runs back.
+var errRehearsal = errors.New("memory: rehearsal")
+
+// write runs fn in a transaction, after the other writers, and commits it.
+func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
+	if s.options.ReadOnly {
+		return driver.ErrReadOnly
+	}
+	if err := s.data.lock(ctx, s.options.Timeout, s.closing); err != nil {
+		return err
+	}
+	// Deferred, as fn may panic, or end its goroutine as a failing test does.
+	defer s.data.unlock()
+	s.data.absorb(nil)
+	x := s.begin()
+	defer x.end()
+	if err := fn(x); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s.data.commit(x)
+	return nil
+}
+
+// begin returns a transaction that may write. The caller is the writer.
+func (s *Store) begin() *tx {
+	return &tx{store: s, state: s.data.state.Load().clone(), writable: true}
+}
+
+func (x *tx) end() { x.ended = true }
+
+// Get implements [driver.Store].
+func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
+	err = s.View(ctx, func(x driver.Tx) error {
+		r, ok, err = x.Get(c, key, l)
+		return err
+	})
+	return r, ok, err
+}
+
+// Stats implements [driver.Store].
+func (s *Store) Stats(ctx context.Context, c driver.Collection, reset bool) (driver.Stats, error) {
+	if err := s.enter(ctx); err != nil {
+		return driver.Stats{}, err
+	}
+	defer s.leave()
+	own, err := s.own(c)
+	if err != nil {
+		return driver.Stats{}, err
+	}
+	var stats driver.Stats
+	if reset {
+		err := s.write(ctx, func(x *tx) error {
+			t, err := x.change(own)
+			if err == nil {
+				stats, t.stats = t.stats, driver.Stats{}
+			}
+			return err
+		})
+		return stats, err
+	}
+	s.data.mu.Lock()
+	defer s.data.mu.Unlock()
+	t := s.data.state.Load().find(own)
+	if t == nil {
+		return driver.Stats{}, driver.ErrClosed
+	}
+	stats = t.stats
+	if more := s.data.marks.stats[t.id]; more != nil {
+		stats.Hits += more.Hits
+		stats.Misses += more.Misses
+	}
+	return stats, nil
+}
+
+// Volume implements [driver.Store]. Everything is counted as database.
+func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
+	if err := s.enter(ctx); err != nil {
+		return driver.Volume{}, err
+	}
+	defer s.leave()
+	var v driver.Volume
+	for t := range maps.Values(s.data.state.Load().tables) {
+		v.Database += t.volume
+	}
+	return v, nil
+}
+
+// Names implements [driver.Store].
+func (s *Store) Names(ctx context.Context) ([]string, error) {
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return slices.Sorted(maps.Keys(s.data.state.Load().tables)), nil
+}
+
+// Backup implements [driver.Store]. It fails with [errors.ErrUnsupported]:
+// nothing could open a directory made from memory.
+func (s *Store) Backup(ctx context.Context, dir string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return fmt.Errorf("memory: backup to a directory: %w", errors.ErrUnsupported)
+}
+
+// Compact implements [driver.Store]. It has nothing to do.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	if s.options.ReadOnly {
+		return driver.ErrReadOnly
+	}
+	return nil
+}
+
+// ReadOnly implements [driver.Store].
+func (s *Store) ReadOnly() bool { return s.options.ReadOnly }
+
+// Dir implements [driver.Store]. A store in memory has none.
+func (s *Store) Dir() string { return "" }
+
+// Close implements [driver.Store]. The data remains if it was made as a
+// [Data].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	first := !s.ending
+	s.ending = true
+	s.mu.Unlock()
+	if !first {
+		<-s.closed
+		return nil
+	}
+	close(s.closing)
+	s.running.Wait()
+
+	d := s.data
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.sessions, s.session)
+	close(s.closed)
+	for w := range d.watchers {
+		if w.store == s {
+			w.signal()
+			delete(d.watchers, w)
+		}
+	}
+	return nil
+}

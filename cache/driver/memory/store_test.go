@@ -1,0 +1,105 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/memory"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+func open(t *testing.T, s *memory.Store) driver.Collection {
+	t.Helper()
+	c, err := s.Open(t.Context(), "test", driver.Spec{Settings: driver.DefaultSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func nothing(driver.Tx) error { return nil }
+
+func TestTimeout(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{0: time.Minute, time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := memory.New(&memory.Options{Timeout: given})
+			defer s.Close()
+			err := s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+				start := time.Now()
+				err := s.Update(t.Context(), driver.Alone, nothing)
+				if d := time.Since(start); d != want {
+					t.Errorf("waited %v, want %v", d, want)
+				}
+				return err
+			})
+			if !errors.Is(err, driver.ErrTimeout) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+func TestNoTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New(&memory.Options{Timeout: -1})
+		defer s.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		err := s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			return s.Update(ctx, driver.Alone, nothing)
+		})
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func TestRunTwice(t *testing.T) {
+	s := memory.New(&memory.Options{RunTwice: true})
+	defer s.Close()
+	c := open(t, s)
+	runs := make(map[driver.Mode]int)
+	for _, mode := range []driver.Mode{driver.Alone, driver.Shared} {
+		err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
+			runs[mode]++
+			if n, err := tx.Count(c); err != nil || n != int64(mode) {
+				t.Errorf("%d rows from before, %v", n, err)
+			}
+			return tx.Put(c, driver.Put{Key: codec.IntegerValue(int64(mode)), Now: 1})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if runs[driver.Alone] != 1 || runs[driver.Shared] != 2 {
+		t.Errorf("runs are %v", runs)
+	}
+}
+
+func TestVolume(t *testing.T) {
+	s := memory.New(nil)
+	defer s.Close()
+	c := open(t, s)
+	err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
+		return tx.Put(c, driver.Put{Key: codec.TextValue("key"), Value: codec.IntegerValue(1), Tag: codec.TextValue("tag"), Now: 1})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.Volume(t.Context())
+	if want := (driver.Volume{Database: 3 + 8 + 3 + 64}); err != nil || v != want {
+		t.Errorf("Volume is %+v, %v, want %+v", v, err, want)
+	}
+}
+
+func TestBackupIsUnsupported(t *testing.T) {
+	s := memory.New(nil)
+	defer s.Close()
+	if err := s.Backup(t.Context(), t.TempDir()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,97 @@
+package driver
+
+import "math"
+
+// Policy names what Cull removes first. The names are DiskCache's.
+type Policy string
+
+const (
+	LeastRecentlyStored Policy = "least-recently-stored"
+	LeastRecentlyUsed   Policy = "least-recently-used"
+	LeastFrequentlyUsed Policy = "least-frequently-used"
+	NoEviction          Policy = "none"
+)
+
+// Valid reports whether p is one of the four policies.
+func (p Policy) Valid() bool {
+	switch p {
+	case LeastRecentlyStored, LeastRecentlyUsed, LeastFrequentlyUsed, NoEviction:
+		return true
+	}
+	return false
+}
+
+// CountsAccesses reports whether p orders rows by how they are read.
+func (p Policy) CountsAccesses() bool { return p == LeastRecentlyUsed || p == LeastFrequentlyUsed }
+
+// NoLimit is a size limit that nothing reaches.
+const NoLimit = math.MaxInt64
+
+// Settings belong to a collection, are stored with it and are the same for
+// all processes that use it.
+type Settings struct {
+	Policy      Policy
+	SizeLimit   int64 // bytes of volume above which Cull evicts
+	CullLimit   int   // rows that a write may remove to make room; 0: none
+	MinFileSize int64 // texts and blobs of so many bytes or more are kept in files
+	Statistics  bool  // count hits and misses
+	TagIndex    bool  // keep an index of tags, which makes Tag filters fast
+}
+
+// DefaultSettings returns DiskCache's defaults.
+func DefaultSettings() Settings {
+	return Settings{
+		Policy:      LeastRecentlyStored,
+		SizeLimit:   1 << 30,
+		CullLimit:   10,
+		MinFileSize: 32 << 10,
+	}
+}
+
+// PersistentSettings are those of a collection that never loses anything by
+// itself.
+func PersistentSettings() Settings {
+	return Settings{Policy: NoEviction, SizeLimit: NoLimit, MinFileSize: 32 << 10}
+}
+
+// Stats counts reads.
+type Stats struct {
+	Hits, Misses int64
+}
+
+// Volume is what a store takes on disk, in bytes.
+type Volume struct {
+	Database int64 // pages of the database
+	WAL      int64 // log of commits that are not in the database yet
+	Files    int64 // value files
+}
+
+// Total returns the sum of all parts.
+func (v Volume) Total() int64 { return v.Database + v.WAL + v.Files }
+
+// ProblemKind says what is wrong.
+type ProblemKind string
+
+// The problems that a check can find.
+const (
+	CorruptDatabase ProblemKind = "corrupt database"     // SQLite's integrity check complains; also broken indexes
+	WrongSize       ProblemKind = "wrong size"           // a value file is not as long as its row says
+	MissingFile     ProblemKind = "missing file"         // a row's value file does not exist
+	UnknownFile     ProblemKind = "unknown file"         // a file that no row refers to
+	EmptyDirectory  ProblemKind = "empty directory"      // a directory of value files without any
+	WrongCount      ProblemKind = "wrong count"          // the stored number of rows is not the number of rows
+	WrongVolume     ProblemKind = "wrong volume"         // the stored volume of files is not their sum
+	Undecodable     ProblemKind = "undecodable row"      // the collection's codec cannot read it
+	LeftOver        ProblemKind = "left-over file"       // temporary file of a process that is gone
+	BadRow          ProblemKind = "row with bad columns" // columns that no version of the format allows
+)
+
+// Problem is one finding of a check.
+type Problem struct {
+	Kind       ProblemKind
+	Collection string
+	Path       string // of the file or directory, relative to the store, where there is one
+	Row        int64  // ID of the row, where there is one
+	Detail     string // more, for people; without keys and values
+	Mended     bool
+}

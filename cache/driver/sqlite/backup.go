@@ -1,0 +1,235 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+)
+
+// fenceLeap is what a backup's fence counter is ahead, so that a store that
+// was restored from it gives out no number twice.
+const fenceLeap = 1 << 40
+
+// Backup implements [driver.Store]. Writers wait while the value files are
+// linked, which takes some microseconds for each, and not while they and the
+// database are copied.
+func (s *Store) Backup(ctx context.Context, dir string) (err error) {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return translate(err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return translate(err)
+	}
+	b := &backup{store: s, ctx: ctx, dir: dir}
+	defer b.cleanUp()
+	if s.ReadOnly() {
+		return s.core.view(ctx, s.timeout, func(t driver.Tx) error { return b.copy(t.(*tx)) })
+	}
+	return b.run()
+}
+
+type backup struct {
+	store *Store
+	ctx   context.Context
+	dir   string
+	hold  string // folder of links to the value files of the snapshot
+	files []string
+}
+
+// run takes a snapshot and links to its files at one moment, when nobody
+// writes, and then copies both.
+func (b *backup) run() error {
+	s := b.store
+	return s.core.view(b.ctx, s.timeout, func(driver.Tx) error {
+		// This first snapshot only lends its scope. The one that counts is
+		// begun under the write lock.
+		var cn *conn
+		err := s.core.writer.update(b.ctx, s.deadline(), driver.Alone, func(driver.Tx) (err error) {
+			if cn, err = s.core.readers.take(b.ctx, s.timeout); err != nil {
+				return err
+			}
+			if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
+				return cn.waitErr(err)
+			}
+			return b.link(&tx{core: s.core, conn: cn})
+		})
+		if cn == nil {
+			return err
+		}
+		defer func() {
+			if !cn.AutoCommit() {
+				cn.Exec("ROLLBACK")
+			}
+			s.core.readers.put(cn)
+		}()
+		if err != nil {
+			return err
+		}
+		return b.copy(&tx{core: s.core, conn: cn})
+	})
+}
+
+// list finds the value files of the snapshot.
+func (b *backup) list(t *tx) error {
+	ids, err := t.conn.collectionIDs()
+	if err != nil {
+		ids = []int64{0} // a directory of Python's
+	}
+	for _, id := range ids {
+		q, err := t.conn.query(fmt.Sprintf("SELECT filename FROM %s WHERE filename IS NOT NULL", newCollection(t.core, "", id).table))
+		if err != nil {
+			return err
+		}
+		for {
+			row, err := q.Step()
+			if err != nil {
+				q.Reset()
+				return translate(err)
+			}
+			if !row {
+				break
+			}
+			if f := q.ColumnText(0); filepath.IsLocal(filepath.FromSlash(f)) {
+				b.files = append(b.files, f)
+			}
+		}
+		q.Reset()
+	}
+	return nil
+}
+
+// link keeps the value files of the snapshot from vanishing.
+func (b *backup) link(t *tx) error {
+	if err := b.list(t); err != nil {
+		return err
+	}
+	if len(b.files) == 0 {
+		return nil
+	}
+	temp, err := b.store.core.sessions.tempDir()
+	if err != nil {
+		return translate(err)
+	}
+	var id [8]byte
+	rand.Read(id[:])
+	b.hold = filepath.Join(temp, "backup-"+hex.EncodeToString(id[:]))
+	for _, f := range b.files {
+		if b.ctx.Err() != nil {
+			return context.Cause(b.ctx)
+		}
+		to := filepath.Join(b.hold, filepath.FromSlash(f))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return translate(err)
+		}
+		err := os.Link(b.store.core.path(f), to)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // damaged already: Check tells
+		}
+		if err != nil {
+			err = copyFile(b.store.core.path(f), to)
+		}
+		if err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}
+
+// copy writes the snapshot of t and its value files.
+func (b *backup) copy(t *tx) error {
+	from := b.hold
+	if from == "" {
+		from = b.store.core.dir
+		if err := b.list(t); err != nil {
+			return err
+		}
+	}
+	for _, f := range b.files {
+		if b.ctx.Err() != nil {
+			return context.Cause(b.ctx)
+		}
+		to := filepath.Join(b.dir, filepath.FromSlash(f))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return translate(err)
+		}
+		err := copyFile(filepath.Join(from, filepath.FromSlash(f)), to)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return translate(err)
+		}
+	}
+	to := filepath.Join(b.dir, databaseName)
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return translate(err)
+	}
+	f.Close()
+	dst, err := lite.Open(to, lite.ReadWrite)
+	if err != nil {
+		return translate(err)
+	}
+	err = t.conn.Backup(dst, 1<<12, func(int, int) error { return b.ctx.Err() })
+	if err == nil {
+		err = b.leap(dst)
+	}
+	return translate(errors.Join(err, dst.Close()))
+}
+
+// leap readies the copy for a life of its own.
+func (b *backup) leap(dst *lite.Conn) error {
+	s, err := dst.Prepare("SELECT 1 FROM sqlite_master WHERE name = 'Meta'")
+	if err != nil {
+		return err
+	}
+	row, err := s.Step()
+	s.Finalize()
+	if err != nil || !row {
+		return err
+	}
+	return dst.Exec(fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'; DELETE FROM Trash;", int64(fenceLeap)))
+}
+
+func (b *backup) cleanUp() {
+	if b.hold != "" {
+		os.RemoveAll(b.hold)
+	}
+}
+
+// Compact implements [driver.Store]. It rewrites the database, for which it
+// needs as much free space again, and keeps other writers waiting.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
+		release := cn.interruptWith(ctx)
+		err := cn.Exec("VACUUM")
+		release()
+		if err != nil {
+			return cn.waitErr(err)
+		}
+		if _, _, err := cn.Checkpoint(lite.Truncate); err != nil && !lite.IsBusy(err) {
+			return translate(err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,371 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// checker looks for damage. It goes through the database without keeping
+// anybody from working, and then, since rows and files have to be compared at
+// one moment, through the files with the write lock held.
+type checker struct {
+	store  *Store
+	ctx    context.Context
+	mend   bool
+	report func(driver.Problem)
+	repair bool // the database's indexes are to be rebuilt
+}
+
+// Check implements [driver.Store].
+func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem)) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	if mend && s.ReadOnly() {
+		return driver.ErrReadOnly
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	k := &checker{store: s, ctx: ctx, mend: mend, report: report}
+	if err := k.database(); err != nil {
+		return err
+	}
+	if s.ReadOnly() {
+		return s.core.view(ctx, s.timeout, func(t driver.Tx) error { return k.everything(t.(*tx)) })
+	}
+	return s.core.writer.update(ctx, s.deadline(), driver.Alone, func(t driver.Tx) error { return k.everything(t.(*tx)) })
+}
+
+// database has SQLite check its pages, and that indexes and tables agree.
+func (k *checker) database() error {
+	c := k.store.core
+	cn, err := c.readers.take(k.ctx, k.store.timeout)
+	if err != nil {
+		return err
+	}
+	defer c.readers.put(cn)
+	defer cn.interruptWith(k.ctx)()
+	s, err := cn.query("PRAGMA integrity_check")
+	if err != nil {
+		return cn.waitErr(err)
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if k.ctx.Err() != nil {
+			return context.Cause(k.ctx)
+		}
+		if err != nil {
+			// Damage that keeps the check itself from going on.
+			k.found(driver.Problem{Kind: driver.CorruptDatabase, Detail: err.Error()})
+			return nil
+		}
+		if !row {
+			return nil
+		}
+		if text := s.ColumnText(0); text != "ok" {
+			p := driver.Problem{Kind: driver.CorruptDatabase, Detail: text}
+			// What REINDEX mends: an index that disagrees with its table.
+			if strings.Contains(text, "index") {
+				k.repair = k.mend
+				p.Mended = k.mend
+			}
+			k.found(p)
+		}
+	}
+}
+
+func (k *checker) found(p driver.Problem) { k.report(p) }
+
+// everything checks rows, counters and files. With mend, t can write.
+func (k *checker) everything(t *tx) error {
+	if k.repair {
+		if err := t.conn.Exec("REINDEX"); err != nil {
+			return t.fail(err)
+		}
+	}
+	ids, err := t.conn.collectionIDs()
+	if err != nil {
+		ids = []int64{0} // a directory of Python's
+	}
+	names, err := t.conn.collectionNames()
+	if err != nil {
+		return t.fail(err)
+	}
+	files := make(map[string]bool) // all that rows refer to
+	for _, id := range ids {
+		c := newCollection(k.store.core, names[id], id)
+		if err := k.rows(t, c, files); err != nil {
+			return t.fail(err)
+		}
+		if err := k.badRows(t, c); err != nil {
+			return t.fail(err)
+		}
+		if err := k.counters(t, c); err != nil {
+			return t.fail(err)
+		}
+	}
+	if err := k.trashed(t, files); err != nil {
+		return t.fail(err)
+	}
+	if err := k.files(files); err != nil {
+		return err
+	}
+	return k.leftOver()
+}
+
+// collectionNames returns the names of all collections by number.
+func (cn *conn) collectionNames() (map[int64]string, error) {
+	names := map[int64]string{0: ""}
+	s, err := cn.query("SELECT id, name FROM Collections")
+	if err != nil {
+		return names, nil // a directory of Python's
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return names, err
+		}
+		names[s.ColumnInt(0)] = s.ColumnText(1)
+	}
+}
+
+// rows checks the rows of c that have a value file.
+func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
+	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE filename IS NOT NULL", bareColumns, c.table), true)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if k.ctx.Err() != nil {
+			return context.Cause(k.ctx)
+		}
+		p := driver.Problem{Collection: c.name, Path: r.File, Row: r.ID, Mended: k.mend}
+		if !filepath.IsLocal(filepath.FromSlash(r.File)) {
+			p.Kind, p.Detail = driver.BadRow, "file name leads out of the store"
+			k.found(p)
+			if k.mend {
+				if err := t.deleteRow(c, r.ID, ""); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		files[r.File] = true
+		info, err := os.Stat(k.store.core.path(r.File))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			p.Kind = driver.MissingFile
+			k.found(p)
+			if k.mend {
+				if err := t.deleteRow(c, r.ID, ""); err != nil {
+					return err
+				}
+			}
+		case err != nil:
+			return err
+		case info.Size() != r.Size:
+			p.Kind = driver.WrongSize
+			p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
+			k.found(p)
+			if k.mend {
+				if err := t.conn.Exec(fmt.Sprintf("UPDATE %s SET size = %d WHERE rowid = %d", c.table, info.Size(), r.ID)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// badRows finds rows that no version of the format allows and that no Get
+// would return. DiskCache's check leaves them alone; here they go.
+func (k *checker) badRows(t *tx, c *collection) error {
+	const bad = "key IS NULL OR raw NOT IN (0, 1) OR raw IS NULL OR typeof(mode) <> 'integer' OR mode NOT BETWEEN 0 AND 4" +
+		" OR typeof(store_time) NOT IN ('real', 'integer') OR typeof(expire_time) NOT IN ('real', 'integer', 'null')" +
+		" OR mode IN (2, 3) AND filename IS NULL"
+	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE %s", bareColumns, c.table, bad), true)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		k.found(driver.Problem{Kind: driver.BadRow, Collection: c.name, Row: r.ID, Mended: k.mend})
+		if k.mend {
+			if err := t.deleteRow(c, r.ID, r.File); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// counters compares the counters that triggers keep with what they count.
+func (k *checker) counters(t *tx, c *collection) error {
+	for _, n := range []struct {
+		kind       driver.ProblemKind
+		key, count string
+	}{
+		{driver.WrongCount, "count", "count(rowid)"},
+		{driver.WrongVolume, "size", "coalesce(sum(size), 0)"},
+	} {
+		have, err := t.conn.integer(fmt.Sprintf("SELECT value FROM %s WHERE key = '%s'", c.settingsTable, n.key))
+		if err != nil {
+			return err
+		}
+		want, err := t.conn.integer(fmt.Sprintf("SELECT %s FROM %s", n.count, c.table))
+		if err != nil {
+			return err
+		}
+		if have == want {
+			continue
+		}
+		k.found(driver.Problem{Kind: n.kind, Collection: c.name, Mended: k.mend,
+			Detail: fmt.Sprintf("%d is stored, %d is right", have, want)})
+		if k.mend {
+			if err := t.conn.replaceSetting(c, setting{n.key, codec.IntegerValue(want)}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trashed adds the files that are about to be removed, and their folders: they
+// are known.
+func (k *checker) trashed(t *tx, files map[string]bool) error {
+	s, err := t.conn.query("SELECT path FROM Trash")
+	if err != nil {
+		return nil // a directory of Python's
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return err
+		}
+		for p := s.ColumnText(0); p != "."; p = path.Dir(p) {
+			files[p] = true
+		}
+	}
+}
+
+// files finds files that no row refers to, and folders without any.
+func (k *checker) files(known map[string]bool) error {
+	c := k.store.core
+	_, err := k.folder("", known)
+	if err != nil {
+		return translate(err)
+	}
+	_, err = k.folder(valuesName, known)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && k.mend {
+		os.Remove(c.path(valuesName)) // if it is empty
+	}
+	return translate(err)
+}
+
+// folder checks a folder and what is in it, and reports whether it is empty,
+// or became so.
+func (k *checker) folder(rel string, known map[string]bool) (empty bool, err error) {
+	if k.ctx.Err() != nil {
+		return false, context.Cause(k.ctx)
+	}
+	entries, err := os.ReadDir(k.store.core.path(rel))
+	if err != nil {
+		return false, err
+	}
+	left := len(entries)
+	for _, e := range entries {
+		name := path.Join(rel, e.Name())
+		switch {
+		case rel == "" && strings.Contains(e.Name(), databaseName):
+			continue
+		case rel == "" && e.IsDir() && isShardOrFamily(e.Name()):
+			continue // a store of its own
+		case e.IsDir():
+			gone, err := k.folder(name, known)
+			if err != nil {
+				return false, err
+			}
+			if !gone || known[name] {
+				continue
+			}
+			k.found(driver.Problem{Kind: driver.EmptyDirectory, Path: name, Mended: k.mend})
+		case known[name]:
+			continue
+		default:
+			k.found(driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend})
+		}
+		if k.mend {
+			if err := os.Remove(k.store.core.path(name)); err != nil {
+				return false, err
+			}
+			left--
+		}
+	}
+	return left == 0, nil
+}
+
+// isShardOrFamily reports whether a folder belongs to DiskCache's FanoutCache:
+// a shard, or its named collections.
+func isShardOrFamily(name string) bool {
+	switch name {
+	case "cache", "deque", "index":
+		return true
+	}
+	if len(name) != 3 {
+		return false
+	}
+	for _, r := range name {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// leftOver finds temporary files of sessions that have ended.
+func (k *checker) leftOver() error {
+	c := k.store.core
+	dirs, err := os.ReadDir(c.path(tempName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return translate(err)
+	}
+	for _, d := range dirs {
+		alive, err := c.sessions.alive(d.Name())
+		if err != nil || alive {
+			continue
+		}
+		rel := path.Join(tempName, d.Name())
+		files, err := os.ReadDir(c.path(rel))
+		if err != nil {
+			return translate(err)
+		}
+		for _, f := range files {
+			k.found(driver.Problem{Kind: driver.LeftOver, Path: path.Join(rel, f.Name()), Mended: k.mend})
+		}
+		if k.mend {
+			if err := os.RemoveAll(c.path(rel)); err != nil {
+				return translate(err)
+			}
+		}
+	}
+	return nil
+}

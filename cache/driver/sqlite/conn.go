@@ -1,0 +1,232 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+)
+
+const (
+	databaseName = "cache.db"
+	// maxDynamic bounds the statements that a connection keeps for scans,
+	// whose SQL depends on what is asked for.
+	maxDynamic = 128
+)
+
+// conn is a connection with its prepared statements. One goroutine uses it at
+// a time.
+type conn struct {
+	*lite.Conn
+	fixed   map[*collection]*[numStmts]*lite.Stmt
+	dynamic map[string]*lite.Stmt
+
+	// What bounds the wait when somebody else holds a lock, for the busy
+	// handler: a moment, or a time that starts with the first wait.
+	ctx      context.Context
+	deadline time.Time
+	patience time.Duration
+
+	scratch []byte
+}
+
+// openConn opens a connection with the same pragmas for all. cacheSize is in
+// bytes.
+func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
+	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags)
+	if err != nil {
+		return nil, translate(err)
+	}
+	cn := &conn{
+		Conn:    lc,
+		fixed:   make(map[*collection]*[numStmts]*lite.Stmt),
+		dynamic: make(map[string]*lite.Stmt),
+		ctx:     context.Background(),
+	}
+	defer func() {
+		if err != nil {
+			lc.Close()
+		}
+	}()
+	lc.SetBusyHandler(cn.busy)
+	lc.SetAutoCheckpointOff()
+	// cache_size is negative for KiB, positive for pages.
+	// cache_spill off: a large transaction must not write to the WAL before
+	// its commit, since that takes the pages out of the cache.
+	pragmas := fmt.Sprintf(`
+		PRAGMA cache_size = -%d;
+		PRAGMA mmap_size = %d;
+		PRAGMA synchronous = %s;
+		PRAGMA temp_store = memory;
+		PRAGMA recursive_triggers = off;
+		PRAGMA trusted_schema = off;`,
+		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous)
+	if flags == lite.ReadOnly {
+		pragmas += "PRAGMA query_only = on;"
+	}
+	if err := lc.Exec(pragmas); err != nil {
+		return nil, translate(err)
+	}
+	return cn, nil
+}
+
+// busy is SQLite's busy handler. Only programs that do not take our lock on
+// the directory (Python's DiskCache, the sqlite3 shell), recoveries and
+// journal modes other than WAL make it run. It polls, since SQLite's locks
+// cannot be waited for with a time limit.
+func (cn *conn) busy(count int) bool {
+	if cn.deadline.IsZero() && cn.patience > 0 {
+		cn.deadline = time.Now().Add(cn.patience)
+	}
+	if cn.ctx.Err() != nil || !cn.deadline.IsZero() && time.Now().After(cn.deadline) {
+		return false
+	}
+	d := 50 * time.Microsecond << min(count, 5)
+	d += rand.N(d)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-cn.ctx.Done():
+		return false
+	}
+}
+
+// bound sets what bounds waits from now on.
+func (cn *conn) bound(ctx context.Context, deadline time.Time) {
+	cn.ctx, cn.deadline, cn.patience = ctx, deadline, 0
+}
+
+// boundFor is bound with a deadline that is not worked out before somebody
+// waits. A patience that is not positive is endless.
+func (cn *conn) boundFor(ctx context.Context, patience time.Duration) {
+	cn.ctx, cn.deadline, cn.patience = ctx, time.Time{}, patience
+}
+
+// interruptWith lets the end of ctx interrupt what cn runs, until the returned
+// function is called. That one waits for an interruption under way, which
+// would hit the next statement otherwise.
+func (cn *conn) interruptWith(ctx context.Context) (release func()) {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		cn.Interrupt()
+		close(done)
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
+}
+
+// waitErr says why a wait, or a long statement, ended: the context's cause if
+// it is over, otherwise the error itself.
+func (cn *conn) waitErr(err error) error {
+	if (lite.IsBusy(err) || lite.IsInterrupt(err)) && cn.ctx.Err() != nil {
+		return context.Cause(cn.ctx)
+	}
+	return translate(err)
+}
+
+// stmt returns the prepared statement of a collection.
+func (cn *conn) stmt(c *collection, which stmtKind) (*lite.Stmt, error) {
+	set := cn.fixed[c]
+	if set == nil {
+		set = new([numStmts]*lite.Stmt)
+		cn.fixed[c] = set
+	}
+	if s := set[which]; s != nil {
+		return s, nil
+	}
+	s, err := cn.Prepare(c.sql(which))
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	set[which] = s
+	return s, nil
+}
+
+// query returns a prepared statement for SQL that is put together for the
+// occasion.
+func (cn *conn) query(sql string) (*lite.Stmt, error) {
+	if s := cn.dynamic[sql]; s != nil {
+		return s, nil
+	}
+	if len(cn.dynamic) >= maxDynamic {
+		for k, s := range cn.dynamic {
+			s.Finalize()
+			delete(cn.dynamic, k)
+		}
+	}
+	s, err := cn.Prepare(sql)
+	if err != nil {
+		return nil, translate(err)
+	}
+	cn.dynamic[sql] = s
+	return s, nil
+}
+
+// forget drops the statements of a collection that is gone.
+func (cn *conn) forget(c *collection) {
+	if set := cn.fixed[c]; set != nil {
+		for _, s := range set {
+			if s != nil {
+				s.Finalize()
+			}
+		}
+		delete(cn.fixed, c)
+	}
+}
+
+// integer runs a query for a single number; no row is 0.
+func (cn *conn) integer(sql string) (int64, error) {
+	s, err := cn.query(sql)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Reset()
+	row, err := s.Step()
+	if err != nil || !row {
+		return 0, translate(err)
+	}
+	return s.ColumnInt(0), nil
+}
+
+// text runs a query for a single text.
+func (cn *conn) text(sql string) (string, error) {
+	s, err := cn.query(sql)
+	if err != nil {
+		return "", err
+	}
+	defer s.Reset()
+	row, err := s.Step()
+	if err != nil || !row {
+		return "", translate(err)
+	}
+	return s.ColumnText(0), nil
+}
+
+// setJournalMode asks for the journal mode and checks SQLite's answer, which
+// is the mode that it could not change instead of an error.
+func (cn *conn) setJournalMode(mode JournalMode) error {
+	got, err := cn.text("PRAGMA journal_mode")
+	if err != nil {
+		return err
+	}
+	if strings.EqualFold(got, string(mode)) {
+		return nil
+	}
+	got, err = cn.text("PRAGMA journal_mode = " + string(mode))
+	if err != nil {
+		return cn.waitErr(err)
+	}
+	if !strings.EqualFold(got, string(mode)) {
+		return fmt.Errorf("the file system or another user of the database allows journal mode %q, not %q: close other users, use a local disk, or open with that JournalMode", got, mode)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+)
+
+// translate gives an error of SQLite or of the file system the meaning that
+// the contract has for it. The original stays in the chain.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, known := range []error{
+		driver.ErrClosed, driver.ErrTimeout, driver.ErrReadOnly, driver.ErrFull, driver.ErrCorrupt,
+		driver.ErrPermission, context.Canceled, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	var le *lite.Error
+	if errors.As(err, &le) {
+		switch {
+		case lite.IsFull(err):
+			return fmt.Errorf("%w: %w", driver.ErrFull, err)
+		case lite.IsCorrupt(err):
+			return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
+		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES:
+			return fmt.Errorf("%w: %w", driver.ErrPermission, err)
+		case lite.IsReadOnly(err):
+			return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
+		case lite.IsBusy(err):
+			return fmt.Errorf("%w: %w", driver.ErrTimeout, err)
+		}
+		return err
+	}
+	switch {
+	case isFull(err):
+		return fmt.Errorf("%w: %w", driver.ErrFull, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", driver.ErrPermission, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
+	}
+	return err
+}

@@ -1,0 +1,349 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// What lies in the directory beside the database. Every name contains
+// "cache.db", because DiskCache's check removes files that it does not know
+// unless their path does.
+const (
+	lockName     = "cache.db-lock"     // turns of writers
+	sessionsName = "cache.db-sessions" // one locked file a session
+	tempName     = "cache.db-tmp"      // values being written, a folder a session
+	valuesName   = "cache.db-values"   // value files of named collections
+)
+
+// path returns the full path of a name relative to the store.
+func (c *core) path(rel string) string { return filepath.Join(c.dir, filepath.FromSlash(rel)) }
+
+// file is a value file on its way into the store.
+//
+// It is written under a temporary name in the folder of its session. Put links
+// it to the name that the row will have, which only then is created, under
+// the write lock, so that no check takes it for a left-over. The temporary
+// name goes after the commit. A process that dies in between leaves a
+// temporary file that tells, by its name, which file may be without a row.
+type file struct {
+	core  *core
+	kind  codec.Kind
+	f     *os.File
+	temp  string // full path, "" once it is gone
+	base  string // aa/bb/cccc.val
+	final string // relative to the store; "" if there is none now
+	size  int64
+	kept  bool
+	err   error
+}
+
+// Create implements [driver.Store].
+func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	if s.ReadOnly() {
+		return nil, driver.ErrReadOnly
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if kind != codec.Text && kind != codec.Blob {
+		return nil, fmt.Errorf("a value of kind %v cannot be kept in a file", kind)
+	}
+	dir, err := s.core.sessions.tempDir()
+	if err != nil {
+		return nil, translate(err)
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	name := hex.EncodeToString(id[:])
+	f := &file{
+		core: s.core,
+		kind: kind,
+		temp: filepath.Join(dir, name+".val"),
+		base: basePath(name),
+	}
+	f.f, err = os.OpenFile(f.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, translate(err)
+	}
+	return f, nil
+}
+
+// basePath spreads value files over folders as DiskCache does.
+func basePath(name string) string { return path.Join(name[:2], name[2:4], name[4:]+".val") }
+
+// Write implements io.Writer.
+func (f *file) Write(b []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	n, err := f.f.Write(b)
+	f.size += int64(n)
+	if err != nil {
+		f.err = translate(err)
+	}
+	return n, f.err
+}
+
+// ReadFrom lets the kernel copy where it can.
+func (f *file) ReadFrom(r io.Reader) (int64, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	n, err := f.f.ReadFrom(r)
+	f.size += n
+	if err != nil {
+		f.err = translate(err)
+	}
+	return n, f.err
+}
+
+// Size implements [driver.File].
+func (f *file) Size() int64 { return f.size }
+
+// Finish implements [driver.File].
+func (f *file) Finish() error {
+	if f.err != nil || f.f == nil {
+		return f.err
+	}
+	if f.core.opts.Synchronous == SyncFull {
+		f.err = f.f.Sync()
+	}
+	f.err = translate(errors.Join(f.err, f.f.Close()))
+	f.f = nil
+	return f.err
+}
+
+// Discard implements [driver.File].
+func (f *file) Discard() {
+	if f.f != nil {
+		f.f.Close()
+		f.f = nil
+	}
+	if f.kept {
+		return
+	}
+	f.unplace()
+	f.removeTemp()
+}
+
+func (f *file) removeTemp() {
+	if f.temp == "" {
+		return
+	}
+	if err := os.Remove(f.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.core.log.Warn("temporary file stays until the next sweep", "path", f.temp, "error", err)
+	}
+	f.temp = ""
+}
+
+// place gives the file the name that a row of c refers to.
+func (f *file) place(t *tx, c *collection) error {
+	switch {
+	case f.err != nil:
+		return f.err
+	case f.f != nil:
+		return errors.New("file is put before Finish")
+	case f.temp == "" || f.kept || f.final != "":
+		return errors.New("file is put twice")
+	}
+	rel := f.base
+	if c.id != 0 {
+		rel = path.Join(valuesName, rel)
+	}
+	full := f.core.path(rel)
+	// Another process may be removing the folder because it was empty.
+	var err error
+	for range 10 {
+		if err = os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			return err
+		}
+		if err = os.Link(f.temp, full); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		// Some file systems have no hard links.
+		if err = copyFile(f.temp, full); err != nil {
+			return err
+		}
+	}
+	f.final = rel
+	t.placed = append(t.placed, f)
+	if f.core.opts.Synchronous == SyncFull {
+		return syncDir(filepath.Dir(full))
+	}
+	return nil
+}
+
+// keep is told that the row was committed.
+func (f *file) keep() {
+	f.kept = true
+	f.removeTemp()
+}
+
+// unplace is told that the row was not committed.
+func (f *file) unplace() {
+	if f.final == "" || f.kept {
+		return
+	}
+	f.core.removeValue(f.final)
+	f.final = ""
+}
+
+func (f *file) stored() stored {
+	mode := int64(modeBinary)
+	if f.kind == codec.Text {
+		mode = modeText
+	}
+	return stored{size: f.size, mode: mode, file: f.final}
+}
+
+// removeValue removes a value file, and the folders above it that it leaves
+// empty.
+func (c *core) removeValue(rel string) error {
+	if !filepath.IsLocal(filepath.FromSlash(rel)) {
+		return fmt.Errorf("%w: a row refers to a file outside of the store", driver.ErrCorrupt)
+	}
+	full := c.path(rel)
+	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for dir := path.Dir(rel); dir != "." && dir != valuesName; dir = path.Dir(dir) {
+		if os.Remove(c.path(dir)) != nil { // not empty
+			break
+		}
+	}
+	return nil
+}
+
+// trash is a list of value files that no row refers to any more. It is in the
+// database too, from the transaction that took the rows away until the files
+// are gone, so that a crash in between leaves nothing behind.
+type trash struct {
+	paths []string
+	ids   []int64
+}
+
+func (r *trash) add(o trash) {
+	r.paths = append(r.paths, o.paths...)
+	r.ids = append(r.ids, o.ids...)
+}
+
+// discard has a value file removed after the commit.
+func (t *tx) discard(rel string) error {
+	s, err := t.conn.query("INSERT INTO Trash (path) VALUES (?1)")
+	if err != nil {
+		return err
+	}
+	s.BindText(1, rel)
+	if err := s.Run(); err != nil {
+		return err
+	}
+	t.trash.paths = append(t.trash.paths, rel)
+	t.trash.ids = append(t.trash.ids, t.conn.LastInsertRowID())
+	return nil
+}
+
+// emptyTrash removes files after the commit. What cannot be removed now (on
+// Windows, a file that is being read) is tried again when the store is opened
+// the next time.
+func (c *core) emptyTrash(r trash) {
+	if len(r.paths) == 0 {
+		return
+	}
+	gone := r.ids[:0]
+	for i, p := range r.paths {
+		if err := c.removeValue(p); err != nil {
+			c.log.Warn("value file stays in the trash", "path", p, "error", err)
+			continue
+		}
+		gone = append(gone, r.ids[i])
+	}
+	c.maintainer.emptied(gone)
+}
+
+// OpenFile implements [driver.Store].
+func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row) (driver.Content, error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if _, err := s.core.own(h); err != nil {
+		return nil, err
+	}
+	if r.File == "" || !filepath.IsLocal(filepath.FromSlash(r.File)) {
+		return nil, fmt.Errorf("%w: row refers to no file of the store", driver.ErrCorrupt)
+	}
+	f, err := os.Open(s.core.path(r.File))
+	if err != nil {
+		return nil, translate(err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, translate(errors.Join(err, f.Close()))
+	}
+	if info.Size() != r.Size {
+		f.Close()
+		return nil, fmt.Errorf("%w: value file has %d bytes and should have %d: delete the entry, or mend the store with Check", driver.ErrCorrupt, info.Size(), r.Size)
+	}
+	return &content{File: f, info: info}, nil
+}
+
+// content is an opened value file. The embedded os.File makes that
+// http.ServeContent can hand it to the kernel.
+type content struct {
+	*os.File
+	info os.FileInfo
+}
+
+func (c *content) Size() int64        { return c.info.Size() }
+func (c *content) ModTime() time.Time { return c.info.ModTime() }
+
+// copyFile copies a file where it cannot be linked.
+func copyFile(from, to string) (err error) {
+	src, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	_, err = dst.ReadFrom(src)
+	return err
+}
+
+// syncDir makes new names in a directory survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	// Windows cannot sync a directory.
+	if err := d.Sync(); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"sync/atomic"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// gate counts the calls that are inside of something, and shuts it: after
+// close none comes in, and close returns when the last has left. It is two
+// atomic additions a call, on the path of every read, where a lock would
+// be contended.
+type gate struct {
+	state atomic.Int64 // calls inside; plus shut once closed
+	empty atomic.Pointer[chan struct{}]
+}
+
+const shut = 1 << 62
+
+// enter fails with [driver.ErrClosed] after close.
+func (g *gate) enter() error {
+	if g.state.Add(1) > shut {
+		g.leave()
+		return driver.ErrClosed
+	}
+	return nil
+}
+
+func (g *gate) leave() {
+	if g.state.Add(-1) == shut {
+		if ch := g.empty.Swap(nil); ch != nil {
+			close(*ch)
+		}
+	}
+}
+
+// closed reports whether close was called.
+func (g *gate) closed() bool { return g.state.Load() >= shut }
+
+// close shuts the gate and waits until nobody is inside. It reports false,
+// without waiting, if the gate was shut before.
+func (g *gate) close() bool {
+	ch := make(chan struct{})
+	// The extra caller keeps the count from reaching "empty" before ch is in
+	// place.
+	for {
+		n := g.state.Load()
+		if n >= shut {
+			return false
+		}
+		if g.state.CompareAndSwap(n, n+shut+1) {
+			break
+		}
+	}
+	g.empty.Store(&ch)
+	g.leave()
+	<-ch
+	return true
+}

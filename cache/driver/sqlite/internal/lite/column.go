@@ -1,0 +1,103 @@
+package lite
+
+import (
+	lib "modernc.org/sqlite/lib"
+
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// The methods here read the row that the last Step found; columns are
+// counted from 0. A column that there is not reads as NULL, and a column of
+// another kind is converted by SQLite's rules.
+
+// ColumnCount returns the number of columns of a row.
+func (s *Stmt) ColumnCount() int {
+	if s.p == 0 {
+		return 0
+	}
+	return int(lib.Xsqlite3_column_count(s.c.tls, s.p))
+}
+
+// ColumnType returns the kind of column i. It is undefined after the column
+// was read as another kind.
+func (s *Stmt) ColumnType(i int) codec.Kind {
+	switch lib.Xsqlite3_column_type(s.c.tls, s.p, int32(i)) {
+	case lib.SQLITE_INTEGER:
+		return codec.Integer
+	case lib.SQLITE_FLOAT:
+		return codec.Real
+	case lib.SQLITE_TEXT:
+		return codec.Text
+	case lib.SQLITE_BLOB:
+		return codec.Blob
+	}
+	return codec.Null
+}
+
+// ColumnInt returns column i as an integer, 0 if it is NULL.
+func (s *Stmt) ColumnInt(i int) int64 {
+	return int64(lib.Xsqlite3_column_int64(s.c.tls, s.p, int32(i)))
+}
+
+// ColumnReal returns column i as a real, 0 if it is NULL.
+func (s *Stmt) ColumnReal(i int) float64 {
+	return lib.Xsqlite3_column_double(s.c.tls, s.p, int32(i))
+}
+
+// ColumnText returns a copy of column i as a text, "" if it is NULL.
+func (s *Stmt) ColumnText(i int) string {
+	p := lib.Xsqlite3_column_text(s.c.tls, s.p, int32(i))
+	n := lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	if p == 0 || n == 0 {
+		return ""
+	}
+	return string(bytesAt(p, int(n)))
+}
+
+// ColumnBlob returns a copy of column i as a blob: nil if it is NULL, empty
+// and not nil if it is empty.
+func (s *Stmt) ColumnBlob(i int) []byte {
+	// In this order: the length of a text is known only after it became a blob.
+	p := lib.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
+	n := lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	if p == 0 || n == 0 {
+		if s.ColumnType(i) == codec.Null {
+			return nil
+		}
+		return []byte{}
+	}
+	b := make([]byte, n)
+	copy(b, bytesAt(p, int(n)))
+	return b
+}
+
+// AppendColumn appends the bytes of column i to b.
+func (s *Stmt) AppendColumn(b []byte, i int) []byte {
+	p := lib.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
+	n := lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	if p == 0 || n == 0 {
+		return b
+	}
+	return append(b, bytesAt(p, int(n))...)
+}
+
+// ColumnLen returns the number of bytes of column i, which is a text or a
+// blob. Any other kind but NULL would be made a text for it.
+func (s *Stmt) ColumnLen(i int) int {
+	return int(lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i)))
+}
+
+// ColumnValue returns a copy of column i.
+func (s *Stmt) ColumnValue(i int) codec.Value {
+	switch s.ColumnType(i) {
+	case codec.Integer:
+		return codec.IntegerValue(s.ColumnInt(i))
+	case codec.Real:
+		return codec.RealValue(s.ColumnReal(i))
+	case codec.Text:
+		return codec.TextValue(s.ColumnText(i))
+	case codec.Blob:
+		return codec.BlobValue(s.ColumnBlob(i))
+	}
+	return codec.Value{}
+}

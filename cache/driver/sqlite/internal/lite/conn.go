@@ -1,0 +1,252 @@
+package lite
+
+import (
+	"strings"
+	"sync"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// OpenFlags say how a database is opened.
+type OpenFlags int32
+
+// The ways to open a database. A file that is opened for writing but may
+// only be read is opened all the same; writing to it fails with an error
+// that [IsReadOnly] knows.
+const (
+	ReadWriteCreate OpenFlags = lib.SQLITE_OPEN_READWRITE | lib.SQLITE_OPEN_CREATE
+	ReadWrite       OpenFlags = lib.SQLITE_OPEN_READWRITE
+	ReadOnly        OpenFlags = lib.SQLITE_OPEN_READONLY
+)
+
+// Conn is a connection to a database.
+type Conn struct {
+	tls *libc.TLS
+	db  uintptr
+
+	// scratch is a little C memory for results that SQLite returns through
+	// pointers, and for the name of the main database.
+	scratch uintptr
+
+	stmts map[*Stmt]struct{}
+
+	busy    func(count int) bool
+	walHook func(frames int)
+	hooked  bool // conns knows c
+
+	// closing guards db against Interrupt, which comes from elsewhere.
+	closing sync.Mutex
+}
+
+// Layout of scratch.
+const (
+	scratchOut  = 0  // two words of eight bytes
+	scratchMain = 16 // "main\0"
+	scratchSize = 32
+)
+
+// Open opens the database in the file path. The name is taken as it is, a
+// "file:" at its beginning means nothing; ":memory:" is a private database in
+// memory. The file is opened, and made, at once but read only when the first
+// statement runs, so that a damaged one is found as late as that.
+func Open(path string, flags OpenFlags) (*Conn, error) {
+	if err := prepareProcess(); err != nil {
+		return nil, err
+	}
+	if strings.IndexByte(path, 0) >= 0 {
+		return nil, misuse("open", "the file name contains a NUL")
+	}
+	c := &Conn{tls: libc.NewTLS(), stmts: make(map[*Stmt]struct{})}
+	if err := c.open(path, flags); err != nil {
+		c.release()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Conn) open(path string, flags OpenFlags) error {
+	if c.scratch = lib.Xsqlite3_malloc64(c.tls, scratchSize); c.scratch == 0 {
+		return errNoMemory
+	}
+	copy(bytesAt(c.scratch+scratchMain, 5), "main\x00")
+
+	name, err := cstring(c.tls, path)
+	if err != nil {
+		return err
+	}
+	defer lib.Xsqlite3_free(c.tls, name)
+
+	// NOMUTEX: the caller keeps a connection to one goroutine, and a mutex
+	// would be taken several times for every column read.
+	const always = lib.SQLITE_OPEN_NOMUTEX | lib.SQLITE_OPEN_EXRESCODE
+	out := c.scratch + scratchOut
+	rc := lib.Xsqlite3_open_v2(c.tls, name, out, int32(flags)|always, 0)
+	c.db = *(*uintptr)(pointer(out)) // set even if the call failed
+	if rc != lib.SQLITE_OK {
+		return c.fail("open", rc)
+	}
+	return nil
+}
+
+// Close finalizes the statements that are left, rolls an open transaction
+// back and closes the connection. The last connection of all processes
+// checkpoints the WAL and removes it, which may take its time. Closing twice
+// does nothing.
+func (c *Conn) Close() error {
+	for s := range c.stmts {
+		s.Finalize()
+	}
+	return c.release()
+}
+
+func (c *Conn) release() error {
+	if c.tls == nil {
+		return nil
+	}
+	c.closing.Lock()
+	db := c.db
+	c.db = 0
+	c.closing.Unlock()
+	var err error
+	// close_v2 always takes the connection over, also where close would fail
+	// because something still uses it; nothing does.
+	if rc := lib.Xsqlite3_close_v2(c.tls, db); rc != lib.SQLITE_OK {
+		err = c.fail("close", rc)
+	}
+	if c.hooked {
+		conns.remove(db)
+		c.hooked = false
+	}
+	lib.Xsqlite3_free(c.tls, c.scratch)
+	c.tls.Close()
+	c.tls, c.scratch, c.busy, c.walHook = nil, 0, nil, nil
+	return err
+}
+
+// Exec runs the statements in sql, without arguments, and drops the rows
+// they return. It compiles them each time; what runs often is better
+// prepared.
+func (c *Conn) Exec(sql string) error {
+	if c.db == 0 {
+		return misuse("exec", "the connection is closed")
+	}
+	if strings.IndexByte(sql, 0) >= 0 {
+		return misuse("exec", "the SQL contains a NUL")
+	}
+	p, err := cstring(c.tls, sql)
+	if err != nil {
+		return err
+	}
+	defer lib.Xsqlite3_free(c.tls, p)
+	if rc := lib.Xsqlite3_exec(c.tls, c.db, p, 0, 0, 0); rc != lib.SQLITE_OK {
+		return c.fail("exec", rc)
+	}
+	return nil
+}
+
+// Changes returns the number of rows that the last INSERT, UPDATE or DELETE
+// changed by itself, without its triggers.
+func (c *Conn) Changes() int64 {
+	if c.db == 0 {
+		return 0
+	}
+	return int64(lib.Xsqlite3_changes64(c.tls, c.db))
+}
+
+// TotalChanges returns the number of rows changed since the connection was
+// opened, by triggers too.
+func (c *Conn) TotalChanges() int64 {
+	if c.db == 0 {
+		return 0
+	}
+	return int64(lib.Xsqlite3_total_changes64(c.tls, c.db))
+}
+
+// LastInsertRowID returns the rowid of the last successful INSERT.
+func (c *Conn) LastInsertRowID() int64 {
+	if c.db == 0 {
+		return 0
+	}
+	return int64(lib.Xsqlite3_last_insert_rowid(c.tls, c.db))
+}
+
+// AutoCommit reports whether no transaction is open. Some errors (a full
+// disk, an I/O error, an interrupt) roll a transaction back by themselves;
+// this is how to tell.
+func (c *Conn) AutoCommit() bool {
+	return c.db == 0 || lib.Xsqlite3_get_autocommit(c.tls, c.db) != 0
+}
+
+// Filename returns the absolute name of the database's file, "" for one in
+// memory.
+func (c *Conn) Filename() string {
+	if c.db == 0 {
+		return ""
+	}
+	return libc.GoString(lib.Xsqlite3_db_filename(c.tls, c.db, c.scratch+scratchMain))
+}
+
+// Interrupt makes the statement that c is running or preparing fail soon with
+// an error that [IsInterrupt] knows. It does nothing if there is none, and it
+// does not end a wait for a lock: the busy handler does that. It may be
+// called by any goroutine at any time, also after Close.
+func (c *Conn) Interrupt() {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if c.db == 0 {
+		return
+	}
+	// c.tls belongs to the goroutine that uses c now.
+	tls := libc.NewTLS()
+	defer tls.Close()
+	lib.Xsqlite3_interrupt(tls, c.db)
+}
+
+// ReleaseMemory frees what memory of c's page cache is not in use.
+func (c *Conn) ReleaseMemory() {
+	if c.db != 0 {
+		lib.Xsqlite3_db_release_memory(c.tls, c.db)
+	}
+}
+
+// CacheBytes returns the memory that c's page cache takes.
+func (c *Conn) CacheBytes() int64 { return c.status(lib.SQLITE_DBSTATUS_CACHE_USED) }
+
+// CacheMisses returns how many pages had to be read from a file (the WAL
+// counts as one) since the connection was opened.
+func (c *Conn) CacheMisses() int64 { return c.status(lib.SQLITE_DBSTATUS_CACHE_MISS) }
+
+func (c *Conn) status(op int32) int64 {
+	if c.db == 0 {
+		return 0
+	}
+	out := c.scratch + scratchOut
+	if lib.Xsqlite3_db_status(c.tls, c.db, op, out, out+4, 0) != lib.SQLITE_OK {
+		return 0
+	}
+	return int64(*(*int32)(pointer(out)))
+}
+
+// The limits that [Conn.Limit] sets, see https://sqlite.org/limits.html.
+const (
+	LimitLength    = lib.SQLITE_LIMIT_LENGTH     // bytes of a text, a blob or a row
+	LimitSQLLength = lib.SQLITE_LIMIT_SQL_LENGTH // bytes of a statement
+	LimitAttached  = lib.SQLITE_LIMIT_ATTACHED   // attached databases
+)
+
+// Limit sets one of the limits of the connection and returns what it was. A
+// negative value changes nothing.
+func (c *Conn) Limit(limit, value int) int {
+	if c.db == 0 {
+		return 0
+	}
+	return int(lib.Xsqlite3_limit(c.tls, c.db, int32(limit), int32(value)))
+}
+
+// out reads the two 32-bit results in scratch.
+func (c *Conn) out() (first, second int) {
+	p := pointer(c.scratch + scratchOut)
+	return int(*(*int32)(p)), int(*(*int32)(unsafe.Add(p, 4)))
+}

@@ -1,0 +1,115 @@
+package lite
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// Error is an error that SQLite reported. Its text may name tables, columns
+// and parts of the SQL, never a bound value.
+type Error struct {
+	Code  int           // SQLite's extended result code
+	Errno syscall.Errno // the system's error behind it, if SQLite knew one
+	Msg   string
+	Op    string // "open", "prepare", "step", ...
+}
+
+// Error returns the operation, SQLite's message and the code.
+func (e *Error) Error() string {
+	if e.Errno != 0 {
+		return fmt.Sprintf("sqlite: %s: %s (%d): %v", e.Op, e.Msg, e.Code, e.Errno)
+	}
+	return fmt.Sprintf("sqlite: %s: %s (%d)", e.Op, e.Msg, e.Code)
+}
+
+// Unwrap returns the system's error, if there is one.
+func (e *Error) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return e.Errno
+}
+
+// Primary returns the result code without its extension.
+func (e *Error) Primary() int { return e.Code & 0xff }
+
+var (
+	errNoMemory = &Error{Code: lib.SQLITE_NOMEM, Op: "malloc", Msg: "out of memory"}
+	errTooBig   = &Error{Code: lib.SQLITE_TOOBIG, Op: "bind", Msg: "string or blob too big"}
+)
+
+func misuse(op, msg string) error {
+	return &Error{Code: lib.SQLITE_MISUSE, Op: op, Msg: msg}
+}
+
+// fail is the error of the last call on c, which returned rc.
+func (c *Conn) fail(op string, rc int32) error {
+	e := &Error{Code: int(rc), Op: op}
+	// The message and errno belong to the last error that the connection
+	// recorded, which is not this one if a call failed before it got there.
+	if c.db != 0 && lib.Xsqlite3_extended_errcode(c.tls, c.db) == rc {
+		e.Msg = libc.GoString(lib.Xsqlite3_errmsg(c.tls, c.db))
+		switch rc & 0xff {
+		case lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN:
+			// With every other code it is left over from an earlier error.
+			e.Errno = syscall.Errno(lib.Xsqlite3_system_errno(c.tls, c.db))
+		}
+	} else {
+		e.Msg = libc.GoString(lib.Xsqlite3_errstr(c.tls, rc))
+	}
+	return e
+}
+
+func isCode(err error, primary ...int) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, p := range primary {
+		if e.Primary() == p {
+			return true
+		}
+	}
+	return false
+}
+
+// IsBusy reports whether err says that another connection holds a lock that
+// the operation needs.
+func IsBusy(err error) bool { return isCode(err, lib.SQLITE_BUSY, lib.SQLITE_LOCKED) }
+
+// IsBusySnapshot reports whether err says that a read transaction cannot
+// become a writing one because what it read is out of date. Waiting does not
+// help; beginning anew does.
+func IsBusySnapshot(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == lib.SQLITE_BUSY|2<<8
+}
+
+// IsFull reports whether err says that the disk, a quota or the database's
+// own limit of pages is exhausted.
+func IsFull(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Primary() == lib.SQLITE_FULL || e.Primary() == lib.SQLITE_IOERR && diskFull(e.Errno)
+}
+
+// IsCorrupt reports whether err says that the file is damaged or no database.
+func IsCorrupt(err error) bool { return isCode(err, lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB) }
+
+// IsReadOnly reports whether err says that the database cannot be written.
+func IsReadOnly(err error) bool { return isCode(err, lib.SQLITE_READONLY) }
+
+// IsInterrupt reports whether err is the effect of [Conn.Interrupt].
+func IsInterrupt(err error) bool { return isCode(err, lib.SQLITE_INTERRUPT) }
+
+// IsCantOpen reports whether err says that a file could not be opened.
+func IsCantOpen(err error) bool { return isCode(err, lib.SQLITE_CANTOPEN) }
+
+// IsConstraint reports whether err says that a constraint was violated.
+func IsConstraint(err error) bool { return isCode(err, lib.SQLITE_CONSTRAINT) }

@@ -1,0 +1,56 @@
+package lite
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// TestOFDLocks has a child process take a lock with OFD locks, open and
+// close the file by other means, and keep the lock all the same.
+func TestOFDLocks(t *testing.T) {
+	if path := os.Getenv("LITE_TEST_OFD"); path != "" {
+		ofdChild(t, path)
+		return
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	c := openFile(t, path)
+	must(t, c.Exec("CREATE TABLE t(a)"))
+
+	child := exec.Command(os.Args[0], "-test.run=^TestOFDLocks$")
+	child.Env = append(os.Environ(), "LITE_TEST_OFD="+path)
+	stdin, err := child.StdinPipe()
+	must(t, err)
+	stdout, err := child.StdoutPipe()
+	must(t, err)
+	child.Stderr = os.Stderr
+	must(t, child.Start())
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || line != "locked\n" {
+		t.Fatalf("the child says %q, %v", line, err)
+	}
+	if err := c.Exec("BEGIN IMMEDIATE"); !IsBusy(err) {
+		t.Errorf("got %v", err)
+	}
+	must(t, stdin.Close())
+	must(t, child.Wait())
+	must(t, c.Exec("BEGIN IMMEDIATE; COMMIT"))
+}
+
+func ofdChild(t *testing.T, path string) {
+	if !UseOFDLocks() {
+		t.Fatal("no OFD locks")
+	}
+	c := openFile(t, path)
+	must(t, c.Exec("BEGIN EXCLUSIVE"))
+	f, err := os.Open(path)
+	must(t, err)
+	must(t, f.Close())
+	if !UseOFDLocks() {
+		t.Fatal("the kernel has no OFD locks")
+	}
+	os.Stdout.WriteString("locked\n")
+	os.Stdin.Read(make([]byte, 1)) // until the parent closes it
+}

@@ -1,0 +1,372 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+const (
+	// flushAfter is how long gathered reads wait to be written.
+	flushAfter = time.Second
+	// checkpointAt is the number of frames, not copied yet, from which the WAL
+	// is copied to the database, in the background. Each time costs two syncs
+	// of the disk.
+	checkpointAt = 2000
+	// truncateAt is the number of frames from which writers are kept out for
+	// a moment, so that the WAL can begin anew: a WAL that is written to all
+	// the time would never end otherwise.
+	truncateAt = 4 * checkpointAt
+	// truncatePatience is how long writers are kept out at most because of
+	// readers that still use the WAL.
+	truncatePatience = 10 * time.Millisecond
+)
+
+// maintainer does what no caller should wait for: it writes gathered reads,
+// checkpoints the WAL, and removes what crashes left behind. It sleeps until
+// somebody gives it a reason.
+type maintainer struct {
+	core *core
+
+	armed  atomic.Bool  // a flush is due after flushAfter
+	frames atomic.Int64 // in the WAL after the last commit
+	copied atomic.Int64 // of them, in the database too
+	flush  chan struct{}
+	check  chan struct{} // the WAL has grown
+	stop   chan struct{}
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	gone []int64 // lines of Trash whose files are removed
+
+	conn *conn // for checkpoints; nil until needed
+}
+
+func startMaintainer(c *core) *maintainer {
+	m := &maintainer{
+		core:  c,
+		flush: make(chan struct{}, 1),
+		check: make(chan struct{}, 1),
+		stop:  make(chan struct{}),
+		ended: make(chan struct{}),
+	}
+	go m.run()
+	return m
+}
+
+// poke asks for a flush within flushAfter.
+func (m *maintainer) poke() {
+	if !m.armed.Load() && m.armed.CompareAndSwap(false, true) {
+		signal(m.flush)
+	}
+}
+
+// walGrew is told the number of frames in the WAL after each commit.
+func (m *maintainer) walGrew(frames int) {
+	if m == nil { // while the store is being opened
+		return
+	}
+	n := int64(frames)
+	m.frames.Store(n)
+	copied := m.copied.Load()
+	if n < copied { // the WAL began anew
+		m.copied.Store(0)
+		copied = 0
+	}
+	if n-copied >= checkpointAt {
+		signal(m.check)
+	}
+}
+
+// emptied is told which lines of Trash are done with.
+func (m *maintainer) emptied(ids []int64) {
+	if m == nil || len(ids) == 0 {
+		return
+	}
+	m.mu.Lock()
+	m.gone = append(m.gone, ids...)
+	m.mu.Unlock()
+	m.poke()
+}
+
+func (m *maintainer) run() {
+	defer close(m.ended)
+	m.sweep()
+	timer := time.NewTimer(flushAfter)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		select {
+		case <-m.flush:
+			timer.Reset(flushAfter)
+		case <-timer.C:
+			m.armed.Store(false)
+			if err := m.flushAll(); err != nil {
+				m.core.log.Warn("reads are not counted yet", "error", err)
+			}
+		case <-m.check:
+			if err := m.checkpoint(); err != nil {
+				m.core.log.Warn("checkpoint failed", "error", err)
+			}
+		case <-m.stop:
+			return
+		}
+	}
+}
+
+// flushAll writes what has been gathered about all collections.
+func (m *maintainer) flushAll() error {
+	m.mu.Lock()
+	gone := m.gone
+	m.gone = nil
+	m.mu.Unlock()
+	dirty := len(gone) > 0
+	colls := m.core.opened()
+	for _, c := range colls {
+		dirty = dirty || !c.reads.empty()
+	}
+	if !dirty {
+		return nil
+	}
+	err := m.core.writer.update(context.Background(), time.Now().Add(defaultTimeout), driver.Shared, func(dt driver.Tx) error {
+		t := dt.(*tx)
+		for _, c := range colls {
+			if c.dropped.Load() || c.reads.empty() {
+				continue
+			}
+			if _, err := t.begin(c, true); err != nil {
+				return err
+			}
+			if err := t.flushReads(c); err != nil {
+				return t.fail(err)
+			}
+		}
+		return t.emptied(gone)
+	})
+	if err != nil {
+		m.mu.Lock()
+		m.gone = append(m.gone, gone...)
+		m.mu.Unlock()
+	}
+	return err
+}
+
+// slides reports whether there are slid expiries to write and nobody is
+// writing.
+func (m *maintainer) slides() bool {
+	for _, c := range m.core.opened() {
+		if c.reads.slides.Load() {
+			return m.core.writer.idle()
+		}
+	}
+	return false
+}
+
+// emptied strikes lines of Trash off.
+func (t *tx) emptied(ids []int64) error {
+	s, err := t.conn.query("DELETE FROM Trash WHERE id = ?1")
+	if err != nil {
+		return t.fail(err)
+	}
+	for _, id := range ids {
+		s.BindInt(1, id)
+		if err := s.Run(); err != nil {
+			return t.fail(err)
+		}
+	}
+	return nil
+}
+
+// checkpoint copies the WAL to the database. Most of it is done while others
+// read and write.
+func (m *maintainer) checkpoint() error {
+	if m.conn == nil {
+		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
+		if err != nil {
+			return err
+		}
+		m.conn = cn
+	}
+	_, done, err := m.conn.Checkpoint(lite.Passive)
+	if err != nil && !lite.IsBusy(err) { // another process is at it
+		return translate(err)
+	}
+	m.copied.Store(int64(max(done, 0)))
+	if m.frames.Load() < truncateAt {
+		return nil
+	}
+	deadline := time.Now().Add(truncatePatience)
+	return m.core.writer.exclusively(context.Background(), time.Now().Add(time.Second), func(*conn) error {
+		m.conn.bound(context.Background(), deadline)
+		_, _, err := m.conn.Checkpoint(lite.Truncate)
+		switch {
+		case err == nil:
+			m.frames.Store(0)
+			m.copied.Store(0)
+		case !lite.IsBusy(err):
+			return translate(err)
+		}
+		return nil
+	})
+}
+
+// close writes what is gathered and ends the goroutine. Nothing is written to
+// the store any more, so the WAL is emptied too.
+func (m *maintainer) close() error {
+	close(m.stop)
+	<-m.ended
+	err := m.flushAll()
+	if m.conn != nil {
+		err = errors.Join(err, m.conn.Close())
+	}
+	// The last connection of all processes checkpoints and removes the WAL by
+	// itself; here it is made small for those who stay.
+	cn := m.core.writer.conn
+	cn.bound(context.Background(), time.Now().Add(truncatePatience))
+	if _, _, e := cn.Checkpoint(lite.Truncate); e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
+		err = errors.Join(err, translate(e))
+	}
+	return err
+}
+
+// sweep removes what sessions that have ended left behind, and the files in
+// the trash. It is done when a store is opened, in the background.
+func (m *maintainer) sweep() {
+	err := errors.Join(m.sweepTemp(), m.sweepTrash())
+	if err != nil {
+		m.core.log.Warn("sweep failed", "error", err)
+	}
+}
+
+func (m *maintainer) sweepTrash() error {
+	cn, err := m.core.readers.take(context.Background(), defaultTimeout)
+	if err != nil {
+		return err
+	}
+	defer m.core.readers.put(cn)
+	n, err := cn.integer("SELECT count(*) FROM Trash")
+	if err != nil || n == 0 {
+		return err
+	}
+	var found trash
+	// Under the write lock: a line that another process is about to strike off
+	// is seen with its transaction or not at all. A file that is removed twice
+	// does no harm, since names are not used again.
+	err = m.core.writer.update(context.Background(), time.Now().Add(defaultTimeout), driver.Shared, func(dt driver.Tx) error {
+		found = trash{}
+		s, err := dt.(*tx).conn.query("SELECT id, path FROM Trash LIMIT 10000")
+		if err != nil {
+			return err
+		}
+		defer s.Reset()
+		for {
+			row, err := s.Step()
+			if err != nil || !row {
+				return err
+			}
+			found.ids = append(found.ids, s.ColumnInt(0))
+			found.paths = append(found.paths, s.ColumnText(1))
+		}
+	})
+	if err != nil {
+		return err
+	}
+	m.core.log.Info("emptying the trash of an earlier process", "files", len(found.ids))
+	m.core.emptyTrash(found)
+	return nil
+}
+
+// sweepTemp removes the temporary files of sessions that have ended, and with
+// each the value file that it was to become, if no row came to refer to it.
+func (m *maintainer) sweepTemp() error {
+	root := m.core.path(tempName)
+	dirs, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range dirs {
+		alive, err := m.core.sessions.alive(d.Name())
+		if err != nil || alive {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, m.sweepSession(filepath.Join(root, d.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+func (m *maintainer) sweepSession(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	m.core.log.Info("removing temporary files of a session that has ended", "files", len(files))
+	var errs []error
+	for _, f := range files {
+		if name, ok := strings.CutSuffix(f.Name(), ".val"); ok && len(name) == 32 {
+			errs = append(errs, m.sweepValue(basePath(name)))
+		}
+		errs = append(errs, removeIfThere(filepath.Join(dir, f.Name())))
+	}
+	return errors.Join(append(errs, removeIfThere(dir))...)
+}
+
+// sweepValue removes a value file unless a row refers to it.
+func (m *maintainer) sweepValue(base string) error {
+	for _, rel := range []string{base, path.Join(valuesName, base)} {
+		if _, err := os.Stat(m.core.path(rel)); err != nil {
+			continue
+		}
+		used, err := m.core.fileInUse(rel)
+		if err != nil || used {
+			return err
+		}
+		if err := m.core.removeValue(rel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileInUse reports whether a row of any collection refers to a value file.
+func (c *core) fileInUse(rel string) (used bool, err error) {
+	err = c.view(context.Background(), defaultTimeout, func(dt driver.Tx) error {
+		cn := dt.(*tx).conn
+		ids, err := cn.collectionIDs()
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			table := newCollection(c, "", id).table
+			s, err := cn.query(fmt.Sprintf("SELECT 1 FROM %s WHERE filename = ?1", table))
+			if err != nil {
+				return err
+			}
+			s.BindValue(1, codec.TextValue(rel))
+			row, err := s.Step()
+			s.Reset()
+			if err != nil || row {
+				used = row
+				return err
+			}
+		}
+		return nil
+	})
+	return used, err
+}

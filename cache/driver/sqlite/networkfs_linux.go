@@ -1,0 +1,35 @@
+package sqlite
+
+import "golang.org/x/sys/unix"
+
+// The magic numbers of statfs(2) of file systems that several machines can
+// have mounted at once.
+var networkMagic = map[uint32]string{
+	0x6969:     "NFS",
+	0x517b:     "SMB",
+	0xff534d42: "CIFS",
+	0xfe534d42: "SMB2",
+	0x01021997: "9P",
+	0x5346414f: "AFS",
+	0x6b414653: "AFS",
+	0x73757245: "Coda",
+	0x00c36400: "Ceph",
+	0x0bd00bd0: "Lustre",
+	0x47504653: "GPFS",
+	0x01161970: "GFS2",
+	0x7461636f: "OCFS2",
+	0x19830326: "BeeGFS",
+}
+
+// networkFS returns the name of the network file system that dir is on, or ""
+// if it is on none that is known.
+func networkFS(dir string) (string, error) {
+	var st unix.Statfs_t
+	if err := statfs(dir, &st); err != nil {
+		return "", err
+	}
+	return networkMagic[uint32(st.Type)], nil
+}
+
+// statfs is replaced in tests, which have no network file system at hand.
+var statfs = unix.Statfs

@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+)
+
+// pool keeps the connections for reading. It never makes anybody wait: when
+// all are in use a further one is opened, so that a View inside of a View
+// cannot wait for itself, and is closed afterwards.
+type pool struct {
+	core *core
+	keep int // idle connections that are kept
+
+	mu     sync.Mutex
+	idle   []*conn // last in, first out: the one with the warmest cache
+	closed bool
+}
+
+func newPool(c *core) *pool {
+	return &pool{core: c, keep: min(max(runtime.GOMAXPROCS(0), 2), 8)}
+}
+
+// cacheSize returns the bytes that a reader may use for pages. The writer
+// has as much.
+func (p *pool) cacheSize() int64 { return p.core.opts.CacheSize / int64(p.keep+1) }
+
+// take returns a connection, for use until put, whose waits end with ctx or
+// after the patience.
+func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		cn := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		p.mu.Unlock()
+		cn.boundFor(ctx, patience)
+		return cn, nil
+	}
+	p.mu.Unlock()
+	flags := lite.ReadWrite // needed for a WAL that has to be recovered
+	if p.core.opts.ReadOnly {
+		flags = lite.ReadOnly
+	}
+	cn, err := p.core.openConn(flags, p.cacheSize())
+	if err != nil {
+		return nil, err
+	}
+	cn.boundFor(ctx, patience)
+	return cn, nil
+}
+
+// put gives a connection back. It must have no transaction open.
+func (p *pool) put(cn *conn) {
+	cn.boundFor(context.Background(), 0)
+	p.mu.Lock()
+	if !p.closed && len(p.idle) < p.keep && cn.AutoCommit() {
+		p.idle = append(p.idle, cn)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	cn.Close()
+}
+
+// forget drops the statements of a collection in the connections that are
+// idle. Others hold statements that fail, which does no harm.
+func (p *pool) forget(c *collection) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, cn := range p.idle {
+		cn.forget(c)
+	}
+}
+
+// close closes the idle connections; those in use are closed by put.
+func (p *pool) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	var errs []error
+	for _, cn := range p.idle {
+		errs = append(errs, cn.Close())
+	}
+	p.idle = nil
+	return errors.Join(errs...)
+}

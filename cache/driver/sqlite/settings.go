@@ -1,0 +1,241 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// setting is a row of a Settings table.
+type setting struct {
+	key   string
+	value codec.Value
+}
+
+// settingRows returns the rows that hold s. Their names are DiskCache's.
+func settingRows(s driver.Settings) []setting {
+	return []setting{
+		{"statistics", boolean(s.Statistics)},
+		{"tag_index", boolean(s.TagIndex)},
+		{"eviction_policy", codec.TextValue(string(s.Policy))},
+		{"size_limit", codec.IntegerValue(s.SizeLimit)},
+		{"cull_limit", codec.IntegerValue(int64(s.CullLimit))},
+		{"disk_min_file_size", codec.IntegerValue(s.MinFileSize)},
+	}
+}
+
+func boolean(b bool) codec.Value {
+	if b {
+		return codec.IntegerValue(1)
+	}
+	return codec.IntegerValue(0)
+}
+
+// counterRows are the counters of a collection that is empty.
+func counterRows() []setting {
+	zero := codec.IntegerValue(0)
+	return []setting{{"count", zero}, {"size", zero}, {"hits", zero}, {"misses", zero}}
+}
+
+// diskcacheSettings returns all rows that DiskCache expects in the Settings of
+// a directory. The sqlite_ ones are what a Python process sets on its own
+// connections; ours are set by Options.
+func diskcacheSettings(o Options) []setting {
+	vacuum := map[AutoVacuum]int64{VacuumNone: 0, VacuumFull: 1, VacuumIncremental: 2}[o.AutoVacuum]
+	synchronous := map[Synchronous]int64{SyncOff: 0, SyncNormal: 1, SyncFull: 2}[o.Synchronous]
+	rows := settingRows(driver.DefaultSettings())
+	rows = append(rows,
+		setting{"sqlite_auto_vacuum", codec.IntegerValue(vacuum)},
+		setting{"sqlite_cache_size", codec.IntegerValue(8192)},
+		setting{"sqlite_journal_mode", codec.TextValue(string(o.JournalMode))},
+		setting{"sqlite_mmap_size", codec.IntegerValue(64 << 20)},
+		setting{"sqlite_synchronous", codec.IntegerValue(synchronous)},
+		setting{"disk_pickle_protocol", codec.IntegerValue(5)},
+	)
+	return append(rows, counterRows()...)
+}
+
+// insertSettings adds the rows that are missing.
+func (cn *conn) insertSettings(table string, rows []setting) error {
+	s, err := cn.query("INSERT OR IGNORE INTO " + table + " (key, value) VALUES (?1, ?2)")
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		s.BindText(1, r.key)
+		s.BindValue(2, r.value)
+		if err := s.Run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setting reads a number from the Settings of c.
+func (cn *conn) setting(c *collection, key string) (int64, error) {
+	s, err := cn.stmt(c, stmtSetting)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Reset()
+	s.BindText(1, key)
+	row, err := s.Step()
+	if err != nil || !row {
+		return 0, err
+	}
+	return s.ColumnInt(0), nil
+}
+
+// readSettings reads what is stored, with DiskCache's default for what is not
+// or makes no sense.
+func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
+	out := driver.DefaultSettings()
+	s, err := cn.query("SELECT key, value FROM " + c.settingsTable)
+	if err != nil {
+		return out, err
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if err != nil {
+			return out, err
+		}
+		if !row {
+			return out, nil
+		}
+		switch s.ColumnText(0) {
+		case "statistics":
+			out.Statistics = s.ColumnInt(1) != 0
+		case "tag_index":
+			out.TagIndex = s.ColumnInt(1) != 0
+		case "eviction_policy":
+			if p := driver.Policy(s.ColumnText(1)); p.Valid() {
+				out.Policy = p
+			}
+		case "size_limit":
+			out.SizeLimit = s.ColumnInt(1)
+		case "cull_limit":
+			out.CullLimit = int(s.ColumnInt(1))
+		case "disk_min_file_size":
+			out.MinFileSize = s.ColumnInt(1)
+		}
+	}
+}
+
+// settingsEvery is how often those who only read look whether another process
+// has changed the settings.
+const settingsEvery = int64(time.Second / 2)
+
+// look reads the settings of c anew, now and then.
+func (cn *conn) look(c *collection) {
+	now := time.Now().UnixNano()
+	last := c.looked.Load()
+	if now-last < settingsEvery && now >= last || !c.looked.CompareAndSwap(last, now) {
+		return
+	}
+	old := c.settings.Load()
+	if s, err := cn.readSettings(c); err == nil && s != *old {
+		// Not if somebody has learnt of newer ones meanwhile.
+		c.settings.CompareAndSwap(old, &s)
+	}
+}
+
+// refresh reads what another connection may have changed since the last
+// transaction. It runs under the write lock.
+func (c *collection) refresh(t *tx) error {
+	s, err := t.conn.readSettings(c)
+	if err != nil {
+		return err
+	}
+	c.settings.Store(&s)
+	c.epoch = t.epoch
+	c.room = 0
+	c.nextExpiryKnown = false
+	return nil
+}
+
+// Configure implements [driver.Store].
+func (s *Store) Configure(ctx context.Context, h driver.Collection, fn func(*driver.Settings)) (driver.Settings, error) {
+	c, err := s.core.own(h)
+	if err != nil {
+		return driver.Settings{}, err
+	}
+	var out driver.Settings
+	err = s.Update(ctx, driver.Alone, func(dt driver.Tx) error {
+		t := dt.(*tx)
+		if _, err := t.begin(c, true); err != nil {
+			return err
+		}
+		out, err = t.configure(c, fn)
+		return err
+	})
+	if err != nil {
+		return driver.Settings{}, err
+	}
+	return out, nil
+}
+
+// configure changes the stored settings of c, where they differ.
+func (t *tx) configure(c *collection, fn func(*driver.Settings)) (driver.Settings, error) {
+	old, err := t.conn.readSettings(c)
+	if err != nil {
+		return old, t.fail(err)
+	}
+	s := old
+	fn(&s)
+	if !s.Policy.Valid() {
+		return old, fmt.Errorf("eviction policy %q is none of %s, %s, %s, %s", s.Policy,
+			driver.LeastRecentlyStored, driver.LeastRecentlyUsed, driver.LeastFrequentlyUsed, driver.NoEviction)
+	}
+	if s == old {
+		return s, nil
+	}
+	before, after := settingRows(old), settingRows(s)
+	for i := range after {
+		if codec.Equal(before[i].value, after[i].value) {
+			continue
+		}
+		if err := t.conn.replaceSetting(c, after[i]); err != nil {
+			return old, t.fail(err)
+		}
+	}
+	if s.TagIndex != old.TagIndex {
+		change := t.dropTagIndex
+		if s.TagIndex {
+			change = t.createTagIndex
+		}
+		if err := change(c); err != nil {
+			return old, t.fail(err)
+		}
+	}
+	t.configured = append(t.configured, configured{c, s})
+	return s, nil
+}
+
+// createTagIndex makes DiskCache's index, but only of rows with a tag.
+func (t *tx) createTagIndex(c *collection) error {
+	return t.conn.Exec(fmt.Sprintf("CREATE INDEX IF NOT EXISTS %[1]s_tag_rowid ON %[1]s(tag, rowid) WHERE tag IS NOT NULL", c.table))
+}
+
+func (t *tx) dropTagIndex(c *collection) error {
+	return t.conn.Exec(fmt.Sprintf("DROP INDEX IF EXISTS %s_tag_rowid", c.table))
+}
+
+// configured is a change of settings that takes effect with the commit.
+type configured struct {
+	c *collection
+	s driver.Settings
+}
+
+func (cn *conn) replaceSetting(c *collection, r setting) error {
+	s, err := cn.query("INSERT OR REPLACE INTO " + c.settingsTable + " (key, value) VALUES (?1, ?2)")
+	if err != nil {
+		return err
+	}
+	s.BindText(1, r.key)
+	s.BindValue(2, r.value)
+	return s.Run()
+}

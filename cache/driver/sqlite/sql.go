@@ -1,0 +1,72 @@
+package sqlite
+
+import "fmt"
+
+// stmtKind names a statement that every collection has.
+type stmtKind int
+
+const (
+	stmtGet stmtKind = iota
+	stmtGetBare
+	stmtFind
+	stmtInsert
+	stmtOverwrite    // everything but expiry and tag, which were and are NULL
+	stmtOverwriteAll // everything
+	stmtReplace      // value and store time only
+	stmtTouch
+	stmtDelete
+	stmtAccess
+	stmtSlide
+	stmtSetting
+	stmtNextExpiry
+	numStmts
+)
+
+// The columns of a row that a Get or a Scan reads, in the order of scanRow.
+// The second form leaves the value out and has its length instead.
+const (
+	rowColumns  = "rowid, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
+	bareColumns = "rowid, expire_time, mode, filename, " +
+		"CASE typeof(value) WHEN 'null' THEN 0 WHEN 'text' THEN octet_length(value) WHEN 'blob' THEN octet_length(value) ELSE 8 END, " +
+		"store_time, access_time, access_count, tag, size"
+)
+
+var statements = [numStmts]string{
+	stmtGet:     "SELECT " + rowColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
+	stmtGetBare: "SELECT " + bareColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
+	stmtFind:    "SELECT rowid, expire_time, tag, filename FROM %[1]s WHERE key = ?1 AND raw = 1",
+	stmtInsert: "INSERT INTO %[1]s (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
+		" VALUES (?1, 1, ?2, ?3, ?2, 0, ?4, ?5, ?6, ?7, ?8)",
+	stmtOverwrite: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +
+		" size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1",
+	stmtOverwriteAll: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +
+		" size = ?3, mode = ?4, filename = ?5, value = ?6, expire_time = ?7, tag = ?8 WHERE rowid = ?1",
+	stmtReplace: "UPDATE %[1]s SET store_time = ?2, size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1",
+	stmtTouch:   "UPDATE %[1]s SET expire_time = ?2 WHERE rowid = ?1",
+	stmtDelete:  "DELETE FROM %[1]s WHERE rowid = ?1",
+	stmtAccess: "UPDATE %[1]s SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
+		" WHERE rowid = ?1 AND store_time = ?2",
+	stmtSlide: "UPDATE %[1]s SET expire_time = ?3 WHERE rowid = ?1 AND store_time = ?2 AND expire_time IS NOT NULL",
+	// A setting that is missing reads as 0.
+	stmtSetting:    "SELECT value FROM %[2]s WHERE key = ?1",
+	stmtNextExpiry: "SELECT expire_time FROM %[1]s WHERE expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",
+}
+
+func (c *collection) sql(which stmtKind) string {
+	return fmt.Sprintf(statements[which], c.table, c.settingsTable)
+}
+
+// policyColumn is the column by which a policy evicts. An index on it, with
+// DiskCache's name, is made when the first eviction needs it: to keep it up to
+// date would double the cost of every write before.
+func policyColumn(p string) string {
+	switch p {
+	case "least-recently-stored":
+		return "store_time"
+	case "least-recently-used":
+		return "access_time"
+	case "least-frequently-used":
+		return "access_count"
+	}
+	return ""
+}

@@ -1,0 +1,245 @@
+// Package sqlite is the engine that keeps a store in a directory: one SQLite
+// database in WAL mode, and large values in files beside it. The default
+// collection of a directory is a directory of Python's DiskCache 5, which may
+// use it at the same time.
+//
+// Programs open it with cache.OpenStore. DESIGN.md, beside package cache,
+// describes the format and the invariants.
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Options of Open. The zero value of each field is its default.
+type Options struct {
+	// Timeout bounds each wait for other writers. Defaults to a minute; a
+	// negative one waits as long as the context does.
+	Timeout time.Duration
+
+	// ReadOnly opens an existing store for reading. Nothing is written to the
+	// directory, bookkeeping of reads included.
+	ReadOnly bool
+
+	// Synchronous says what a commit waits for. Defaults to SyncNormal.
+	Synchronous Synchronous
+
+	// JournalMode is SQLite's journal mode. Defaults to JournalWAL. With any
+	// other one readers and writers wait for each other.
+	JournalMode JournalMode
+
+	// AutoVacuum says when free pages go back to the file system; it counts
+	// when the database is created. Defaults to VacuumFull, at every commit.
+	AutoVacuum AutoVacuum
+
+	// CacheSize is the memory, in bytes, that all connections of the store
+	// together may use for pages. Defaults to 24 MiB; at least 1 MiB is used.
+	CacheSize int64
+
+	// MmapSize is how much of the database, in bytes, is read through a
+	// memory map. Defaults to none: mapped pages count as resident memory.
+	MmapSize int64
+
+	// AllowNetwork opens a directory on a network file system too. SQLite's
+	// locks are not reliable there: two machines that use the directory at
+	// once will corrupt it.
+	AllowNetwork bool
+
+	// Logger is told what maintenance does. Defaults to none.
+	Logger *slog.Logger
+
+	// Ungrouped gives each write a commit of its own. Defaults to grouping
+	// those that wait at the same time.
+	Ungrouped bool
+
+	// PageSize of a database that is created, in bytes: a power of two from
+	// 512 to 65536. Defaults to 4096.
+	PageSize int
+}
+
+// Synchronous says what a commit waits for.
+type Synchronous string
+
+// What survives what: see package cache on durability.
+const (
+	SyncNormal Synchronous = "normal" // any process may die; a power cut may undo the last moments
+	SyncFull   Synchronous = "full"   // the power may be cut after any commit
+	SyncOff    Synchronous = "off"    // any process may die; a power cut may corrupt the database
+)
+
+// JournalMode is one of SQLite's journal modes.
+type JournalMode string
+
+// The journal modes that survive the death of a process.
+const (
+	JournalWAL      JournalMode = "wal"
+	JournalDelete   JournalMode = "delete"
+	JournalTruncate JournalMode = "truncate"
+	JournalPersist  JournalMode = "persist"
+)
+
+// AutoVacuum says when free pages go back to the file system.
+type AutoVacuum string
+
+// SQLite's modes of auto_vacuum.
+const (
+	VacuumFull        AutoVacuum = "full"        // with each commit
+	VacuumIncremental AutoVacuum = "incremental" // with Compact
+	VacuumNone        AutoVacuum = "none"        // with Compact, which then rewrites the database
+)
+
+const (
+	defaultTimeout   = time.Minute
+	defaultCacheSize = 24 << 20
+	minCacheSize     = 1 << 20
+	defaultPageSize  = 4096
+)
+
+func (o *Options) withDefaults() (Options, error) {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Timeout == 0 {
+		out.Timeout = defaultTimeout
+	}
+	if out.Synchronous == "" {
+		out.Synchronous = SyncNormal
+	}
+	if out.JournalMode == "" {
+		out.JournalMode = JournalWAL
+	}
+	if out.AutoVacuum == "" {
+		out.AutoVacuum = VacuumFull
+	}
+	if out.CacheSize == 0 {
+		out.CacheSize = defaultCacheSize
+	}
+	out.CacheSize = max(out.CacheSize, minCacheSize)
+	out.MmapSize = max(out.MmapSize, 0)
+	if out.PageSize == 0 {
+		out.PageSize = defaultPageSize
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	return out, out.validate()
+}
+
+func (o *Options) validate() error {
+	switch o.Synchronous {
+	case SyncNormal, SyncFull, SyncOff:
+	default:
+		return fmt.Errorf("Synchronous %q is none of normal, full, off", o.Synchronous)
+	}
+	switch o.JournalMode {
+	case JournalWAL, JournalDelete, JournalTruncate, JournalPersist:
+	default:
+		return fmt.Errorf("JournalMode %q is none of wal, delete, truncate, persist", o.JournalMode)
+	}
+	switch o.AutoVacuum {
+	case VacuumFull, VacuumIncremental, VacuumNone:
+	default:
+		return fmt.Errorf("AutoVacuum %q is none of full, incremental, none", o.AutoVacuum)
+	}
+	if o.PageSize < 512 || o.PageSize > 65536 || o.PageSize&(o.PageSize-1) != 0 {
+		return fmt.Errorf("PageSize %d is not a power of two from 512 to 65536", o.PageSize)
+	}
+	return nil
+}
+
+// Store is a handle of an opened directory. All handles that one process has
+// of a directory share its connections, which are opened with the options of
+// the first; Timeout and ReadOnly belong to the handle.
+type Store struct {
+	core    *core
+	timeout time.Duration
+	gate    gate
+}
+
+var _ driver.Store = (*Store)(nil)
+
+// Open opens the store in the directory dir and creates both if they do not
+// exist. A directory that holds other files but no store is refused with
+// [driver.ErrNotStore], since a check would take those files for left-overs.
+// Any number of processes may open a directory at the same time.
+func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return nil, fmt.Errorf("no directory given: %w", driver.ErrNotStore)
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := acquireCore(ctx, dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{core: c, timeout: opts.Timeout}, nil
+}
+
+// Close ends the handle, and with the last handle of the directory everything
+// behind it. It waits for calls that are running.
+func (s *Store) Close() error {
+	if !s.gate.close() {
+		return nil
+	}
+	return releaseCore(s.core)
+}
+
+// Dir returns the directory's absolute path.
+func (s *Store) Dir() string { return s.core.dir }
+
+// ReadOnly reports whether the store was opened for reading only.
+func (s *Store) ReadOnly() bool { return s.core.opts.ReadOnly }
+
+// deadline returns the moment at which a wait that starts now is given up, or
+// the zero time.
+func (s *Store) deadline() time.Time {
+	if s.timeout < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(s.timeout)
+}
+
+// View implements [driver.Store].
+func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	return s.core.view(ctx, s.timeout, fn)
+}
+
+// Update implements [driver.Store].
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	return s.core.writer.update(ctx, s.deadline(), mode, fn)
+}
+
+// Get implements [driver.Store].
+func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	if err := s.gate.enter(); err != nil {
+		return driver.Row{}, false, err
+	}
+	defer s.gate.leave()
+	coll, err := s.core.own(c)
+	if err != nil {
+		return driver.Row{}, false, err
+	}
+	return s.core.get(ctx, s.timeout, coll, key, l)
+}

@@ -1,0 +1,457 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// tx is a running transaction, on the writer or, for a View, on a reader.
+type tx struct {
+	core  *core
+	conn  *conn
+	write bool
+	epoch uint64
+
+	// failed says that a statement failed, which may have rolled the
+	// transaction back or left half of an operation in it: it must not commit.
+	failed  bool
+	failure error
+
+	touched []*collection // changed by this transaction
+	placed  []*file       // value files that now have their final names
+	trash   trash         // value files to be removed
+	dead    trash         // those of transactions that are committed
+
+	configured []configured
+	noted      []noted
+	flushed    []*collection // whose gathered reads this transaction writes
+}
+
+var _ driver.Tx = (*tx)(nil)
+
+func (t *tx) reset() {
+	t.failed, t.failure = false, nil
+	t.touched = t.touched[:0]
+	clear(t.placed)
+	t.placed = t.placed[:0]
+	t.trash = trash{}
+	t.configured = nil
+	t.noted = t.noted[:0]
+	t.flushed = t.flushed[:0]
+}
+
+// committed does what waits for the commit.
+func (t *tx) committed() {
+	t.dead.add(t.trash)
+	for _, f := range t.placed {
+		f.keep()
+	}
+	for _, c := range t.configured {
+		c.c.settings.Store(&c.s)
+	}
+	for _, c := range t.flushed {
+		c.reads.flushed()
+	}
+	for i := range t.noted {
+		n := &t.noted[i]
+		n.c.reads.note(n.c, &n.row, n.ok, n.l)
+	}
+	for _, c := range t.touched {
+		t.core.watches.notify(c)
+	}
+}
+
+// rolledBack takes back what is not in the database.
+func (t *tx) rolledBack() {
+	for _, f := range t.placed {
+		f.unplace()
+	}
+	for _, c := range t.flushed {
+		c.reads.unflushed()
+	}
+	t.reset()
+}
+
+// fail marks the transaction: it cannot be committed any more.
+func (t *tx) fail(err error) error {
+	err = translate(err)
+	if t.write && !t.failed {
+		t.failed, t.failure = true, err
+	}
+	return err
+}
+
+// begin checks what every method has to check, and returns the collection
+// behind a handle.
+func (t *tx) begin(h driver.Collection, write bool) (*collection, error) {
+	c, err := t.core.own(h)
+	if err != nil {
+		return nil, err
+	}
+	if t.failed {
+		return nil, t.failure
+	}
+	if !write {
+		return c, nil
+	}
+	if !t.write {
+		return nil, fmt.Errorf("transaction cannot write: %w", driver.ErrReadOnly)
+	}
+	if c.epoch != t.epoch {
+		if err := c.refresh(t); err != nil {
+			return nil, t.fail(err)
+		}
+	}
+	return c, nil
+}
+
+// changed notes that c has to be told to watchers after the commit.
+func (t *tx) changed(c *collection) {
+	for _, o := range t.touched {
+		if o == c {
+			return
+		}
+	}
+	t.touched = append(t.touched, c)
+}
+
+// Get implements [driver.Tx].
+func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	c, err := t.begin(h, false)
+	if err != nil {
+		return driver.Row{}, false, err
+	}
+	r, ok, err := t.conn.lookup(c, key, l, t)
+	if err != nil {
+		return driver.Row{}, false, t.fail(c.explain(err))
+	}
+	return r, ok, nil
+}
+
+// found is what a write wants to know of the row it is about to change.
+type found struct {
+	id     int64
+	expire driver.Instant
+	file   string
+	tagged bool
+	exists bool
+}
+
+// find looks the row of key up.
+func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+	s, err := t.conn.stmt(c, stmtFind)
+	if err != nil {
+		return f, err
+	}
+	defer s.Reset()
+	s.BindValue(1, key)
+	f.exists, err = s.Step()
+	if err != nil || !f.exists {
+		return f, err
+	}
+	f.id = s.ColumnInt(0)
+	if c.reads.pending.Load() != 0 || len(t.noted) > 0 {
+		// What was gathered is about the row as it was stored before, and may
+		// have moved its expiry.
+		s.Reset()
+		if err := t.flushRow(c, f.id); err != nil {
+			return f, err
+		}
+		s.BindValue(1, key)
+		if _, err := s.Step(); err != nil {
+			return f, err
+		}
+	}
+	f.expire = expireColumn(s, 1)
+	f.tagged = s.ColumnType(2) != codec.Null
+	if s.ColumnType(3) != codec.Null {
+		f.file = s.ColumnText(3)
+	}
+	return f, nil
+}
+
+// Put implements [driver.Tx].
+func (t *tx) Put(h driver.Collection, p driver.Put) error {
+	c, err := t.begin(h, true)
+	if err != nil {
+		return err
+	}
+	if p.Key.IsNull() {
+		return errors.New("a key cannot be NULL")
+	}
+	if err := t.put(c, &p); err != nil {
+		return t.fail(err)
+	}
+	return nil
+}
+
+func (t *tx) put(c *collection, p *driver.Put) error {
+	var v stored
+	if p.File != nil {
+		f, ok := p.File.(*file)
+		if !ok || f.core != t.core {
+			return errors.New("file belongs to another store")
+		}
+		if err := f.place(t, c); err != nil {
+			return err
+		}
+		v = f.stored()
+	} else {
+		v = c.inline(p.Value)
+	}
+	f, err := t.find(c, p.Key)
+	if err != nil {
+		return err
+	}
+	t.changed(c)
+	c.grew(p, &v)
+	if !f.exists {
+		return t.insert(c, p, &v)
+	}
+	if f.file != "" {
+		if err := t.discard(f.file); err != nil {
+			return err
+		}
+	}
+	return t.overwrite(c, p, &v, f, p.Keep && (f.expire == 0 || f.expire > p.Now))
+}
+
+func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
+	s, err := t.conn.stmt(c, stmtInsert)
+	if err != nil {
+		return err
+	}
+	s.BindValue(1, p.Key)
+	s.BindReal(2, float64(p.Now))
+	bindInstant(s, 3, p.Expire)
+	s.BindValue(4, p.Tag)
+	v.bind(s, 5)
+	c.expires(p.Expire)
+	return s.Run()
+}
+
+// overwrite changes a row, and only those columns whose change costs: to
+// assign the value that a column already has would rewrite its indexes.
+func (t *tx) overwrite(c *collection, p *driver.Put, v *stored, f found, keep bool) error {
+	which := stmtOverwrite
+	switch {
+	case keep:
+		which = stmtReplace
+	case f.expire != 0 || f.tagged || p.Expire != 0 || !p.Tag.IsNull():
+		which = stmtOverwriteAll
+	}
+	s, err := t.conn.stmt(c, which)
+	if err != nil {
+		return err
+	}
+	s.BindInt(1, f.id)
+	s.BindReal(2, float64(p.Now))
+	v.bind(s, 3)
+	if which == stmtOverwriteAll {
+		bindInstant(s, 7, p.Expire)
+		s.BindValue(8, p.Tag)
+		c.expires(p.Expire)
+	}
+	return s.Run()
+}
+
+// Touch implements [driver.Tx].
+func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
+	c, err := t.begin(h, true)
+	if err != nil {
+		return false, err
+	}
+	f, err := t.find(c, key)
+	if err != nil {
+		return false, t.fail(err)
+	}
+	if !f.exists || f.expire != 0 && f.expire <= now {
+		return false, nil
+	}
+	s, err := t.conn.stmt(c, stmtTouch)
+	if err != nil {
+		return false, t.fail(err)
+	}
+	s.BindInt(1, f.id)
+	bindInstant(s, 2, expire)
+	if err := s.Run(); err != nil {
+		return false, t.fail(err)
+	}
+	c.expires(expire)
+	t.changed(c)
+	return true, nil
+}
+
+// Delete implements [driver.Tx].
+func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
+	c, err := t.begin(h, true)
+	if err != nil {
+		return false, err
+	}
+	f, err := t.find(c, key)
+	if err != nil {
+		return false, t.fail(err)
+	}
+	if !f.exists {
+		return false, nil
+	}
+	if err := t.deleteRow(c, f.id, f.file); err != nil {
+		return false, t.fail(err)
+	}
+	return f.expire == 0 || f.expire > now, nil
+}
+
+func (t *tx) deleteRow(c *collection, id int64, file string) error {
+	if file != "" {
+		if err := t.discard(file); err != nil {
+			return err
+		}
+	}
+	s, err := t.conn.stmt(c, stmtDelete)
+	if err != nil {
+		return err
+	}
+	s.BindInt(1, id)
+	t.changed(c)
+	return s.Run()
+}
+
+// Count implements [driver.Tx].
+func (t *tx) Count(h driver.Collection) (int64, error) {
+	c, err := t.begin(h, false)
+	if err != nil {
+		return 0, err
+	}
+	n, err := t.conn.setting(c, "count")
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	return n, nil
+}
+
+// Fence implements [driver.Tx].
+func (t *tx) Fence() (int64, error) {
+	if !t.write {
+		return 0, fmt.Errorf("transaction cannot write: %w", driver.ErrReadOnly)
+	}
+	if t.failed {
+		return 0, t.failure
+	}
+	n, err := t.conn.integer("UPDATE Meta SET value = value + 1 WHERE key = 'fence' RETURNING value")
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	return n, nil
+}
+
+// view runs fn in a snapshot.
+//
+// Slid expiries that are still in memory are written before, unless that
+// would mean to wait for somebody who writes: then a scan goes by the
+// expiries in the database.
+func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.Tx) error) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	cn, err := c.readers.take(ctx, patience)
+	if err != nil {
+		return err
+	}
+	if c.maintainer != nil && c.maintainer.slides() {
+		c.maintainer.flushAll()
+	}
+	t := &tx{core: c, conn: cn}
+	// The snapshot is that of the first statement, which BEGIN is not.
+	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
+		err = cn.waitErr(err)
+		if !cn.AutoCommit() {
+			cn.Exec("ROLLBACK")
+		}
+		c.readers.put(cn)
+		return err
+	}
+	defer func() {
+		if e := cn.Exec("COMMIT"); e != nil && err == nil {
+			err = translate(e)
+		}
+		c.readers.put(cn)
+	}()
+	return fn(t)
+}
+
+// get reads one row outside of a transaction.
+func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	if ctx.Err() != nil {
+		return driver.Row{}, false, context.Cause(ctx)
+	}
+	cn, err := c.readers.take(ctx, timeout)
+	if err != nil {
+		return driver.Row{}, false, err
+	}
+	cn.look(coll)
+	r, ok, err := cn.lookup(coll, key, l, nil)
+	if err != nil {
+		err = coll.explain(cn.waitErr(err))
+	}
+	c.readers.put(cn)
+	return r, ok, err
+}
+
+// lookup reads the row of key, in t or outside of a transaction.
+func (cn *conn) lookup(c *collection, key codec.Value, l driver.Lookup, t *tx) (r driver.Row, ok bool, err error) {
+	which := stmtGet
+	if l.Bare {
+		which = stmtGetBare
+	}
+	s, err := cn.stmt(c, which)
+	if err != nil {
+		return r, false, err
+	}
+	s.BindValue(1, key)
+	ok, err = s.Step()
+	if err == nil && ok {
+		cn.scanRow(s, &r, l.Bare)
+		r.Key = key
+	}
+	s.Reset()
+	if err != nil {
+		return driver.Row{}, false, err
+	}
+	if ok {
+		c.reads.overlay(&r, t != nil && t.write)
+		ok = !r.Expired(l.Now)
+	}
+	switch {
+	case l.Quiet && l.Slide == 0:
+	case t != nil && t.write:
+		t.noted = append(t.noted, noted{c, driver.Row{ID: r.ID, Stored: r.Stored, Expire: r.Expire}, ok, l})
+	default:
+		c.reads.note(c, &r, ok, l)
+	}
+	if !ok {
+		return driver.Row{}, false, nil
+	}
+	return r, true, nil
+}
+
+func expireColumn(s *lite.Stmt, i int) driver.Instant {
+	if s.ColumnType(i) == codec.Null {
+		return 0
+	}
+	if e := driver.Instant(s.ColumnReal(i)); e > 0 {
+		return e
+	}
+	return driver.At(time.Time{}) // expired before 1970, not "never"
+}
+
+func bindInstant(s *lite.Stmt, i int, v driver.Instant) {
+	if v != 0 {
+		s.BindReal(i, float64(v))
+	}
+}

@@ -1,0 +1,391 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+)
+
+// maxGroup bounds how many operations share a commit, and so how long the
+// first of them waits for the last.
+const maxGroup = 128
+
+// writer is the one connection of the process that writes, and the queue in
+// front of it.
+//
+// Callers take turns. Whoever finds nobody writing becomes the leader: it
+// takes the directory's lock, begins a transaction, runs its own operation and
+// those of the callers that queued up meanwhile, commits once for all, tells
+// them, and hands its place to the first that came too late. No goroutine of
+// its own is needed, and a lone writer passes through without a switch.
+//
+// Lock order: turn (the place of the leader), then the directory's lock, then
+// SQLite's.
+type writer struct {
+	core *core
+	dir  *fileLock // turns between processes
+	conn *conn
+
+	mu    sync.Mutex // guards what follows
+	busy  bool       // somebody leads
+	queue []*request
+
+	// What follows belongs to the leader.
+	tx          tx
+	batch       []*request
+	dataVersion int64  // as SQLite last told: changes when another connection commits
+	epoch       uint64 // counts those changes: what was read in an older one may be stale
+	pageSize    int64
+	ungrouped   bool
+}
+
+// request is an operation that waits for its turn.
+type request struct {
+	ctx      context.Context
+	deadline time.Time
+	fn       func(driver.Tx) error
+	alone    bool
+	err      error
+	told     chan verdict // has room for one
+}
+
+type verdict int
+
+const (
+	finished verdict = iota // the operation has run and err is set
+	lead                    // take the turn
+)
+
+func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
+	w := &writer{core: c, ungrouped: c.opts.Ungrouped}
+	if w.dir, err = openFileLock(c.path(lockName)); err != nil {
+		return nil, translate(err)
+	}
+	defer func() {
+		if err != nil {
+			w.dir.close()
+			if w.conn != nil {
+				w.conn.Close()
+			}
+		}
+	}()
+	if w.conn, err = c.openConn(lite.ReadWriteCreate, c.readers.cacheSize()); err != nil {
+		return nil, err
+	}
+	w.conn.bound(ctx, deadline)
+	w.tx = tx{core: c, conn: w.conn, write: true}
+	if err := w.prepareSchema(ctx, deadline); err != nil {
+		return nil, err
+	}
+	if w.pageSize, err = w.conn.integer("PRAGMA page_size"); err != nil {
+		return nil, err
+	}
+	w.conn.SetWALHook(func(frames int) { c.maintainer.walGrew(frames) })
+	return w, nil
+}
+
+// update runs fn in a transaction, see [driver.Store].
+func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mode, fn func(driver.Tx) error) error {
+	if w == nil {
+		return driver.ErrReadOnly
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r := &request{ctx: ctx, deadline: deadline, fn: fn, alone: mode == driver.Alone}
+	v, err := w.enqueue(r)
+	if err != nil || v == finished {
+		return err
+	}
+	return w.lead(r)
+}
+
+// enqueue returns when r has run, with its error, or when it is the caller's
+// turn to lead. Otherwise the error says why the wait ended.
+func (w *writer) enqueue(r *request) (verdict, error) {
+	w.mu.Lock()
+	if !w.busy {
+		w.busy = true
+		w.mu.Unlock()
+		return lead, nil
+	}
+	r.told = make(chan verdict, 1)
+	w.queue = append(w.queue, r)
+	w.mu.Unlock()
+	return w.wait(r)
+}
+
+// wait waits for the verdict on r. A wait that is given up leaves the queue;
+// if r is running already its result counts.
+func (w *writer) wait(r *request) (verdict, error) {
+	var expired <-chan time.Time
+	if !r.deadline.IsZero() {
+		t := time.NewTimer(time.Until(r.deadline))
+		defer t.Stop()
+		expired = t.C
+	}
+	var gaveUp error
+	select {
+	case v := <-r.told:
+		return v, r.err
+	case <-r.ctx.Done():
+		gaveUp = context.Cause(r.ctx)
+	case <-expired:
+		gaveUp = fmt.Errorf("%w in this process", driver.ErrTimeout)
+	}
+	w.mu.Lock()
+	for i, q := range w.queue {
+		if q == r {
+			w.queue = append(w.queue[:i], w.queue[i+1:]...)
+			w.mu.Unlock()
+			return finished, gaveUp
+		}
+	}
+	w.mu.Unlock()
+	v := <-r.told
+	if v == lead {
+		w.handOver()
+		return finished, gaveUp
+	}
+	return v, r.err
+}
+
+// lead runs r and what has queued up. The caller has the turn, and gives it on
+// here, also if r panics.
+func (w *writer) lead(r *request) error {
+	var dead trash
+	defer func() { w.core.emptyTrash(dead) }() // when others may write again
+	defer w.handOver()
+	if err := w.dir.lock(r.ctx, r.deadline); err != nil {
+		return err
+	}
+	defer w.dir.unlock()
+	w.conn.bound(r.ctx, r.deadline)
+	if err := w.begin(); err != nil {
+		return err
+	}
+	// From here on nobody's context ends anything: the group's waits are
+	// over.
+	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
+	defer func() { dead, w.tx.dead = w.tx.dead, trash{} }()
+	if r.alone {
+		return w.runAlone(r)
+	}
+	w.gather(r)
+	defer w.tell(r)
+	w.runGroup()
+	return r.err
+}
+
+// tell lets the members of the group but the leader r return. It is deferred,
+// so that an operation that panics against its contract takes nobody with it
+// but the leader.
+func (w *writer) tell(r *request) {
+	panicked := !w.conn.AutoCommit()
+	if panicked {
+		w.rollback()
+	}
+	for _, q := range w.batch {
+		if q == r {
+			continue
+		}
+		if panicked {
+			q.err = errGroupPanicked
+		}
+		q.told <- finished
+	}
+	clear(w.batch)
+}
+
+var errGroupPanicked = errors.New("an operation in the same commit panicked: nothing of it was written")
+
+// commitPatience bounds the wait of a commit for readers, in the journal modes
+// where there is one.
+const commitPatience = 10 * time.Second
+
+// idle reports whether nobody has the turn.
+func (w *writer) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.busy
+}
+
+// handOver gives the turn to the next in the queue.
+func (w *writer) handOver() {
+	w.mu.Lock()
+	if len(w.queue) == 0 {
+		w.busy = false
+		w.mu.Unlock()
+		return
+	}
+	next := w.queue[0]
+	w.queue = append(w.queue[:0], w.queue[1:]...)
+	w.mu.Unlock()
+	next.told <- lead
+}
+
+// gather makes w.batch of r and of the operations at the head of the queue
+// that may share its commit.
+func (w *writer) gather(r *request) {
+	w.batch = append(w.batch[:0], r)
+	if w.ungrouped {
+		return
+	}
+	w.mu.Lock()
+	n := 0
+	for n < len(w.queue) && n < maxGroup-1 && !w.queue[n].alone {
+		n++
+	}
+	w.batch = append(w.batch, w.queue[:n]...)
+	w.queue = append(w.queue[:0], w.queue[n:]...)
+	w.mu.Unlock()
+}
+
+// runGroup runs the batch in the transaction that is open and commits it. If
+// that fails, each operation runs once more, in a transaction of its own, so
+// that only the one at fault fails.
+func (w *writer) runGroup() {
+	good := true
+	for _, q := range w.batch {
+		if q.ctx.Err() != nil {
+			q.err = context.Cause(q.ctx)
+			continue
+		}
+		before := w.conn.TotalChanges()
+		q.err = q.fn(&w.tx)
+		if q.err != nil && (w.tx.failed || w.conn.TotalChanges() != before) {
+			good = false
+			break
+		}
+	}
+	if good && w.commit() == nil {
+		return
+	}
+	w.rollback()
+	for _, q := range w.batch {
+		q.err = w.runOne(q)
+	}
+}
+
+// runOne runs an operation in a transaction of its own.
+func (w *writer) runOne(q *request) error {
+	if q.ctx.Err() != nil {
+		return context.Cause(q.ctx)
+	}
+	if err := w.begin(); err != nil {
+		return err
+	}
+	if err := q.fn(&w.tx); err != nil {
+		w.rollback()
+		return err
+	}
+	if err := w.commit(); err != nil {
+		w.rollback()
+		return err
+	}
+	return nil
+}
+
+// runAlone runs an operation of the user's in the transaction that is open.
+func (w *writer) runAlone(r *request) (err error) {
+	done := false
+	defer func() {
+		if !done { // a panic, or runtime.Goexit
+			w.rollback()
+		}
+	}()
+	err = r.fn(&w.tx)
+	if err == nil && r.ctx.Err() != nil {
+		err = context.Cause(r.ctx)
+	}
+	if err == nil {
+		err = w.commit()
+	}
+	if err != nil {
+		w.rollback()
+	}
+	done = true
+	return err
+}
+
+// begin opens a transaction that may write, and finds out whether another
+// connection has written since the last one.
+func (w *writer) begin() error {
+	if err := w.run("BEGIN IMMEDIATE"); err != nil {
+		return w.conn.waitErr(err)
+	}
+	w.tx.reset()
+	version, err := w.conn.integer("PRAGMA data_version")
+	if err != nil {
+		w.rollback()
+		return err
+	}
+	if version != w.dataVersion {
+		w.dataVersion = version
+		w.epoch++
+	}
+	w.tx.epoch = w.epoch
+	return nil
+}
+
+// commit makes what the transaction did permanent. On error it is still open,
+// or SQLite has rolled it back.
+func (w *writer) commit() error {
+	if w.tx.failed {
+		return w.tx.failure
+	}
+	if err := w.run("COMMIT"); err != nil {
+		return translate(err)
+	}
+	w.tx.committed()
+	return nil
+}
+
+func (w *writer) rollback() {
+	if !w.conn.AutoCommit() {
+		if err := w.run("ROLLBACK"); err != nil {
+			w.core.log.Error("rollback failed", "error", err)
+		}
+	}
+	w.tx.rolledBack()
+	w.epoch++ // what was read in the transaction never was
+}
+
+func (w *writer) run(sql string) error {
+	s, err := w.conn.query(sql)
+	if err != nil {
+		return err
+	}
+	return s.Run()
+}
+
+// exclusively runs fn with the turn and the directory's lock but without a
+// transaction, for what SQLite does not do inside of one. Processes that do
+// not take the directory's lock are not kept out.
+func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn *conn) error) error {
+	if w == nil {
+		return driver.ErrReadOnly
+	}
+	// Nobody but the caller runs a request that is alone: there is no other
+	// verdict than lead.
+	if _, err := w.enqueue(&request{ctx: ctx, deadline: deadline, alone: true}); err != nil {
+		return err
+	}
+	defer w.handOver()
+	if err := w.dir.lock(ctx, deadline); err != nil {
+		return err
+	}
+	defer w.dir.unlock()
+	w.conn.bound(ctx, deadline)
+	defer w.conn.bound(context.Background(), time.Time{})
+	return fn(w.conn)
+}
+
+func (w *writer) close() error {
+	return errors.Join(w.conn.Close(), w.dir.close())
+}

@@ -1,0 +1,167 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Errors that operations return inside an [*Error]; compare with [errors.Is].
+// When a context ends, the error is also its context.Canceled or
+// context.DeadlineExceeded.
+var (
+	// ErrClosed means that the store or the collection was closed, or the
+	// collection was dropped.
+	ErrClosed = driver.ErrClosed
+
+	// ErrTimeout means that other writers kept a write waiting for longer
+	// than StoreOptions.Timeout. Nothing was changed.
+	ErrTimeout = driver.ErrTimeout
+
+	// ErrReadOnly means a write to a store that was opened with
+	// StoreOptions.ReadOnly, or inside View.
+	ErrReadOnly = driver.ErrReadOnly
+
+	// ErrFull means that the disk or a quota is full. Nothing was changed.
+	ErrFull = driver.ErrFull
+
+	// ErrTooLarge means that a value alone is larger than the collection's
+	// size limit. Nothing was changed and nothing was evicted for it.
+	ErrTooLarge = driver.ErrTooLarge
+
+	// ErrCorrupt means that stored data is damaged; Store.Check tells more.
+	ErrCorrupt = driver.ErrCorrupt
+
+	// ErrCodecMismatch means that data was stored with another codec than the
+	// one it is read with, be it all of a collection or one entry of it.
+	ErrCodecMismatch = driver.ErrCodecMismatch
+
+	// ErrNotStore means that a directory holds something else than a store.
+	ErrNotStore = driver.ErrNotStore
+
+	// ErrNewerFormat means that a later version of this module made the store.
+	ErrNewerFormat = driver.ErrNewerFormat
+
+	// ErrNetwork means that the directory is on a network file system, where
+	// locks cannot be relied upon.
+	ErrNetwork = driver.ErrNetwork
+
+	// ErrPermission means that the operating system does not let this process
+	// do what is needed to the directory or a file in it.
+	ErrPermission = driver.ErrPermission
+
+	// ErrOverflow means that the result does not fit: a sum its number type,
+	// or a new key of a queue the range of such keys. Nothing was changed.
+	ErrOverflow = errors.New("result is out of range")
+
+	// ErrNotFound means that what must exist does not: see [MustExist].
+	ErrNotFound = errors.New("not found")
+
+	// ErrInvalid means arguments or options that make no sense, alone or
+	// together. Nothing was changed.
+	ErrInvalid = errors.New("invalid argument")
+
+	// ErrTxDone means that a transaction was used after its function had
+	// returned.
+	ErrTxDone = errors.New("transaction has ended")
+
+	// ErrInTx means that a collection that is not bound to a transaction was
+	// given the context of one. It would have waited for itself.
+	ErrInTx = errors.New("collection is not bound to the transaction of this context")
+)
+
+// Error says which operation failed, on which collection. It never contains
+// keys or values.
+type Error struct {
+	Op         string // method or function, such as "Set"
+	Collection string // Cache.Name of the collection; "" for the default one and for the whole store
+	Err        error
+}
+
+// Error returns the message, with a word on what can be done.
+func (e *Error) Error() string {
+	msg := "cache: " + e.Op
+	if e.Collection != "" {
+		msg += fmt.Sprintf(" in %q", e.Collection)
+	}
+	msg += ": " + e.Err.Error()
+	for _, a := range advice {
+		if errors.Is(e.Err, a.err) {
+			return msg + " (" + a.text + ")"
+		}
+	}
+	return msg
+}
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+var advice = []struct {
+	err  error
+	text string
+}{
+	{ErrTimeout, "keep transactions short, do not use unbound collections inside one, or raise StoreOptions.Timeout"},
+	{ErrInTx, "bind it with In, or pass the context that Update was given"},
+	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
+	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
+	{ErrTooLarge, "raise Options.SizeLimit, or store it in a persistent collection"},
+	{ErrNotStore, "choose an empty directory or one that a store made"},
+	{ErrNewerFormat, "update this program"},
+	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
+	{ErrCorrupt, "run Store.Check"},
+}
+
+// invalid returns an ErrInvalid with details.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
+}
+
+// wrap makes an *Error of err, once. Engines report the cause of a context
+// that ended; wrap adds the error itself, which callers test for.
+func wrap(ctx context.Context, op, collection string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var done *Error
+	if errors.As(err, &done) {
+		return err
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	}
+	return &Error{Op: op, Collection: collection, Err: err}
+}
+
+// ended returns why ctx has ended, or nil.
+func ended(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}
+
+// undecodable says that a codec could not read a stored key or value.
+func undecodable(what, codecName string, err error) error {
+	hint := "open the collection with the codec that wrote it, or treat such entries as missing with Options.SkipUndecodable"
+	return fmt.Errorf("%w: a stored %s cannot be decoded with codec %q: %w (%s)", ErrCodecMismatch, what, codecName, err, hint)
+}
+
+// foreign says that Python pickled a key or value.
+func foreign(what string) error {
+	return fmt.Errorf("%w: a stored %s was pickled by Python, which is never decoded here; "+
+		"have Python store text, bytes, numbers or JSONDisk's JSON", ErrCodecMismatch, what)
+}
+
+// encoding says that a codec refused a key, a value or a prefix.
+func encoding(what, codecName string, err error) error {
+	return fmt.Errorf("the %s cannot be encoded with codec %q: %w", what, codecName, err)
+}
+
+// isMismatch reports whether err means that an entry, rather than the store,
+// could not be read.
+func isMismatch(err error) bool {
+	return errors.Is(err, ErrCodecMismatch) || errors.Is(err, codec.ErrDecode)
+}

@@ -1,0 +1,430 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/memory"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+var ctx = context.Background()
+
+// tempDir stands for a directory of the program, such as os.UserCacheDir has.
+func tempDir() string {
+	dir, err := os.MkdirTemp("", "cache-example-")
+	check(err)
+	return dir
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func Example() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	type Page struct {
+		Title string
+		Links []string
+	}
+	pages, err := cache.Open[string, Page](ctx, dir, nil)
+	check(err)
+	defer pages.Close()
+
+	check(pages.Set(ctx, "/", Page{Title: "Home"}, cache.TTL(time.Hour)))
+	page, ok, err := pages.Get(ctx, "/")
+	fmt.Println(page.Title, ok, err)
+	_, ok, err = pages.Get(ctx, "/none")
+	fmt.Println(ok, err)
+	// Output:
+	// Home true <nil>
+	// false <nil>
+}
+
+func ExampleOpenStore() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	st, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{Timeout: 5 * time.Second})
+	check(err)
+	defer st.Close()
+	users, err := cache.New[int64, string](ctx, st, "users", &cache.Options[int64, string]{Persistent: true})
+	check(err)
+	check(users.Set(ctx, 7, "Ada"))
+	names, err := st.Collections(ctx)
+	check(err)
+	fmt.Printf("%q\n", names[len(names)-1])
+	// Output: "cache/users"
+}
+
+// Programs that use a store can be tested without a directory.
+func ExampleNewStore() {
+	st := cache.NewStore(memory.New(nil), nil)
+	defer st.Close()
+	c, err := cache.New[string, int](ctx, st, "counts", nil)
+	check(err)
+	n, err := cache.Incr(ctx, c, "tests", 1)
+	fmt.Println(n, err)
+	// Output: 1 <nil>
+}
+
+// newCache returns a collection for an example.
+func newCache[K, V any](o *cache.Options[K, V]) *cache.Cache[K, V] {
+	c, err := cache.New(ctx, cache.NewStore(memory.New(nil), nil), "example", o)
+	check(err)
+	return c
+}
+
+func ExampleStore_Update() {
+	stock := newCache[string, int](nil)
+	orders, err := cache.New[int, string](ctx, stock.Store(), "orders", nil)
+	check(err)
+	check(stock.Set(ctx, "apple", 1))
+
+	order := func(id int, item string) error {
+		return stock.Store().Update(ctx, func(tx *cache.Tx) error {
+			left, err := cache.Decr(ctx, stock.In(tx), item, 1)
+			if err != nil {
+				return err
+			}
+			if left < 0 {
+				return errors.New("sold out") // undoes the Decr
+			}
+			return orders.In(tx).Set(ctx, id, item)
+		})
+	}
+	fmt.Println(order(1, "apple"))
+	fmt.Println(order(2, "apple"))
+	left, _, err := stock.Get(ctx, "apple")
+	fmt.Println(left, err)
+	// Output:
+	// <nil>
+	// sold out
+	// 0 <nil>
+}
+
+func ExampleStore_View() {
+	c := newCache[string, int](nil)
+	check(c.Set(ctx, "a", 1))
+	check(c.View(ctx, func(tx *cache.Tx) error {
+		check(c.Set(ctx, "a", 2)) // by somebody else, meanwhile
+		v, _, err := c.In(tx).Get(ctx, "a")
+		fmt.Println("in the snapshot:", v)
+		return err
+	}))
+	v, _, err := c.Get(ctx, "a")
+	fmt.Println(v, err)
+	// Output:
+	// in the snapshot: 1
+	// 2 <nil>
+}
+
+func ExampleStore_Check() {
+	st := newCache[string, int](nil).Store()
+	report, err := st.Check(ctx, &cache.CheckOptions{Mend: true})
+	check(err)
+	for _, p := range report.Problems {
+		fmt.Println(p.Kind, p.Collection, p.Path, p.Mended)
+	}
+	fmt.Println(report.OK())
+	// Output: true
+}
+
+func ExampleCache_GetEntry() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "logo", "<svg>", cache.Tag("img"), cache.NoExpiry()))
+	e, ok, err := c.GetEntry(ctx, "logo")
+	fmt.Println(e.Value, e.Tag.Text(), e.Size, e.Expiry.IsZero(), ok, err)
+	// Output: <svg> img 5 true true <nil>
+}
+
+func ExampleCache_Add() {
+	c := newCache[string, string](nil)
+	fmt.Println(c.Add(ctx, "owner", "first"))
+	fmt.Println(c.Add(ctx, "owner", "second"))
+	fmt.Println(c.Get(ctx, "owner"))
+	// Output:
+	// true <nil>
+	// false <nil>
+	// first true <nil>
+}
+
+func ExampleCache_Touch() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "session", "data", cache.TTL(time.Minute)))
+	ok, err := c.Touch(ctx, "session", cache.TTL(time.Hour))
+	fmt.Println(ok, err)
+	ok, err = c.Touch(ctx, "none", cache.NoExpiry())
+	fmt.Println(ok, err)
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
+func ExampleIncr() {
+	hits := newCache[string, int](nil)
+	// At most so many in a minute that begins with the first.
+	for range 3 {
+		n, err := cache.Incr(ctx, hits, "198.51.100.7", 1, cache.TTL(time.Minute))
+		check(err)
+		fmt.Println(n <= 2)
+	}
+	_, err := cache.Incr(ctx, hits, "none", 1, cache.MustExist())
+	fmt.Println(errors.Is(err, cache.ErrNotFound))
+	// Output:
+	// true
+	// true
+	// false
+	// true
+}
+
+func ExampleCache_Pop() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "token", "once"))
+	fmt.Println(c.Pop(ctx, "token"))
+	_, ok, err := c.Pop(ctx, "token")
+	fmt.Println(ok, err)
+	// Output:
+	// once true <nil>
+	// false <nil>
+}
+
+func ExampleCache_Evict() {
+	c := newCache(&cache.Options[string, string]{TagIndex: true})
+	check(c.Set(ctx, "a", "1", cache.Tag("user:7")))
+	check(c.Set(ctx, "b", "2", cache.Tag("user:7")))
+	check(c.Set(ctx, "c", "3", cache.Tag("user:8")))
+	for e, err := range c.Tagged(ctx, cache.Tag("user:7")) {
+		check(err)
+		fmt.Println(e.Key, e.Value)
+	}
+	fmt.Println(c.Evict(ctx, cache.Tag("user:7")))
+	fmt.Println(c.Len(ctx))
+	// Output:
+	// a 1
+	// b 2
+	// 2 <nil>
+	// 1 <nil>
+}
+
+func ExampleCache_All() {
+	c := newCache[string, int](nil)
+	check(c.Set(ctx, "one", 1))
+	check(c.Set(ctx, "two", 2))
+	for e, err := range c.All(ctx) {
+		check(err)
+		check(c.Set(ctx, e.Key, e.Value*10)) // the body may write
+	}
+	values, err := cache.Collect(c.Values(ctx))
+	fmt.Println(values, err)
+	// Output: [10 20] <nil>
+}
+
+func ExampleCache_Ascend() {
+	c := newCache[string, int](nil)
+	for i, k := range []string{"pear", "apple", "plum", "cherry"} {
+		check(c.Set(ctx, k, i))
+	}
+	for e, err := range c.Ascend(ctx, cache.From("b"), cache.Before("pl")) {
+		check(err)
+		fmt.Println(e.Key, e.Value)
+	}
+	keys, err := cache.Collect(c.DescendKeys(ctx, cache.Prefix("p")))
+	fmt.Println(keys, err)
+	// Output:
+	// cherry 3
+	// pear 0
+	// [plum pear] <nil>
+}
+
+func ExampleCache_First() {
+	c := newCache[string, int](nil)
+	check(c.Set(ctx, "b", 1))
+	check(c.Set(ctx, "a", 2))
+	first, _, err := c.First(ctx)
+	fmt.Println(first.Key, err)
+	last, _, err := c.Last(ctx)
+	fmt.Println(last.Key, err)
+	// Output:
+	// b <nil>
+	// a <nil>
+}
+
+func ExampleCache_Queue() {
+	c := newCache[string, string](nil)
+	jobs := c.Queue("jobs")
+	k, err := jobs.Push(ctx, "first")
+	fmt.Println(k, err)
+	_, err = jobs.Push(ctx, "second")
+	check(err)
+	_, err = jobs.PushFront(ctx, "urgent")
+	check(err)
+	for {
+		e, ok, err := jobs.Pull(ctx)
+		check(err)
+		if !ok {
+			break
+		}
+		fmt.Println(e.Value)
+	}
+	// Output:
+	// jobs-500000000000000 <nil>
+	// urgent
+	// first
+	// second
+}
+
+func ExampleCache_Stats() {
+	c := newCache(&cache.Options[string, string]{Statistics: true})
+	check(c.Set(ctx, "k", "v"))
+	_, _, err := c.Get(ctx, "k")
+	check(err)
+	_, _, err = c.Get(ctx, "none")
+	check(err)
+	s, err := c.Stats(ctx)
+	fmt.Println(s.Hits, s.Misses, err)
+	// Output: 1 1 <nil>
+}
+
+func ExampleCache_Configure() {
+	c := newCache[string, string](nil)
+	s, err := c.Configure(ctx, func(s *cache.Settings) {
+		s.Policy = cache.LeastRecentlyUsed
+		s.SizeLimit = 64 << 20
+	})
+	fmt.Println(s.Policy, s.SizeLimit, err)
+	// Output: least-recently-used 67108864 <nil>
+}
+
+func ExampleCache_CompareAndSwap() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "state", "ready"))
+	fmt.Println(c.CompareAndSwap(ctx, "state", "ready", "running"))
+	fmt.Println(c.CompareAndSwap(ctx, "state", "ready", "running"))
+	// Output:
+	// true <nil>
+	// false <nil>
+}
+
+func ExampleCache_Modify() {
+	c := newCache[string, []string](nil)
+	for _, name := range []string{"a", "b"} {
+		v, _, err := c.Modify(ctx, "list", func(v []string, _ bool) ([]string, bool, error) {
+			return append(v, name), true, nil
+		})
+		fmt.Println(v, err)
+	}
+	// Output:
+	// [a] <nil>
+	// [a b] <nil>
+}
+
+func ExampleCache_GetOrSet() {
+	c := newCache[string, string](nil)
+	fmt.Println(c.GetOrSet(ctx, "k", "mine"))
+	fmt.Println(c.GetOrSet(ctx, "k", "other"))
+	// Output:
+	// mine false <nil>
+	// mine true <nil>
+}
+
+func ExampleCache_SetMany() {
+	c := newCache[string, int](nil)
+	check(c.SetMany(ctx, maps.All(map[string]int{"a": 1, "b": 2}), cache.TTL(time.Hour)))
+	found, err := c.GetMany(ctx, "b", "none", "a")
+	check(err)
+	for _, e := range found {
+		fmt.Println(e.Key, e.Value)
+	}
+	fmt.Println(c.DeleteMany(ctx, "a", "b", "none"))
+	// Output:
+	// b 2
+	// a 1
+	// 2 <nil>
+}
+
+func ExampleCache_SetFrom() {
+	c := newCache[string, []byte](nil)
+	check(c.SetFrom(ctx, "report", strings.NewReader("as long as you like"), cache.TTL(time.Hour)))
+	f, ok, err := c.OpenValue(ctx, "report")
+	check(err)
+	if ok {
+		defer f.Close()
+		_, err = io.Copy(os.Stdout, f)
+		check(err)
+	}
+	// Output: as long as you like
+}
+
+func ExampleCache_OpenValue() {
+	files := newCache[string, []byte](nil)
+	http.HandleFunc("/files/", func(w http.ResponseWriter, r *http.Request) {
+		f, ok, err := files.OpenValue(r.Context(), r.URL.Path)
+		switch {
+		case err != nil:
+			http.Error(w, "cache failed", http.StatusInternalServerError)
+		case !ok:
+			http.NotFound(w, r)
+		default:
+			defer f.Close()
+			http.ServeContent(w, r, r.URL.Path, f.ModTime(), f)
+		}
+	})
+}
+
+func ExampleOptions() {
+	c := newCache(&cache.Options[string, string]{
+		Values:    codec.Zlib(codec.String[string](), 1),
+		Policy:    cache.LeastRecentlyUsed,
+		SizeLimit: 64 << 20,
+		TTL:       time.Hour,
+		Sliding:   true, // an hour from the last read
+		OnEvict: func(e cache.Entry[string, string], why cache.Reason) {
+			log.Print("removed: ", why)
+		},
+	})
+	check(c.Set(ctx, "k", "compressed"))
+	fmt.Println(c.Get(ctx, "k"))
+	// Output: compressed true <nil>
+}
+
+func ExampleCache_Watch() {
+	c := newCache[string, string](nil)
+	changed, stop, err := c.Watch()
+	check(err)
+	defer stop()
+	go func() { check(c.Set(ctx, "answer", "42")) }() // or another process
+	for {
+		v, ok, err := c.Get(ctx, "answer")
+		check(err)
+		if ok {
+			fmt.Println(v)
+			return
+		}
+		<-changed
+	}
+	// Output: 42
+}
+
+func ExampleError() {
+	_, err := cache.New(ctx, newCache[string, int](nil).Store(), "example", &cache.Options[string, int]{TTL: -1})
+	var detail *cache.Error
+	fmt.Println(errors.Is(err, cache.ErrInvalid), errors.As(err, &detail) && detail.Op == "New")
+	fmt.Println(err)
+	// Output:
+	// true true
+	// cache: New in "cache/example": invalid argument: Options.TTL is negative; 0 is forever
+}

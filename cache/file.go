@@ -1,0 +1,140 @@
+package cache
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// File is an opened value, for reading. It stays readable after its key is
+// overwritten, deleted or evicted, until Close. [http.ServeContent] sends it
+// without copying it through the process, where the system can. One goroutine
+// at a time may use it, but for ReadAt.
+type File struct {
+	content driver.Content
+	raw     syscall.Conn // nil if content has no descriptor
+	entry   Entry[struct{}, struct{}]
+}
+
+var (
+	_ io.ReadSeekCloser = (*File)(nil)
+	_ io.ReaderAt       = (*File)(nil)
+	_ syscall.Conn      = (*File)(nil)
+	_ driver.Content    = (*inlineContent)(nil)
+)
+
+// OpenValue opens the value of k as it is stored, without decoding it or
+// reading all of it into memory, and reports whether there is one. Values
+// that are too small for a file of their own are opened as well. Numbers
+// cannot be opened: ErrInvalid.
+func (c *Cache[K, V]) OpenValue(ctx context.Context, k K) (*File, bool, error) {
+	f, err := c.openValue(ctx, k)
+	return f, f != nil, c.fail(ctx, "OpenValue", err)
+}
+
+func (c *Cache[K, V]) openValue(ctx context.Context, k K) (*File, error) {
+	key, err := c.key(k)
+	if err != nil {
+		return nil, err
+	}
+	l := c.reading()
+	row, ok, err := c.get(ctx, key, l)
+	if err != nil || !ok {
+		return nil, err
+	}
+	if row.ForeignValue {
+		return nil, c.skipped(ctx, foreign("value"))
+	}
+	var content driver.Content
+	if row.File != "" {
+		content, err = c.open(ctx, key, l, &row)
+		if err != nil || row.ID == 0 {
+			return nil, err
+		}
+	}
+	if content == nil {
+		if content, err = inline(&row); err != nil {
+			return nil, err
+		}
+	}
+	f := &File{content: content, entry: entryOf[struct{}, struct{}](&row)}
+	f.raw, _ = content.(syscall.Conn)
+	return f, nil
+}
+
+// inline makes the value of a row look like a file.
+func inline(r *driver.Row) (driver.Content, error) {
+	c := &inlineContent{size: int64(r.Value.Len()), modTime: r.Stored.Time()}
+	switch r.Value.Kind() {
+	case codec.Text:
+		c.reader = strings.NewReader(r.Value.Text())
+	case codec.Blob:
+		c.reader = bytes.NewReader(r.Value.Blob())
+	default:
+		return nil, invalid("the value is a number, which has no content to open")
+	}
+	return c, nil
+}
+
+type reader interface {
+	io.ReadSeeker
+	io.ReaderAt
+}
+
+// inlineContent is the content of a value that is kept in its row.
+type inlineContent struct {
+	reader
+	size    int64
+	modTime time.Time
+}
+
+func (c *inlineContent) Close() error       { return nil }
+func (c *inlineContent) Size() int64        { return c.size }
+func (c *inlineContent) ModTime() time.Time { return c.modTime }
+func (c *inlineContent) Name() string       { return "" }
+
+// Read reads the next bytes.
+func (f *File) Read(p []byte) (int, error) { return f.content.Read(p) }
+
+// ReadAt reads at an offset, and may be called by several goroutines at once.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.content.ReadAt(p, off) }
+
+// Seek sets the offset of the next Read.
+func (f *File) Seek(offset int64, whence int) (int64, error) { return f.content.Seek(offset, whence) }
+
+// Close releases the file.
+func (f *File) Close() error { return f.content.Close() }
+
+// Size returns the number of bytes.
+func (f *File) Size() int64 { return f.content.Size() }
+
+// ModTime returns when the value was written.
+func (f *File) ModTime() time.Time { return f.content.ModTime() }
+
+// Name returns the full path of the file, such as X-Accel-Redirect and
+// X-Sendfile want it, or "" if the value is not in a file. The path is no
+// longer valid once the key is overwritten or removed.
+func (f *File) Name() string { return f.content.Name() }
+
+// Expiry returns when the entry expires, or the zero time.
+func (f *File) Expiry() time.Time { return f.entry.Expiry }
+
+// Tag returns the entry's tag, Null if it has none.
+func (f *File) Tag() codec.Value { return f.entry.Tag }
+
+// SyscallConn gives access to the file's descriptor. Package net asks for it
+// to send a file without copying. It fails with errors.ErrUnsupported if the
+// value is not in a file.
+func (f *File) SyscallConn() (syscall.RawConn, error) {
+	if f.raw == nil {
+		return nil, errors.ErrUnsupported
+	}
+	return f.raw.SyscallConn()
+}

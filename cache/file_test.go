@@ -1,0 +1,140 @@
+package cache_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+func TestOpenValue(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		ctx := t.Context()
+		c := open[string, []byte](t, e.st, "", nil)
+		big := bytes.Repeat([]byte("0123456789"), 10_000)
+		ok(t, c.SetFrom(ctx, "big", bytes.NewReader(big), cache.TTL(time.Minute), cache.Tag("t")))
+		ok(t, c.Set(ctx, "small", big[:10]))
+		for k, want := range map[string][]byte{"big": big, "small": big[:10]} {
+			f, found, err := c.OpenValue(ctx, k)
+			ok(t, err)
+			equal(t, found, true)
+			equal(t, f.Size(), int64(len(want)))
+			equal(t, f.Name() == "", k == "small" || e.st.Dir() == "")
+			must(c.Delete(ctx, k))(t) // stays readable
+			if err := iotest.TestReader(f, want); err != nil {
+				t.Error(err)
+			}
+			ok(t, f.Close())
+		}
+		_, found, err := c.OpenValue(ctx, "none")
+		ok(t, err)
+		equal(t, found, false)
+
+		n := open[string, int](t, e.st, "n", nil)
+		ok(t, n.Set(ctx, "k", 1))
+		_, found, err = n.OpenValue(ctx, "k")
+		is(t, err, cache.ErrInvalid)
+		equal(t, found, false)
+
+		oops := errors.New("oops")
+		ok(t, c.Set(ctx, "k", []byte("old")))
+		is(t, c.SetFrom(ctx, "k", io.MultiReader(bytes.NewReader(big), iotest.ErrReader(oops))), oops)
+		v, _, err := c.Get(ctx, "k")
+		ok(t, err)
+		equal(t, string(v), "old")
+		ok(t, c.SetFrom(ctx, "empty", strings.NewReader("")))
+		v, found, err = c.Get(ctx, "empty")
+		ok(t, err)
+		equal(t, found && len(v) == 0, true)
+		if r := must(e.st.Check(ctx, nil))(t); !r.OK() {
+			t.Fatalf("left over: %+v", r.Problems)
+		}
+	})
+}
+
+// Net sends a file without copying if what http.ServeContent passes on, the
+// value in an io.LimitedReader, is a syscall.Conn with a descriptor.
+func TestServeContent(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		c := open[string, []byte](t, e.st, "", nil)
+		big := bytes.Repeat([]byte("0123456789"), 100_000)
+		ok(t, c.Set(t.Context(), "k", big))
+		raw := 0
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f, found, err := c.OpenValue(r.Context(), "k")
+			if err != nil || !found {
+				t.Errorf("found %v, error %v", found, err)
+				return
+			}
+			defer f.Close()
+			var _ io.ReadSeeker = f
+			var conn syscall.Conn = f
+			if _, err := conn.SyscallConn(); err == nil {
+				raw++
+			}
+			http.ServeContent(w, r, "k.bin", f.ModTime(), f)
+		}))
+		defer srv.Close()
+		for _, tt := range []struct {
+			header string
+			want   []byte
+		}{{"", big}, {"bytes=500000-500009", big[500_000:500_010]}} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL, nil)
+			ok(t, err)
+			if tt.header != "" {
+				req.Header.Set("Range", tt.header)
+			}
+			resp, err := srv.Client().Do(req)
+			ok(t, err)
+			got, err := io.ReadAll(resp.Body)
+			ok(t, err)
+			resp.Body.Close()
+			if !bytes.Equal(got, tt.want) || resp.Header.Get("Content-Length") != strconv.Itoa(len(tt.want)) {
+				t.Fatalf("range %q: got %d bytes", tt.header, len(got))
+			}
+		}
+		if e.st.Dir() != "" {
+			equal(t, raw, 2)
+		}
+	})
+}
+
+// TestServeForStrace does nothing by itself; it is run under strace to see
+// that the value is sent with sendfile.
+func TestServeForStrace(t *testing.T) {
+	if os.Getenv("DISKCACHE_STRACE") == "" {
+		t.Skip("DISKCACHE_STRACE is not set")
+	}
+	c, err := cache.Open[string, []byte](t.Context(), t.TempDir(), nil)
+	ok(t, err)
+	defer c.Close()
+	ok(t, c.Set(t.Context(), "k", make([]byte, 10<<20)))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f, _, err := c.OpenValue(r.Context(), "k")
+		if err == nil {
+			defer f.Close()
+			http.ServeContent(w, r, "k.bin", f.ModTime(), f)
+		}
+	})}
+	go func() { _ = srv.Serve(l) }()
+	defer srv.Close()
+	resp, err := http.Get("http://" + l.Addr().String())
+	ok(t, err)
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	ok(t, err)
+	equal(t, n, 10<<20)
+}

@@ -1,0 +1,74 @@
+package cache_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestImports holds the arrow codec <- cache/driver <- cache <- {deque,
+// index, sync} <- memo <- examples: each package imports only what is before
+// it. Tests may import any engine.
+func TestImports(t *testing.T) {
+	const module = "github.com/go-diskcache/diskcache/"
+	allowed := map[string][]string{
+		"codec":                   {},
+		"cache/driver":            {"codec"},
+		"cache/driver/drivertest": {"codec", "cache/driver"},
+		"cache/driver/memory":     {"codec", "cache/driver"},
+		"cache/driver/sqlite":     {"codec", "cache/driver", "cache/driver/sqlite"},
+		"cache":                   {"codec", "cache/driver", "cache/driver/sqlite"},
+		"deque":                   {"codec", "cache"},
+		"index":                   {"codec", "cache"},
+		"sync":                    {"codec", "cache"},
+		"memo":                    {"codec", "cache", "deque", "index", "sync"},
+		"examples":                {"codec", "cache", "deque", "index", "sync", "memo", "examples", "cache/driver/memory"},
+	}
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			if err == nil {
+				err = fs.SkipDir
+			}
+			return err
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		rel, err := filepath.Rel("..", file)
+		if err != nil {
+			return err
+		}
+		pkg := path.Dir(filepath.ToSlash(rel))
+		rule := pkg
+		for allowed[rule] == nil && rule != "." {
+			rule = path.Dir(rule) // internal packages are held to their parent's rule
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			dep, ours := strings.CutPrefix(name, module)
+			if !ours || strings.HasPrefix(dep, rule+"/internal/") {
+				continue
+			}
+			if !slices.Contains(allowed[rule], dep) {
+				t.Errorf("%s: %s must not import %s", rel, pkg, dep)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

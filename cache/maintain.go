@@ -1,0 +1,103 @@
+package cache
+
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// sweepRows is the number of rows that maintenance removes in a transaction:
+// some milliseconds of work, between which other writers have their turn.
+const sweepRows = 256
+
+// Len returns the number of entries, including expired ones that have not
+// been removed yet.
+func (c *Cache[K, V]) Len(ctx context.Context) (n int64, err error) {
+	err = c.view(ctx, func(tx driver.Tx) (err error) {
+		n, err = tx.Count(c.dc)
+		return err
+	})
+	return n, c.fail(ctx, "Len", err)
+}
+
+// Volume tells what the store that the collection is in takes on disk, other
+// collections included.
+func (c *Cache[K, V]) Volume(ctx context.Context) (Volume, error) {
+	v, err := c.st.engine.Volume(ctx)
+	return v, c.fail(ctx, "Volume", err)
+}
+
+// Expire removes all entries that have expired and returns how many. Nothing
+// depends on calling it, but writes remove only a few at a time. It works in
+// small transactions, between which others write; with an error it returns
+// how many it had removed. Bound to a transaction, all is a part of that.
+func (c *Cache[K, V]) Expire(ctx context.Context) (int, error) {
+	now := c.st.instant()
+	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
+		return tx.Remove(c.dc, driver.Filter{Expired: now}, sweepRows)
+	}, c.tellAt(now))
+	c.logSwept(ctx, "expire", n, err)
+	return n, c.fail(ctx, "Expire", err)
+}
+
+// Cull removes entries that have expired, then by the collection's policy
+// until its volume is within its limit, and returns how many. It works in
+// small transactions, like Expire.
+func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
+	now := c.st.instant()
+	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
+		return tx.Cull(c.dc, now, sweepRows, codec.Value{})
+	}, c.tellAt(now))
+	c.logSwept(ctx, "cull", n, err)
+	return n, c.fail(ctx, "Cull", err)
+}
+
+// Clear removes all entries and returns how many there were. It works in
+// small transactions, like Expire: what others write meanwhile may stay.
+func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
+	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
+		return tx.Remove(c.dc, driver.Filter{}, sweepRows)
+	}, nil)
+	c.logSwept(ctx, "clear", n, err)
+	return n, c.fail(ctx, "Clear", err)
+}
+
+// tellAt returns what sweep calls for rows that OnEvict is to be told of.
+func (h *handle) tellAt(now driver.Instant) func([]driver.Row) {
+	return func(rows []driver.Row) { h.notify(rows, now) }
+}
+
+// sweep calls remove, which removes up to sweepRows rows, in one transaction
+// after the other until it finds less.
+func (h *handle) sweep(ctx context.Context, remove func(driver.Tx) ([]driver.Row, error), removed func([]driver.Row)) (n int, err error) {
+	for {
+		var rows []driver.Row
+		err := h.update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
+			rows, err = remove(tx)
+			return err
+		})
+		if err != nil {
+			return n, err
+		}
+		n += len(rows)
+		if removed != nil {
+			removed(rows)
+		}
+		if len(rows) < sweepRows {
+			return n, nil
+		}
+		if err := ended(ctx); err != nil {
+			return n, err
+		}
+	}
+}
+
+func (h *handle) logSwept(ctx context.Context, what string, n int, err error) {
+	switch {
+	case err != nil:
+		h.st.log.WarnContext(ctx, what+" failed", "collection", h.dc.Name(), "removed", n, "err", err)
+	case n > 0:
+		h.st.log.InfoContext(ctx, what, "collection", h.dc.Name(), "removed", n)
+	}
+}

@@ -1,0 +1,150 @@
+package cache
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Store is an opened directory: named collections that commit together. All
+// methods may be called by many goroutines at once, and any number of
+// processes may have the directory open.
+//
+// What an operation has acknowledged is seen by every process and survives
+// the death of any of them; see [Synchronous] for power cuts.
+type Store struct {
+	engine driver.Store
+	now    func() time.Time
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	decoders map[string]decoder // by collection, for Check
+}
+
+// decoder reports whether a row's key, or its value, can be decoded.
+type decoder struct {
+	key   func(codec.Value) error
+	value func(codec.Value) error
+	coll  driver.Collection
+}
+
+// OpenStore opens the store in the directory dir, and creates both, with
+// access for the current user only, if they do not exist. A directory that
+// holds other files is ErrNotStore. A directory of Python's DiskCache 5 is a
+// store. Opening one that is up to date writes nothing, and handles on one
+// directory in one process share its connections.
+func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error) {
+	opts := o.withDefaults()
+	engine, err := openEngine(ctx, dir, opts)
+	if err != nil {
+		return nil, wrap(ctx, "OpenStore", "", err)
+	}
+	return NewStore(engine, &opts), nil
+}
+
+// NewStore returns a store on an engine that is open already, such as package
+// memory's. Of the options only Logger and Now matter. Close closes the
+// engine.
+func NewStore(engine driver.Store, o *StoreOptions) *Store {
+	opts := o.withDefaults()
+	return &Store{engine: engine, now: opts.Now, log: opts.Logger, decoders: map[string]decoder{}}
+}
+
+// Close writes what is still to be written and releases the store. It waits
+// for transactions that run. Collections of the store and transactions then
+// fail with ErrClosed; Close after Close does nothing.
+func (s *Store) Close() error {
+	return wrap(context.Background(), "Close", "", s.engine.Close())
+}
+
+// Dir returns the store's directory, or "" if it has none.
+func (s *Store) Dir() string { return s.engine.Dir() }
+
+// ReadOnly reports whether the store was opened for reading only.
+func (s *Store) ReadOnly() bool { return s.engine.ReadOnly() }
+
+// Collections returns the names of all collections, sorted. They are the
+// names that [Cache.Name] returns: "" for the default collection, else the
+// family and the name, such as "cache/pages" or "deque/jobs".
+func (s *Store) Collections(ctx context.Context) ([]string, error) {
+	names, err := s.engine.Names(ctx)
+	return names, wrap(ctx, "Collections", "", err)
+}
+
+// Drop removes the collection that [Cache.Name] calls name, with all its
+// entries; whoever has it open gets ErrClosed. Dropping what does not exist
+// does nothing. The default collection is only emptied.
+func (s *Store) Drop(ctx context.Context, name string) error {
+	if err := s.outside(ctx); err != nil {
+		return wrap(ctx, "Drop", name, err)
+	}
+	return wrap(ctx, "Drop", name, s.engine.Drop(ctx, name))
+}
+
+// Volume is what a store takes on disk, in bytes.
+type Volume = driver.Volume
+
+// Volume tells what the store takes on disk.
+func (s *Store) Volume(ctx context.Context) (Volume, error) {
+	v, err := s.engine.Volume(ctx)
+	return v, wrap(ctx, "Volume", "", err)
+}
+
+// Backup writes a consistent copy of the store, as of some moment during the
+// call, into dir, which must be empty or not exist. Others may write
+// meanwhile.
+func (s *Store) Backup(ctx context.Context, dir string) error {
+	if err := s.outside(ctx); err != nil {
+		return wrap(ctx, "Backup", "", err)
+	}
+	began := s.now()
+	err := wrap(ctx, "Backup", "", s.engine.Backup(ctx, dir))
+	s.logDone(ctx, "backup", began, err)
+	return err
+}
+
+// Compact gives unused space back to the file system. Writers may have to
+// wait for it.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.outside(ctx); err != nil {
+		return wrap(ctx, "Compact", "", err)
+	}
+	began := s.now()
+	err := wrap(ctx, "Compact", "", s.engine.Compact(ctx))
+	s.logDone(ctx, "compact", began, err)
+	return err
+}
+
+func (s *Store) logDone(ctx context.Context, what string, began time.Time, err error, args ...any) {
+	args = append([]any{"dir", s.Dir(), "took", s.now().Sub(began)}, args...)
+	if err != nil {
+		s.log.WarnContext(ctx, what+" failed", append(args, "err", err)...)
+		return
+	}
+	s.log.InfoContext(ctx, what, args...)
+}
+
+// Session names this store's session, which ends with Close or with the
+// process, however it dies. Whatever must not outlive its holder - a lock, a
+// lease - stores the session's name and asks [Store.Alive].
+func (s *Store) Session() string { return s.engine.Session() }
+
+// Alive reports whether a session has not ended yet. It needs no clock: a
+// process that is stopped or slow is alive.
+func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
+	ok, err := s.engine.Alive(ctx, session)
+	return ok, wrap(ctx, "Alive", "", err)
+}
+
+// AwaitEnd waits until a session has ended, and returns nil then. An ended
+// context is an error.
+func (s *Store) AwaitEnd(ctx context.Context, session string) error {
+	return wrap(ctx, "AwaitEnd", "", s.engine.AwaitEnd(ctx, session))
+}
+
+// instant returns the current moment.
+func (s *Store) instant() driver.Instant { return driver.At(s.now()) }

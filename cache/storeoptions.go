@@ -1,0 +1,95 @@
+package cache
+
+import (
+	"log/slog"
+	"time"
+)
+
+// StoreOptions say how a store is opened. The zero value of each field is its
+// default. They are not stored in the directory.
+type StoreOptions struct {
+	// Timeout bounds how long a write waits for other writers, in this and in
+	// other processes; then it fails with ErrTimeout. A negative Timeout
+	// waits as long as the context allows. Defaults to 60 seconds.
+	Timeout time.Duration
+
+	// ReadOnly opens an existing store without ever writing to it, not even
+	// to count reads. Writes fail with ErrReadOnly.
+	ReadOnly bool
+
+	// Synchronous says what a commit waits for. Defaults to SyncNormal.
+	Synchronous Synchronous
+
+	// JournalMode is SQLite's journal mode. With any but the default, readers
+	// and writers wait for each other. Defaults to JournalWAL.
+	JournalMode JournalMode
+
+	// AutoVacuum says how a new database gives pages back to the file system.
+	// It has no effect on an existing one. Defaults to VacuumFull.
+	AutoVacuum AutoVacuum
+
+	// CacheSize is the memory for database pages, in bytes, of all
+	// connections of the store together. Defaults to the engine's choice, a
+	// few tens of megabytes.
+	CacheSize int64
+
+	// MmapSize is how much of the database is read through a memory map, in
+	// bytes. Mapped pages count as memory of the process. Defaults to none.
+	MmapSize int64
+
+	// AllowNetwork opens a directory on a network file system too. Locks are
+	// not reliable there: two machines at once will corrupt it.
+	AllowNetwork bool
+
+	// Logger is told what maintenance does, and what BestEffort and
+	// SkipUndecodable swallow. Defaults to none.
+	Logger *slog.Logger
+
+	// Now is the clock by which entries expire. Defaults to time.Now.
+	Now func() time.Time
+}
+
+// Synchronous says what a commit waits for.
+type Synchronous string
+
+// What was acknowledged survives the death of any process with all of them.
+const (
+	SyncNormal Synchronous = "normal" // a power cut may undo the last moments, never corrupts
+	SyncFull   Synchronous = "full"   // a power cut undoes nothing; each commit waits for the disk
+	SyncOff    Synchronous = "off"    // a power cut may corrupt the database
+)
+
+// JournalMode is one of SQLite's journal modes.
+type JournalMode string
+
+// The journal modes that survive the death of a process.
+const (
+	JournalWAL      JournalMode = "wal"
+	JournalDelete   JournalMode = "delete"
+	JournalTruncate JournalMode = "truncate"
+	JournalPersist  JournalMode = "persist"
+)
+
+// AutoVacuum says when free pages go back to the file system.
+type AutoVacuum string
+
+// SQLite's modes of auto_vacuum.
+const (
+	VacuumFull        AutoVacuum = "full"        // with each commit
+	VacuumIncremental AutoVacuum = "incremental" // with Store.Compact
+	VacuumNone        AutoVacuum = "none"        // with Store.Compact, which then rewrites the database
+)
+
+func (o *StoreOptions) withDefaults() StoreOptions {
+	var out StoreOptions
+	if o != nil {
+		out = *o
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.Now == nil {
+		out.Now = time.Now
+	}
+	return out
+}

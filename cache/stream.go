@@ -1,0 +1,83 @@
+package cache
+
+import (
+	"context"
+	"io"
+
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// SetFrom stores what r reads until io.EOF under k, always in a file and
+// without holding it in memory. Nobody sees the entry before it is complete;
+// when reading fails, nothing is changed.
+//
+// The bytes are stored as they are, where Set would store what the values'
+// codec writes. That is the same for strings and bytes; for other codecs r
+// has to deliver what they can decode, or the value is for OpenValue only.
+// Values that are numbers are ErrInvalid.
+//
+// SetFrom notices that ctx has ended between two reads, not during one.
+func (c *Cache[K, V]) SetFrom(ctx context.Context, k K, r io.Reader, opts ...Option) error {
+	err := c.setFrom(ctx, k, r, opts)
+	return c.fail(ctx, "SetFrom", err)
+}
+
+func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Option) error {
+	if r == nil {
+		return invalid("nil Reader")
+	}
+	w, err := parse(opts)
+	if err == nil {
+		err = w.only(false, false, true)
+	}
+	if err != nil {
+		return err
+	}
+	var zero V
+	sample, err := c.values.Encode(zero)
+	if err != nil || sample.Kind() != codec.Text {
+		if err == nil && sample.Kind() != codec.Blob {
+			return invalid("values of codec %q have no content to stream", c.values.Name())
+		}
+		sample = codec.BlobValue(nil)
+	}
+	p, err := c.put(k, &w)
+	if err != nil {
+		return err
+	}
+	if err := c.ready(ctx); err != nil {
+		return err
+	}
+	in := &limitedReader{ctx: ctx, r: r, limit: sizeLimit(c.dc.Settings())}
+	err = c.setFile(ctx, &p, sample.Kind(), func(w io.Writer) error {
+		_, err := io.Copy(w, in)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer c.discard(&p)
+	// Reading may have taken long: the entry's life begins now.
+	p.Now = c.st.instant()
+	p.Expire = w.expire(p.Now, c.shared.ttl)
+	return c.set(ctx, p)
+}
+
+// limitedReader fails when its context ends or limit is exceeded.
+type limitedReader struct {
+	ctx   context.Context
+	r     io.Reader
+	n     int64
+	limit int64
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	if err := ended(l.ctx); err != nil {
+		return 0, err
+	}
+	n, err := l.r.Read(p)
+	if l.n += int64(n); l.n > l.limit {
+		return n, tooLarge(l.n, l.limit)
+	}
+	return n, err
+}

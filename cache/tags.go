@@ -1,0 +1,45 @@
+package cache
+
+import (
+	"context"
+	"iter"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// Tagged iterates over the entries with a tag, in insertion order:
+//
+//	for e, err := range c.Tagged(ctx, cache.Tag("img")) {
+//
+// With a tag index it is quick; without one every entry is looked at. See All.
+func (c *Cache[K, V]) Tagged(ctx context.Context, tag TagOption) iter.Seq2[Entry[K, V], error] {
+	if err := tag.check(); err != nil {
+		return failed[Entry[K, V]](c.fail(ctx, "Tagged", err))
+	}
+	return c.entries(ctx, "Tagged", driver.Scan{Tag: tag.value}, 0)
+}
+
+// Evict removes all entries with a tag and returns how many there were,
+// expired ones included. It works in small transactions, like Clear.
+func (c *Cache[K, V]) Evict(ctx context.Context, tag TagOption) (int, error) {
+	if err := tag.check(); err != nil {
+		return 0, c.fail(ctx, "Evict", err)
+	}
+	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
+		return tx.Remove(c.dc, driver.Filter{Tag: tag.value}, sweepRows)
+	}, nil)
+	return n, c.fail(ctx, "Evict", err)
+}
+
+// CreateTagIndex makes an index of tags, which makes Evict and Tagged quick
+// and writes a little slower, for all processes.
+func (c *Cache[K, V]) CreateTagIndex(ctx context.Context) error {
+	_, err := c.configure(ctx, func(s *Settings) { s.TagIndex = true })
+	return c.fail(ctx, "CreateTagIndex", err)
+}
+
+// DropTagIndex removes the index of tags.
+func (c *Cache[K, V]) DropTagIndex(ctx context.Context) error {
+	_, err := c.configure(ctx, func(s *Settings) { s.TagIndex = false })
+	return c.fail(ctx, "DropTagIndex", err)
+}

@@ -1,0 +1,173 @@
+package cache
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// shareLimit is the number of rows up to which a write is quick enough to
+// share its transaction with others.
+const shareLimit = 64
+
+// modeFor returns the mode of a transaction that writes n rows.
+func modeFor(n int) driver.Mode {
+	if n > shareLimit {
+		return driver.Alone
+	}
+	return driver.Shared
+}
+
+// key encodes a key.
+func (c *Cache[K, V]) key(k K) (codec.Value, error) {
+	key, err := c.keys.Encode(k)
+	if err != nil {
+		return key, encoding("key", c.keys.Name(), err)
+	}
+	if key.IsNull() {
+		return key, invalid("the key is encoded as null, which no entry can have")
+	}
+	return key, nil
+}
+
+// fill in a Put all but the value, from the options of a call.
+func (c *Cache[K, V]) put(k K, w *write) (p driver.Put, err error) {
+	p.Key, err = c.key(k)
+	p.Now = c.st.instant()
+	p.Expire = w.expire(p.Now, c.shared.ttl)
+	p.Tag = w.tag
+	return p, err
+}
+
+// prepare encodes an entry to be written. The Put is to be discarded.
+func (c *Cache[K, V]) prepare(ctx context.Context, k K, v V, w *write) (driver.Put, error) {
+	p, err := c.put(k, w)
+	if err != nil {
+		return p, err
+	}
+	return p, c.prepareValue(ctx, &p, v)
+}
+
+func (c *Cache[K, V]) prepareValue(ctx context.Context, p *driver.Put, v V) error {
+	enc, err := c.values.Encode(v)
+	if err != nil {
+		return encoding("value", c.values.Name(), err)
+	}
+	return c.setValue(ctx, p, enc)
+}
+
+// setValue makes enc the value of p, in a file if it is large.
+func (h *handle) setValue(ctx context.Context, p *driver.Put, enc codec.Value) error {
+	s := h.dc.Settings()
+	size := int64(8)
+	large := false
+	if k := enc.Kind(); k == codec.Text || k == codec.Blob {
+		size = int64(enc.Len())
+		large = size >= s.MinFileSize
+	}
+	if limit := sizeLimit(s); size > limit {
+		return tooLarge(size, limit)
+	}
+	if !large {
+		p.Value = enc
+		return nil
+	}
+	if err := h.ready(ctx); err != nil { // before any file is made
+		return err
+	}
+	return h.setFile(ctx, p, enc.Kind(), func(w io.Writer) (err error) {
+		if enc.Kind() == codec.Text {
+			_, err = io.WriteString(w, enc.Text())
+		} else {
+			_, err = w.Write(enc.Blob())
+		}
+		return err
+	})
+}
+
+// setFile makes p's value a file with what fn writes.
+func (h *handle) setFile(ctx context.Context, p *driver.Put, kind codec.Kind, fn func(io.Writer) error) error {
+	f, err := h.st.engine.Create(ctx, kind)
+	if err != nil {
+		return err
+	}
+	if err = fn(f); err == nil {
+		err = f.Finish()
+	}
+	if err != nil {
+		f.Discard()
+		return err
+	}
+	p.File = f
+	return nil
+}
+
+// discard is to be called for each prepared Put, in any case, when the
+// operation is over.
+func (h *handle) discard(p *driver.Put) {
+	switch {
+	case p.File == nil:
+	case h.tx != nil:
+		h.tx.whenEnded(p.File.Discard)
+	default:
+		p.File.Discard()
+	}
+}
+
+// sizeLimit returns the largest size of a value that does not have to be
+// evicted at once.
+func sizeLimit(s driver.Settings) int64 {
+	if s.Policy == NoEviction {
+		return driver.NoLimit
+	}
+	return s.SizeLimit
+}
+
+func tooLarge(size, limit int64) error {
+	return fmt.Errorf("%w: %d bytes or more, where the collection's limit is %d", ErrTooLarge, size, limit)
+}
+
+// store puts a row and makes room for it. It returns the rows removed.
+func (h *handle) store(tx driver.Tx, p driver.Put) ([]driver.Row, error) {
+	if err := tx.Put(h.dc, p); err != nil {
+		return nil, err
+	}
+	limit := h.dc.Settings().CullLimit
+	if h.shared.persistent {
+		limit = 0
+		if p.Expire != 0 { // else expired rows would stay until somebody calls Expire
+			limit = 2
+		}
+	}
+	if limit == 0 {
+		return nil, nil
+	}
+	return tx.Cull(h.dc, p.Now, limit, p.Key)
+}
+
+// set puts one row in a transaction.
+func (h *handle) set(ctx context.Context, p driver.Put) error {
+	var gone []driver.Row
+	err := h.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
+		gone, err = h.store(tx, p)
+		return err
+	})
+	if err == nil {
+		h.notify(gone, p.Now)
+	}
+	return err
+}
+
+// notify tells OnEvict of rows removed at now, once that is committed.
+func (h *handle) notify(rows []driver.Row, now driver.Instant) {
+	switch {
+	case len(rows) == 0 || h.shared.evicted == nil:
+	case h.tx != nil:
+		h.tx.AfterCommit(func() { h.shared.evicted(rows, now) })
+	default:
+		h.shared.evicted(rows, now)
+	}
+}
