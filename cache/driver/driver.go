@@ -38,7 +38,8 @@ type Store interface {
 	// exist does nothing; the default collection is only emptied.
 	Drop(ctx context.Context, name string) error
 
-	// Names returns the names of all collections, sorted.
+	// Names returns the names of all collections, sorted. Whether the default
+	// collection is listed before it was first opened is up to the engine.
 	Names(ctx context.Context) ([]string, error)
 
 	// View runs fn in a snapshot: fn sees every transaction that was
@@ -56,20 +57,27 @@ type Store interface {
 	// run on another goroutine, and it may run again after a rollback: it
 	// must be quick, must not panic, must not wait for anything, and must
 	// have no effects of its own but on variables that it sets anew each
-	// time. With Alone fn runs exactly once, on the caller's goroutine.
+	// time. A File may be put again by such a run. In any case fn is not
+	// running any more when Update returns. With Alone fn runs exactly once, on the caller's goroutine.
 	Update(ctx context.Context, mode Mode, fn func(tx Tx) error) error
 
 	// Get is View with a single tx.Get, for engines that can do it faster.
 	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)
 
 	// Create starts a value that is kept outside the rows, in a file. The
-	// file belongs to the caller until a Put takes it.
+	// file belongs to the caller until a Put takes it. Create and OpenFile may
+	// be called while a transaction of the same goroutine is running, OpenFile
+	// also for a file that this transaction has put.
 	Create(ctx context.Context, kind codec.Kind) (File, error)
 
 	// OpenFile opens the value of a row that has one outside (Row.File is not
 	// empty). What it returns stays readable after the row is overwritten or
 	// deleted. If the row was changed since it was read and the file is gone,
-	// the error is [fs.ErrNotExist]: read the row again.
+	// the error is [fs.ErrNotExist]: read the row again. A file whose row
+	// another process has changed may be missing for a View that still sees
+	// the row; files that this process removes stay for its running Views.
+	// Where the engine has a descriptor, the Content implements
+	// [syscall.Conn].
 	OpenFile(ctx context.Context, c Collection, r Row) (Content, error)
 
 	// Stats returns how many Gets found something and how many did not since
@@ -149,7 +157,7 @@ type Collection interface {
 
 // Spec says what a collection is to be when it is opened.
 type Spec struct {
-	KeyCodec, ValueCodec string // as stored with the collection
+	KeyCodec, ValueCodec string // as stored with the collection; "" accepts any
 	Settings             Settings
 	Configure            func(*Settings)
 }

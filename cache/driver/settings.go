@@ -31,7 +31,7 @@ const NoLimit = math.MaxInt64
 // all processes that use it.
 type Settings struct {
 	Policy      Policy
-	SizeLimit   int64 // bytes of volume above which Cull evicts
+	SizeLimit   int64 // bytes of volume above which Cull evicts; below 0: everything is above
 	CullLimit   int   // rows that a write may remove to make room; 0: none
 	MinFileSize int64 // texts and blobs of so many bytes or more are kept in files
 	Statistics  bool  // count hits and misses

@@ -28,6 +28,7 @@ type core struct {
 	maintainer *maintainer // nil if read-only
 	sessions   sessions
 	watches    watches
+	trash      trashCan
 
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
@@ -111,7 +112,7 @@ func openCore(ctx context.Context, dir string, opts Options, inUse bool) (_ *cor
 		deadline = time.Now().Add(opts.Timeout)
 	}
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return nil, errors.Join(err, c.readers.close())
+		return nil, errors.Join(err, c.readers.close(), c.watches.release())
 	}
 	c.maintainer = startMaintainer(c)
 	c.maintainer.poke() // sweeps what a crash left
@@ -217,7 +218,7 @@ func (c *core) close() error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}
-	errs = append(errs, c.sessions.close())
+	errs = append(errs, c.sessions.close(), c.watches.release())
 	return translate(errors.Join(errs...))
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -23,6 +24,7 @@ import (
 const (
 	lockName     = "cache.db-lock"     // turns of writers
 	sessionsName = "cache.db-sessions" // one locked file a session
+	watchName    = "cache.db-watch"    // a page of memory that signals commits
 	tempName     = "cache.db-tmp"      // values being written, a folder a session
 	valuesName   = "cache.db-values"   // value files of named collections
 )
@@ -263,7 +265,16 @@ func (t *tx) discard(rel string) error {
 // emptyTrash removes files after the commit. What cannot be removed now (on
 // Windows, a file that is being read) is tried again when the store is opened
 // the next time.
+//
+// While a View of this process runs, which may want to read them, the files
+// stay; the last View removes them.
 func (c *core) emptyTrash(r trash) {
+	c.trash.Lock()
+	if c.trash.views > 0 {
+		c.trash.kept.add(r)
+		r = trash{}
+	}
+	c.trash.Unlock()
 	if len(r.paths) == 0 {
 		return
 	}
@@ -276,6 +287,31 @@ func (c *core) emptyTrash(r trash) {
 		gone = append(gone, r.ids[i])
 	}
 	c.maintainer.emptied(gone)
+}
+
+// trashCan is what has to wait for running Views.
+type trashCan struct {
+	sync.Mutex
+	views int
+	kept  trash
+}
+
+// enterView keeps value files from being removed until leaveView.
+func (c *core) enterView() {
+	c.trash.Lock()
+	c.trash.views++
+	c.trash.Unlock()
+}
+
+func (c *core) leaveView() {
+	c.trash.Lock()
+	c.trash.views--
+	var r trash
+	if c.trash.views == 0 {
+		r, c.trash.kept = c.trash.kept, trash{}
+	}
+	c.trash.Unlock()
+	c.emptyTrash(r)
 }
 
 // OpenFile implements [driver.Store].

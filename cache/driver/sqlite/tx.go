@@ -65,6 +65,9 @@ func (t *tx) committed() {
 	for _, c := range t.touched {
 		t.core.watches.notify(c)
 	}
+	if len(t.touched) > 0 {
+		t.core.watches.committed()
+	}
 }
 
 // rolledBack takes back what is not in the database.
@@ -366,6 +369,8 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 	if c.maintainer != nil && c.maintainer.slides() {
 		c.maintainer.flushAll()
 	}
+	c.enterView()
+	defer c.leaveView()
 	t := &tx{core: c, conn: cn}
 	// The snapshot is that of the first statement, which BEGIN is not.
 	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {

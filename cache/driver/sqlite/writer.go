@@ -256,12 +256,16 @@ func (w *writer) runGroup() {
 			q.err = context.Cause(q.ctx)
 			continue
 		}
-		before := w.conn.TotalChanges()
+		before, noted := w.conn.TotalChanges(), len(w.tx.noted)
 		q.err = q.fn(&w.tx)
-		if q.err != nil && (w.tx.failed || w.conn.TotalChanges() != before) {
+		if q.err == nil {
+			continue
+		}
+		if w.tx.failed || w.conn.TotalChanges() != before || len(w.tx.noted) < noted {
 			good = false
 			break
 		}
+		w.tx.noted = w.tx.noted[:noted] // it wrote nothing, and has not read either
 	}
 	if good && w.commit() == nil {
 		return
