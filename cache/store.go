@@ -21,6 +21,8 @@ type Store struct {
 	now    func() time.Time
 	log    *slog.Logger
 
+	closing closing
+
 	mu       sync.Mutex
 	decoders map[string]decoder // by collection, for Check
 }
@@ -58,6 +60,7 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 // for transactions that run. Collections of the store and transactions then
 // fail with ErrClosed; Close after Close does nothing.
 func (s *Store) Close() error {
+	s.closing.begin()
 	return wrap(context.Background(), "Close", "", s.engine.Close())
 }
 

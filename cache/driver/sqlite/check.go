@@ -340,31 +340,33 @@ func isShardOrFamily(name string) bool {
 
 // leftOver finds temporary files of sessions that have ended.
 func (k *checker) leftOver() error {
-	c := k.store.core
-	dirs, err := os.ReadDir(c.path(tempName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	ss := &k.store.core.sessions
+	ids, err := ss.others()
 	if err != nil {
 		return translate(err)
 	}
-	for _, d := range dirs {
-		alive, err := c.sessions.alive(d.Name())
-		if err != nil || alive {
-			continue
-		}
-		rel := path.Join(tempName, d.Name())
-		files, err := os.ReadDir(c.path(rel))
+	for _, id := range ids {
+		err := ss.ifEnded(id, func() error {
+			files, err := os.ReadDir(ss.folder(id))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // it was just ending
+			}
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				if f.Name() == sessionLock && len(files) > 1 {
+					continue
+				}
+				k.found(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})
+			}
+			if !k.mend {
+				return nil
+			}
+			return os.RemoveAll(ss.folder(id))
+		})
 		if err != nil {
 			return translate(err)
-		}
-		for _, f := range files {
-			k.found(driver.Problem{Kind: driver.LeftOver, Path: path.Join(rel, f.Name()), Mended: k.mend})
-		}
-		if k.mend {
-			if err := os.RemoveAll(c.path(rel)); err != nil {
-				return translate(err)
-			}
 		}
 	}
 	return nil

@@ -23,9 +23,8 @@ import (
 // unless their path does.
 const (
 	lockName     = "cache.db-lock"     // turns of writers
-	sessionsName = "cache.db-sessions" // one locked file a session
+	sessionsName = "cache.db-sessions" // a folder a session
 	watchName    = "cache.db-watch"    // a page of memory that signals commits
-	tempName     = "cache.db-tmp"      // values being written, a folder a session
 	valuesName   = "cache.db-values"   // value files of named collections
 )
 
@@ -226,7 +225,7 @@ func (c *core) removeValue(rel string) error {
 	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for dir := path.Dir(rel); dir != "." && dir != valuesName; dir = path.Dir(dir) {
+	for dir := path.Dir(rel); dir != "."; dir = path.Dir(dir) {
 		if os.Remove(c.path(dir)) != nil { // not empty
 			break
 		}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -288,25 +286,15 @@ func (m *maintainer) sweepTrash() error {
 	return nil
 }
 
-// sweepTemp removes the temporary files of sessions that have ended, and with
-// each the value file that it was to become, if no row came to refer to it.
+// sweepTemp removes the folders of sessions that have ended, and for each
+// temporary file the value file that it was to become, if no row came to
+// refer to it.
 func (m *maintainer) sweepTemp() error {
-	root := m.core.path(tempName)
-	dirs, err := os.ReadDir(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, d := range dirs {
-		alive, err := m.core.sessions.alive(d.Name())
-		if err != nil || alive {
-			errs = append(errs, err)
-			continue
-		}
-		errs = append(errs, m.sweepSession(filepath.Join(root, d.Name())))
+	ss := &m.core.sessions
+	ids, err := ss.others()
+	errs := []error{err}
+	for _, id := range ids {
+		errs = append(errs, ss.ifEnded(id, func() error { return m.sweepSession(ss.folder(id)) }))
 	}
 	return errors.Join(errs...)
 }
@@ -316,15 +304,14 @@ func (m *maintainer) sweepSession(dir string) error {
 	if err != nil {
 		return err
 	}
-	m.core.log.Info("removing temporary files of a session that has ended", "files", len(files))
+	m.core.log.Info("removing what a session left that has ended", "files", len(files)-1)
 	var errs []error
 	for _, f := range files {
 		if name, ok := strings.CutSuffix(f.Name(), ".val"); ok && len(name) == 32 {
 			errs = append(errs, m.sweepValue(basePath(name)))
 		}
-		errs = append(errs, removeIfThere(filepath.Join(dir, f.Name())))
 	}
-	return errors.Join(append(errs, removeIfThere(dir))...)
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
 // sweepValue removes a value file unless a row refers to it.

@@ -17,28 +17,32 @@ import (
 
 // sessions is this core's session, and the way to those of others.
 //
-// A session is a file on which its process holds a lock that the kernel takes
-// away when the process ends, however that happens. Whoever wants to know
-// whether the session lives tries to lock the file. The file and the folder
-// for temporary values come into being when they are first needed, so that
-// opening a store writes nothing.
+// A session is a folder with a file on which its process holds a lock that the
+// kernel takes away when the process ends, however that happens. Whoever wants
+// to know whether the session lives tries to lock the file. Beside it lie the
+// values that the session is writing. The folder comes into being when it is
+// first needed, so that opening a store writes nothing, and is never empty:
+// DiskCache's check warns of empty folders and removes them.
 type sessions struct {
-	dir string // of the store
-	id  string
+	root string // of all sessions
+	id   string
 
 	mu   sync.Mutex
 	f    *os.File // locked; nil until needed
-	temp bool     // the folder exists
 	done bool
 }
+
+// sessionLock is the name of the file that is locked.
+const sessionLock = "lock"
 
 func (s *sessions) init(dir string) {
 	var id [12]byte
 	rand.Read(id[:])
-	s.dir, s.id = dir, hex.EncodeToString(id[:])
+	s.root, s.id = filepath.Join(dir, sessionsName), hex.EncodeToString(id[:])
 }
 
-func (s *sessions) file(id string) string { return filepath.Join(s.dir, sessionsName, id) }
+func (s *sessions) folder(id string) string { return filepath.Join(s.root, id) }
+func (s *sessions) file(id string) string   { return filepath.Join(s.root, id, sessionLock) }
 
 // begin makes the session known to others.
 func (s *sessions) begin() error {
@@ -48,10 +52,10 @@ func (s *sessions) begin() error {
 	if s.f != nil {
 		return nil
 	}
-	// Whoever looks for sessions that have ended removes files that are not
-	// locked, perhaps this one before its lock is there.
+	// Whoever clears away sessions that have ended may take this one for one
+	// of them before its lock is there.
 	for {
-		if err := os.MkdirAll(filepath.Join(s.dir, sessionsName), 0o700); err != nil {
+		if err := os.MkdirAll(s.folder(s.id), 0o700); err != nil {
 			return err
 		}
 		f, err := os.OpenFile(s.file(s.id), os.O_RDWR|os.O_CREATE, 0o600)
@@ -87,47 +91,59 @@ func sameFile(f *os.File, path string) bool {
 func (s *sessions) tempDir() (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.begin(); err != nil {
-		return "", err
-	}
-	dir := filepath.Join(s.dir, tempName, s.id)
-	if s.temp {
-		return dir, nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	s.temp = true
-	return dir, nil
+	return s.folder(s.id), s.begin()
 }
 
-// alive reports whether a session lives, and clears away one that does not.
+// alive reports whether a session lives.
 func (s *sessions) alive(id string) (bool, error) {
+	alive := true
+	err := s.ifEnded(id, func() error {
+		alive = false
+		return nil
+	})
+	return alive, err
+}
+
+// ifEnded calls fn if a session has ended, and holds its lock meanwhile, so
+// that nobody else finds it ended.
+func (s *sessions) ifEnded(id string, fn func() error) error {
 	if filepath.Base(id) != id || id == "." || id == ".." {
-		return false, nil // no session was ever called that
+		return fn() // no session was ever called that
 	}
 	s.mu.Lock()
 	mine := id == s.id && s.f != nil
 	s.mu.Unlock()
 	if mine {
-		return true, nil
+		return nil
 	}
 	f, err := os.OpenFile(s.file(id), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return fn()
 	}
 	if err != nil {
-		return false, translate(err)
+		return translate(err)
 	}
 	defer f.Close()
 	ok, err := tryLockFile(f)
 	if err != nil || !ok {
-		return true, translate(err)
+		return translate(err)
 	}
-	if sameFile(f, s.file(id)) {
-		os.Remove(s.file(id))
+	return fn()
+}
+
+// others returns the sessions that have a folder, without this one.
+func (s *sessions) others() ([]string, error) {
+	entries, err := os.ReadDir(s.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return false, nil
+	var ids []string
+	for _, e := range entries {
+		if e.Name() != s.id {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, err
 }
 
 // close ends the session.
@@ -135,17 +151,15 @@ func (s *sessions) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done = true
-	var errs []error
-	if s.temp {
-		errs = append(errs, removeIfThere(filepath.Join(s.dir, tempName, s.id)))
-		os.Remove(filepath.Join(s.dir, tempName)) // stays if others use it
+	if s.f == nil {
+		return nil
 	}
-	if s.f != nil {
-		errs = append(errs, removeIfThere(s.file(s.id)), s.f.Close())
-		os.Remove(filepath.Join(s.dir, sessionsName))
-		s.f = nil
-	}
-	return errors.Join(errs...)
+	// Removed before it is unlocked: a file that can be locked and is there
+	// is that of a session which died.
+	err := errors.Join(removeIfThere(s.file(s.id)), s.f.Close(), removeIfThere(s.folder(s.id)))
+	os.Remove(s.root) // stays if others use it
+	s.f = nil
+	return err
 }
 
 func removeIfThere(path string) error {
