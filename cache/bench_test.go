@@ -64,15 +64,17 @@ func benchCache(b *testing.B, n, size int, o *cache.Options[string, []byte]) *ca
 	}
 	b.Cleanup(func() { c.Close() })
 	value := make([]byte, size)
-	err = c.SetMany(ctx, func(yield func(string, []byte) bool) {
-		for _, k := range benchKeys(n) {
-			if !yield(k, value) {
-				return
+	for chunk := range slices.Chunk(benchKeys(n), 1000) {
+		err := c.SetMany(ctx, func(yield func(string, []byte) bool) {
+			for _, k := range chunk {
+				if !yield(k, value) {
+					return
+				}
 			}
+		})
+		if err != nil {
+			b.Fatal(err)
 		}
-	})
-	if err != nil {
-		b.Fatal(err)
 	}
 	return c
 }

@@ -155,6 +155,24 @@ type Collection interface {
 	Settings() Settings
 }
 
+// KeyedCreator is an optional interface of a Store in which the key decides
+// where a value is kept. A File of Create can be put as well, but may have to
+// be copied then.
+type KeyedCreator interface {
+	// CreateFor is Create for a value that will be put under a key of c, or,
+	// if key is Null, under one that is not known yet.
+	CreateFor(ctx context.Context, c Collection, key codec.Value, kind codec.Kind) (File, error)
+}
+
+// Divided is an optional interface of a Collection whose size limit is
+// divided among parts, such as shards.
+type Divided interface {
+	Collection
+	// ValueLimit returns the size limit of the smallest part. It costs
+	// nothing.
+	ValueLimit() int64
+}
+
 // Spec says what a collection is to be when it is opened.
 type Spec struct {
 	KeyCodec, ValueCodec string // as stored with the collection; "" accepts any

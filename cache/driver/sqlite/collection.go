@@ -53,7 +53,7 @@ func newCollection(core *core, name string, id int64) *collection {
 // explain makes of "no such table" what it means.
 func (c *collection) explain(err error) error {
 	var e *lite.Error
-	if errors.As(err, &e) && strings.Contains(e.Msg, "no such table: "+c.table) {
+	if errors.As(err, &e) && (strings.HasSuffix(e.Msg, "no such table: "+c.table) || strings.HasSuffix(e.Msg, "no such table: "+c.settingsTable)) {
 		return fmt.Errorf("collection was dropped: %w", driver.ErrClosed)
 	}
 	return translate(err)

@@ -22,14 +22,19 @@ const (
 	// checkpointAt is the number of frames, not copied yet, from which the WAL
 	// is copied to the database, in the background. Each time costs two syncs
 	// of the disk.
-	checkpointAt = 2000
-	// truncateAt is the number of frames from which writers are kept out for
+	checkpointAt = 4000
+	// restartAt is the number of frames from which writers are kept out for
 	// a moment, so that the WAL can begin anew: a WAL that is written to all
-	// the time would never end otherwise.
-	truncateAt = 4 * checkpointAt
-	// truncatePatience is how long writers are kept out at most because of
+	// the time would never end otherwise. Its file keeps its size, since to
+	// write over what is there is faster than to make a file grow.
+	restartAt = 4 * checkpointAt
+	// truncateAt is the number of frames from which its file is cut as well.
+	// Only a transaction that is larger than that, or a View that stays open
+	// for long, lets it get there.
+	truncateAt = 2 * restartAt
+	// restartPatience is how long writers are kept out at most because of
 	// readers that still use the WAL.
-	truncatePatience = 10 * time.Millisecond
+	restartPatience = 10 * time.Millisecond
 )
 
 // maintainer does what no caller should wait for: it writes gathered reads,
@@ -202,13 +207,17 @@ func (m *maintainer) checkpoint() error {
 		return translate(err)
 	}
 	m.copied.Store(int64(max(done, 0)))
-	if m.frames.Load() < truncateAt {
+	frames := m.frames.Load()
+	if frames < restartAt {
 		return nil
 	}
-	deadline := time.Now().Add(truncatePatience)
+	mode := lite.Restart
+	if frames >= truncateAt {
+		mode = lite.Truncate
+	}
 	return m.core.writer.exclusively(context.Background(), time.Now().Add(time.Second), func(*conn) error {
-		m.conn.bound(context.Background(), deadline)
-		_, _, err := m.conn.Checkpoint(lite.Truncate)
+		m.conn.bound(context.Background(), time.Now().Add(restartPatience))
+		_, _, err := m.conn.Checkpoint(mode)
 		switch {
 		case err == nil:
 			m.frames.Store(0)
@@ -232,7 +241,7 @@ func (m *maintainer) close() error {
 	// The last connection of all processes checkpoints and removes the WAL by
 	// itself; here it is made small for those who stay.
 	cn := m.core.writer.conn
-	cn.bound(context.Background(), time.Now().Add(truncatePatience))
+	cn.bound(context.Background(), time.Now().Add(restartPatience))
 	if _, _, e := cn.Checkpoint(lite.Truncate); e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
 		err = errors.Join(err, translate(e))
 	}

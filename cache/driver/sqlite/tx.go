@@ -108,7 +108,7 @@ func (t *tx) begin(h driver.Collection, write bool) (*collection, error) {
 	}
 	if c.epoch != t.epoch {
 		if err := c.refresh(t); err != nil {
-			return nil, t.fail(err)
+			return nil, t.fail(c.explain(err))
 		}
 	}
 	return c, nil
@@ -189,7 +189,7 @@ func (t *tx) Put(h driver.Collection, p driver.Put) error {
 		return errors.New("a key cannot be NULL")
 	}
 	if err := t.put(c, &p); err != nil {
-		return t.fail(err)
+		return t.fail(c.explain(err))
 	}
 	return nil
 }
@@ -272,7 +272,7 @@ func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Inst
 	}
 	f, err := t.find(c, key)
 	if err != nil {
-		return false, t.fail(err)
+		return false, t.fail(c.explain(err))
 	}
 	if !f.exists || f.expire != 0 && f.expire <= now {
 		return false, nil
@@ -299,7 +299,7 @@ func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (b
 	}
 	f, err := t.find(c, key)
 	if err != nil {
-		return false, t.fail(err)
+		return false, t.fail(c.explain(err))
 	}
 	if !f.exists {
 		return false, nil
@@ -333,7 +333,7 @@ func (t *tx) Count(h driver.Collection) (int64, error) {
 	}
 	n, err := t.conn.setting(c, "count")
 	if err != nil {
-		return 0, t.fail(err)
+		return 0, t.fail(c.explain(err))
 	}
 	return n, nil
 }

@@ -1,0 +1,464 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+func open(t *testing.T, dir string, o *Options) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func collectionOf(t *testing.T, s *Store, name string) driver.Collection {
+	t.Helper()
+	c, err := s.Open(t.Context(), name, driver.Spec{Settings: driver.PersistentSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func put(t *testing.T, s *Store, c driver.Collection, p driver.Put) {
+	t.Helper()
+	if p.Now == 0 {
+		p.Now = at()
+	}
+	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(c, p) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putFile stores a value in a file and returns its row.
+func putFile(t *testing.T, s *Store, c driver.Collection, key, content string) driver.Row {
+	t.Helper()
+	f, err := s.Create(t.Context(), codec.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Discard()
+	if _, err := io.WriteString(f, content); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, c, driver.Put{Key: codec.TextValue(key), File: f})
+	return get(t, s, c, key)
+}
+
+func get(t *testing.T, s *Store, c driver.Collection, key string) driver.Row {
+	t.Helper()
+	r, ok, err := s.Get(t.Context(), c, codec.TextValue(key), driver.Lookup{Now: at()})
+	if err != nil || !ok {
+		t.Fatalf("get: %v, %v", ok, err)
+	}
+	return r
+}
+
+// names lists the files below a directory, without SQLite's.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(dir, path)
+			if !strings.HasPrefix(rel, "cache.db-wal") && !strings.HasPrefix(rel, "cache.db-shm") {
+				out = append(out, filepath.ToSlash(rel))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestOneCoreForOneDirectory(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	a, b := open(t, dir, nil), open(t, link, nil)
+	if a.core != b.core {
+		t.Error("a link to the directory is another core")
+	}
+	if c := open(t, dir, &Options{ReadOnly: true}); c.core == a.core || !c.ReadOnly() {
+		t.Error("a read-only handle shares a core that writes")
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, collectionOf(t, b, ""), driver.Put{Key: codec.TextValue("k")})
+	if err := a.View(t.Context(), nil); !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("closed handle: %v", err)
+	}
+}
+
+// Opening what is up to date writes nothing.
+func TestOpenWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collectionOf(t, s, "")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := stamp(t, dir)
+	for range 3 {
+		s, err := Open(t.Context(), dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		collectionOf(t, s, "")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := stamp(t, dir); after != before {
+		t.Errorf("directory was %s, is %s", before, after)
+	}
+}
+
+// stamp describes the files of a directory and their contents' ages.
+func stamp(t *testing.T, dir string) string {
+	t.Helper()
+	var out strings.Builder
+	for _, n := range names(t, dir) {
+		info, err := os.Stat(filepath.Join(dir, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(&out, n, info.Size(), info.ModTime().UnixNano(), info.Mode())
+	}
+	return out.String()
+}
+
+func TestRights(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	s := open(t, dir, nil)
+	putFile(t, s, collectionOf(t, s, ""), "k", "content")
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has rights %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A process that dies leaves its temporary files, a value file whose row was
+// never committed, or one whose row is gone. The next to open the store sweeps.
+func TestSweep(t *testing.T) {
+	for _, collection := range []string{"", "named"} {
+		t.Run("collection="+collection, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, nil)
+			c := collectionOf(t, s, collection)
+			kept := putFile(t, s, c, "kept", "content")
+
+			// A session that died between the link and the commit.
+			dead := filepath.Join(dir, sessionsName, strings.Repeat("d", 24))
+			name := strings.Repeat("ab", 16)
+			orphan := basePath(name)
+			if collection != "" {
+				orphan = valuesName + "/" + orphan
+			}
+			for _, f := range []string{filepath.Join(dead, sessionLock), filepath.Join(dead, name+".val"), s.core.path(orphan)} {
+				if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(f, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// One that died after the link was committed: the row has the file.
+			base := strings.TrimPrefix(kept.File, valuesName+"/")
+			twin := strings.ReplaceAll(base, "/", "")
+			if err := os.WriteFile(filepath.Join(dead, twin), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// And one that died before it could remove a file.
+			gone := putFile(t, s, c, "gone", "content")
+			saved := s.core.path(gone.File) + ".saved"
+			if err := os.Link(s.core.path(gone.File), saved); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
+				_, err := tx.Delete(c, codec.TextValue("gone"), at())
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.core.writer.update(t.Context(), time.Time{}, driver.Alone, func(tx driver.Tx) error {
+				return tx.(*txAlias).conn.Exec("INSERT INTO Trash (path) VALUES ('" + gone.File + "')")
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.MkdirAll(filepath.Dir(s.core.path(gone.File)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(saved, s.core.path(gone.File)); err != nil {
+				t.Fatal(err)
+			}
+
+			s.core.maintainer.sweep()
+			for _, n := range names(t, dir) {
+				switch {
+				case n == databaseName, n == lockName, n == watchName, n == kept.File:
+				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.id):
+				default:
+					t.Errorf("%s is left", n)
+				}
+			}
+			if _, err := s.OpenFile(t.Context(), c, kept); err != nil {
+				t.Errorf("a file with a row was swept: %v", err)
+			}
+		})
+	}
+}
+
+// txAlias is tx where a parameter hides it.
+type txAlias = tx
+
+// A View of this process can read the files of rows that are deleted
+// meanwhile.
+func TestViewKeepsFiles(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, "")
+	row := putFile(t, s, c, "k", "content")
+	err := s.View(t.Context(), func(driver.Tx) error {
+		put(t, s, c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("new")})
+		f, err := s.OpenFile(t.Context(), c, row)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := s.OpenFile(t.Context(), c, row); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the view: %v", err)
+	}
+}
+
+// Writes that wait at the same time share commits; one that fails after it has
+// changed something fails alone.
+func TestGroup(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, "")
+	var wg sync.WaitGroup
+	hold, held := make(chan struct{}), make(chan struct{})
+	wg.Go(func() {
+		s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			close(held)
+			<-hold
+			return nil
+		})
+	})
+	<-held
+	boom := errors.New("boom")
+	runs := make([]int, 20)
+	errs := make([]error, 20)
+	for i := range runs {
+		wg.Go(func() {
+			errs[i] = s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+				runs[i]++
+				if err := tx.Put(c, driver.Put{Key: codec.IntegerValue(int64(i)), Now: at()}); err != nil {
+					return err
+				}
+				if i == 7 {
+					return boom
+				}
+				return nil
+			})
+		})
+	}
+	for { // until all are queued
+		s.core.writer.mu.Lock()
+		n := len(s.core.writer.queue)
+		s.core.writer.mu.Unlock()
+		if n == len(runs) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	close(hold)
+	wg.Wait()
+	again := 0
+	for i, err := range errs {
+		if i == 7 != errors.Is(err, boom) {
+			t.Errorf("member %d: %v", i, err)
+		}
+		if runs[i] == 2 {
+			again++
+		}
+		_, ok, err := s.Get(t.Context(), c, codec.IntegerValue(int64(i)), driver.Lookup{Now: at()})
+		if err != nil || ok == (i == 7) {
+			t.Errorf("member %d is there: %v, %v", i, ok, err)
+		}
+	}
+	if again == 0 {
+		t.Error("nothing was grouped")
+	}
+}
+
+// An operation that panics, against its contract, takes nobody with it.
+func TestGroupPanic(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, "")
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed")
+			}
+		}()
+		s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+			tx.Put(c, driver.Put{Key: codec.TextValue("k"), Now: at()})
+			panic("boom")
+		})
+	}()
+	put(t, s, c, driver.Put{Key: codec.TextValue("other")})
+	if _, ok, err := s.Get(t.Context(), c, codec.TextValue("k"), driver.Lookup{Now: at()}); ok || err != nil {
+		t.Errorf("the row of the panic is there: %v, %v", ok, err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for _, o := range []Options{{Synchronous: "most"}, {JournalMode: "off"}, {AutoVacuum: "some"}, {PageSize: 1000}, {PageSize: 256}} {
+		if _, err := Open(t.Context(), t.TempDir(), &o); err == nil {
+			t.Errorf("%+v was accepted", o)
+		}
+	}
+	if _, err := Open(t.Context(), "", nil); !errors.Is(err, driver.ErrNotStore) {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
+// The pragmas are those of the options, on each connection.
+func TestPragmas(t *testing.T) {
+	s := open(t, t.TempDir(), &Options{Synchronous: SyncFull, MmapSize: 1 << 20, CacheSize: 3 << 20, AutoVacuum: VacuumIncremental, PageSize: 8192})
+	a, err := s.core.readers.take(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.core.readers.put(a)
+	b, err := s.core.readers.take(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.core.readers.put(b)
+	for name, cn := range map[string]*conn{"first reader": a, "second reader": b, "writer": s.core.writer.conn} {
+		for pragma, want := range map[string]int64{
+			"synchronous": 2, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
+			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
+		} {
+			if got, err := cn.integer("PRAGMA " + pragma); err != nil || got != want {
+				t.Errorf("%s: %s is %d, %v, want %d", name, pragma, got, err, want)
+			}
+		}
+		if got, err := cn.text("PRAGMA journal_mode"); err != nil || got != "wal" {
+			t.Errorf("%s: journal_mode is %s, %v", name, got, err)
+		}
+	}
+}
+
+// Other journal modes work, readers and writers waiting for each other.
+func TestJournalModes(t *testing.T) {
+	for _, m := range []JournalMode{JournalDelete, JournalTruncate, JournalPersist} {
+		t.Run(string(m), func(t *testing.T) {
+			s := open(t, t.TempDir(), &Options{JournalMode: m, Synchronous: SyncOff})
+			c := collectionOf(t, s, "")
+			var wg sync.WaitGroup
+			for g := range 4 {
+				wg.Go(func() {
+					for i := range 50 {
+						k := codec.IntegerValue(int64(100*g + i))
+						err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+							return tx.Put(c, driver.Put{Key: k, Now: at()})
+						})
+						if err != nil {
+							t.Error(err)
+						}
+						if _, ok, err := s.Get(t.Context(), c, k, driver.Lookup{Now: at()}); !ok || err != nil {
+							t.Errorf("own row: %v, %v", ok, err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// The WAL begins anew under a constant load, and is bounded once a View that
+// kept it from that has ended.
+func TestWALIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes 300 MB")
+	}
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	c := collectionOf(t, s, "")
+	value := codec.BlobValue(make([]byte, 30_000))
+	write := func(n int) {
+		for i := range n {
+			put(t, s, c, driver.Put{Key: codec.IntegerValue(int64(i % 100)), Value: value})
+		}
+	}
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "cache.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	const bound = int64(truncateAt+restartAt) * 4200
+	write(5000)
+	if n := size(); n > bound {
+		t.Errorf("the WAL has %d bytes", n)
+	}
+	err := s.View(context.Background(), func(driver.Tx) error {
+		write(5000)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(5000)
+	if n := size(); n > bound {
+		t.Errorf("after a view, the WAL has %d bytes", n)
+	}
+}
