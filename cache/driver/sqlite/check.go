@@ -269,9 +269,6 @@ func (k *checker) files(known map[string]bool) error {
 		return translate(err)
 	}
 	_, err = k.folder(valuesName, known)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil && k.mend {
 		os.Remove(c.path(valuesName)) // if it is empty
 	}
@@ -285,6 +282,11 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		return false, context.Cause(k.ctx)
 	}
 	entries, err := os.ReadDir(k.store.core.path(rel))
+	if errors.Is(err, fs.ErrNotExist) {
+		// Files of rows that are gone, and their folders, are removed when
+		// others may write again, perhaps just now.
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -311,7 +313,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			k.found(driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend})
 		}
 		if k.mend {
-			if err := os.Remove(k.store.core.path(name)); err != nil {
+			if err := removeIfThere(k.store.core.path(name)); err != nil {
 				return false, err
 			}
 			left--

@@ -25,8 +25,6 @@ type collection struct {
 	looked        atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
 	dropped       atomic.Bool
 
-	keyCodec, valueCodec string // guarded by core.mu
-
 	// What follows is known under the write lock, and stale if epoch is not
 	// the writer's.
 	epoch           uint64
@@ -180,7 +178,10 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 			return nil, t.fail(err)
 		}
 	}
-	coll := newCollection(c, name, e.id)
+	coll := c.known(name, e.id)
+	if coll == nil {
+		coll = newCollection(c, name, e.id)
+	}
 	if !exists {
 		if err := t.conn.createTables(coll.table, coll.settingsTable); err != nil {
 			return nil, t.fail(err)
@@ -208,7 +209,9 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 			return nil, t.fail(err)
 		}
 	}
-	coll.settings.Store(&s)
+	// Another process may have changed them before; a change of this
+	// transaction takes effect with its commit.
+	coll.settings.CompareAndSwap(nil, &s)
 	return coll, nil
 }
 
@@ -226,14 +229,23 @@ func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
 	return s.Run()
 }
 
-// adopt makes c the process's collection of its name, or returns the one that
-// is it already, with the settings that were just read.
+// known returns the process's collection of a name, if it has that number.
+func (c *core) known(name string, id int64) *collection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.colls[name]; old != nil && old.id == id && !old.dropped.Load() {
+		return old
+	}
+	return nil
+}
+
+// adopt makes coll the process's collection of its name, or returns the one
+// that is it already. That one has settings at least as new.
 func (c *core) adopt(coll *collection) *collection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.colls[coll.name]
 	if old != nil && old.id == coll.id && !old.dropped.Load() {
-		old.settings.Store(coll.settings.Load())
 		return old
 	}
 	if old != nil {

@@ -30,8 +30,6 @@ type conn struct {
 	ctx      context.Context
 	deadline time.Time
 	patience time.Duration
-
-	scratch []byte
 }
 
 // openConn opens a connection with the same pragmas for all. cacheSize is in

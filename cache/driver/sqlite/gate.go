@@ -34,9 +34,6 @@ func (g *gate) leave() {
 	}
 }
 
-// closed reports whether close was called.
-func (g *gate) closed() bool { return g.state.Load() >= shut }
-
 // close shuts the gate and waits until nobody is inside. It reports false,
 // without waiting, if the gate was shut before.
 func (g *gate) close() bool {

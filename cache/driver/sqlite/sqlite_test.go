@@ -34,6 +34,9 @@ func harness(base Options) drivertest.Harness {
 
 func TestConformance(t *testing.T) {
 	for name, o := range configurations {
+		if raceEnabled && name != "default" {
+			continue // the race detector makes them slow, and finds the same in one
+		}
 		t.Run(name, func(t *testing.T) { drivertest.Run(t, harness(o)) })
 	}
 }
