@@ -78,6 +78,7 @@ func (h *handle) bury(tx driver.Tx, ids []int64, now driver.Instant) ([]driver.R
 func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver.Row) bool) (e Entry[K, V], ok bool, err error) {
 	canWrite := !c.st.ReadOnly() && (c.tx == nil || !c.tx.readOnly)
 	mine = c.acceptable(mine)
+	var failed driver.Row // the row that was not there, or not to be decoded, the last time
 	for {
 		var f found
 		now := c.st.instant()
@@ -109,7 +110,10 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 		if ok || err != nil {
 			return e, ok, err
 		}
-		// It has gone meanwhile.
+		if f.row.ID == failed.ID && f.row.Stored == failed.Stored {
+			s.After = &f.row // a value in a file that cannot be decoded
+		}
+		failed = f.row // it may have gone meanwhile
 	}
 }
 
@@ -118,10 +122,11 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver.Row) bool) (e Entry[K, V], ok bool, err error) {
 	mine = c.acceptable(mine)
 	for more := true; more; {
+		var skipped *driver.Row
 		var gone []driver.Row
 		now := c.st.instant()
 		err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
-			e, ok, gone = Entry[K, V]{}, false, nil
+			e, ok, gone, skipped = Entry[K, V]{}, false, nil, nil
 			f, err := c.find(tx, s, now, true, mine)
 			if err != nil {
 				return err
@@ -134,6 +139,9 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 				if e, ok, err = c.decode(ctx, &f.row); err != nil {
 					return refuse(err)
 				}
+				if !ok { // a value in a file that cannot be decoded
+					skipped, more = &f.row, true
+				}
 			}
 			if gone, err = c.bury(tx, f.dead, now); err != nil || !ok {
 				return err
@@ -144,6 +152,9 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 			return Entry[K, V]{}, false, err
 		}
 		c.notify(gone, now)
+		if skipped != nil {
+			s.After = skipped
+		}
 	}
 	return e, ok, nil
 }

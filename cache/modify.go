@@ -44,7 +44,7 @@ func (c *Cache[K, V]) Modify(ctx context.Context, k K, fn func(v V, ok bool) (V,
 	}
 	if c.tx != nil {
 		err = run(c)
-	} else {
+	} else if err = c.ready(ctx); err == nil {
 		err = c.drop(ctx, c.Update(ctx, func(tx *Tx) error { return run(c.In(tx)) }))
 	}
 	if err != nil {

@@ -69,9 +69,9 @@ func (h *handle) addRow(ctx context.Context, p driver.Put) (found bool, err erro
 // get that. To compute a missing value only once, see package memo.
 func (c *Cache[K, V]) GetOrSet(ctx context.Context, k K, v V, opts ...Option) (actual V, loaded bool, err error) {
 	actual, loaded, err = c.getOrSet(ctx, k, v, opts)
-	if err != nil {
+	if err = c.fail(ctx, "GetOrSet", err); err != nil {
 		var zero V
-		return zero, false, c.fail(ctx, "GetOrSet", err)
+		return zero, false, err
 	}
 	return actual, loaded, nil
 }

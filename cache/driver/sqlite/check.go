@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
@@ -68,7 +69,7 @@ func (k *checker) database() error {
 		}
 		if err != nil {
 			// Damage that keeps the check itself from going on.
-			k.found(driver.Problem{Kind: driver.CorruptDatabase, Detail: err.Error()})
+			k.report(driver.Problem{Kind: driver.CorruptDatabase, Detail: err.Error()})
 			return nil
 		}
 		if !row {
@@ -81,12 +82,10 @@ func (k *checker) database() error {
 				k.repair = k.mend
 				p.Mended = k.mend
 			}
-			k.found(p)
+			k.report(p)
 		}
 	}
 }
-
-func (k *checker) found(p driver.Problem) { k.report(p) }
 
 // everything checks rows, counters and files. With mend, t can write.
 func (k *checker) everything(t *tx) error {
@@ -153,9 +152,9 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 			return context.Cause(k.ctx)
 		}
 		p := driver.Problem{Collection: c.name, Path: r.File, Row: r.ID, Mended: k.mend}
-		if !filepath.IsLocal(filepath.FromSlash(r.File)) {
-			p.Kind, p.Detail = driver.BadRow, "file name leads out of the store"
-			k.found(p)
+		if !isValueName(r.File) {
+			p.Kind, p.Detail = driver.BadRow, "file name is none of a value"
+			k.report(p)
 			if k.mend {
 				if err := t.deleteRow(c, r.ID, ""); err != nil {
 					return err
@@ -168,7 +167,7 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			p.Kind = driver.MissingFile
-			k.found(p)
+			k.report(p)
 			if k.mend {
 				if err := t.deleteRow(c, r.ID, ""); err != nil {
 					return err
@@ -179,7 +178,7 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 		case info.Size() != r.Size:
 			p.Kind = driver.WrongSize
 			p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
-			k.found(p)
+			k.report(p)
 			if k.mend {
 				if err := t.conn.Exec(fmt.Sprintf("UPDATE %s SET size = %d WHERE rowid = %d", c.table, info.Size(), r.ID)); err != nil {
 					return err
@@ -201,8 +200,11 @@ func (k *checker) badRows(t *tx, c *collection) error {
 		return err
 	}
 	for _, r := range rows {
-		k.found(driver.Problem{Kind: driver.BadRow, Collection: c.name, Row: r.ID, Mended: k.mend})
+		k.report(driver.Problem{Kind: driver.BadRow, Collection: c.name, Row: r.ID, Mended: k.mend})
 		if k.mend {
+			if !isValueName(r.File) {
+				r.File = ""
+			}
 			if err := t.deleteRow(c, r.ID, r.File); err != nil {
 				return err
 			}
@@ -231,7 +233,7 @@ func (k *checker) counters(t *tx, c *collection) error {
 		if have == want {
 			continue
 		}
-		k.found(driver.Problem{Kind: n.kind, Collection: c.name, Mended: k.mend,
+		k.report(driver.Problem{Kind: n.kind, Collection: c.name, Mended: k.mend,
 			Detail: fmt.Sprintf("%d is stored, %d is right", have, want)})
 		if k.mend {
 			if err := t.conn.replaceSetting(c, setting{n.key, codec.IntegerValue(want)}); err != nil {
@@ -296,8 +298,8 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		switch {
 		case rel == "" && strings.Contains(e.Name(), databaseName):
 			continue
-		case rel == "" && e.IsDir() && isShardOrFamily(e.Name()):
-			continue // a store of its own
+		case rel == "" && e.IsDir() && isShardOrFamily(e.Name()), e.IsDir() && k.isStore(name):
+			continue // not ours
 		case e.IsDir():
 			gone, err := k.folder(name, known)
 			if err != nil {
@@ -306,11 +308,27 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			if !gone || known[name] {
 				continue
 			}
-			k.found(driver.Problem{Kind: driver.EmptyDirectory, Path: name, Mended: k.mend})
+			k.report(driver.Problem{Kind: driver.EmptyDirectory, Path: name, Mended: k.mend})
 		case known[name]:
 			continue
 		default:
-			k.found(driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend})
+			p := driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend}
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				left--
+				continue // just removed
+			}
+			if err != nil {
+				return false, err
+			}
+			if time.Since(info.ModTime()) < unknownAge {
+				p.Mended = false
+				p.Detail = "too young to be removed: Python's DiskCache writes a file before its row"
+			}
+			k.report(p)
+			if !p.Mended {
+				continue
+			}
 		}
 		if k.mend {
 			if err := removeIfThere(k.store.core.path(name)); err != nil {
@@ -320,6 +338,17 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		}
 	}
 	return left == 0, nil
+}
+
+// unknownAge is how old an unknown file has to be to be removed. Python's
+// DiskCache writes a value's file before it waits for its turn to write the
+// row.
+const unknownAge = time.Minute
+
+// isStore reports whether a folder holds a store of its own, such as a backup.
+func (k *checker) isStore(rel string) bool {
+	_, err := os.Lstat(filepath.Join(k.store.core.path(rel), databaseName))
+	return err == nil
 }
 
 // isShardOrFamily reports whether a folder belongs to DiskCache's FanoutCache:
@@ -360,7 +389,7 @@ func (k *checker) leftOver() error {
 				if f.Name() == sessionLock && len(files) > 1 {
 					continue
 				}
-				k.found(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})
+				k.report(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})
 			}
 			if !k.mend {
 				return nil

@@ -48,11 +48,21 @@ func newCollection(core *core, name string, id int64) *collection {
 	return c
 }
 
+// errDropped is what remains of a collection after Drop.
+var errDropped error = droppedError{}
+
+type droppedError struct{}
+
+func (droppedError) Error() string {
+	return "the collection was dropped: open it again to have a new one"
+}
+func (droppedError) Is(target error) bool { return target == driver.ErrClosed }
+
 // explain makes of "no such table" what it means.
 func (c *collection) explain(err error) error {
 	var e *lite.Error
 	if errors.As(err, &e) && (strings.HasSuffix(e.Msg, "no such table: "+c.table) || strings.HasSuffix(e.Msg, "no such table: "+c.settingsTable)) {
-		return fmt.Errorf("collection was dropped: %w", driver.ErrClosed)
+		return errDropped
 	}
 	return translate(err)
 }
@@ -130,7 +140,11 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 	c := newCollection(s.core, name, e.id)
 	stored, err := cn.readSettings(c)
 	if err != nil {
-		return nil, c.explain(cn.waitErr(err))
+		err = c.explain(cn.waitErr(err))
+		if errors.Is(err, errDropped) {
+			return nil, nil // just now: create it
+		}
+		return nil, err
 	}
 	wanted := stored
 	if spec.Configure != nil {
@@ -174,7 +188,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 		}
 	} else {
 		e = entry{}
-		if e.id, err = t.conn.integer("SELECT max(id) + 1 FROM Collections"); err != nil {
+		if e.id, err = t.conn.integer("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'Collections'"); err != nil {
 			return nil, t.fail(err)
 		}
 	}
@@ -299,13 +313,21 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		if err != nil || !ok {
 			return err
 		}
-		if err := t.drop(newCollection(s.core, name, e.id)); err != nil {
+		c := s.core.known(name, e.id)
+		if c == nil {
+			c = newCollection(s.core, name, e.id)
+		}
+		if err := t.drop(c); err != nil {
 			return t.fail(err)
 		}
 		return nil
 	})
-	if err != nil || name == "" {
+	if err != nil {
 		return err
+	}
+	signal(s.core.maintainer.trash)
+	if name == "" {
+		return nil
 	}
 	s.core.mu.Lock()
 	c := s.core.colls[name]
@@ -326,7 +348,6 @@ func (t *tx) drop(c *collection) error {
 	if err != nil {
 		return err
 	}
-	t.core.maintainer.poke() // empties the trash
 	if c.id == 0 {
 		return t.conn.Exec("DELETE FROM " + c.table)
 	}

@@ -33,21 +33,29 @@ type core struct {
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
 
-	refs int // guarded by cores.mu
+	refs int // guarded by cores.turn
 }
 
 // cores holds the directories that are open in this process, each once.
-var cores struct {
-	mu   sync.Mutex
+var cores = struct {
+	turn chan struct{} // whoever has put something in may use list
 	list []*core
-}
+}{turn: make(chan struct{}, 1)}
 
 // acquireCore returns the core of dir and opens it if this is its first use.
-// Opening happens under the lock: whoever opens the same directory meanwhile
-// waits for it, and the handful of others wait a little too.
+// Whoever opens a directory meanwhile waits: for the same one, this is right;
+// for another one, it is rare, short, and ends with its context.
 func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
-	cores.mu.Lock()
-	defer cores.mu.Unlock()
+	select {
+	case cores.turn <- struct{}{}:
+	default:
+		select {
+		case cores.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	defer func() { <-cores.turn }()
 	inUse := false
 	if info, err := os.Stat(dir); err == nil {
 		for _, c := range cores.list {
@@ -55,6 +63,10 @@ func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 				continue
 			}
 			if c.opts.ReadOnly == opts.ReadOnly {
+				if opts.Synchronous != c.opts.Synchronous || opts.JournalMode != c.opts.JournalMode {
+					return nil, fmt.Errorf("the directory is open in this process with Synchronous %s and JournalMode %s, and cannot be opened with %s and %s at the same time",
+						c.opts.Synchronous, c.opts.JournalMode, opts.Synchronous, opts.JournalMode)
+				}
 				c.refs++
 				return c, nil
 			}
@@ -71,10 +83,10 @@ func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 }
 
 func releaseCore(c *core) error {
-	cores.mu.Lock()
-	defer cores.mu.Unlock()
+	cores.turn <- struct{}{}
 	c.refs--
 	if c.refs > 0 {
+		<-cores.turn
 		return nil
 	}
 	for i, o := range cores.list {
@@ -83,6 +95,7 @@ func releaseCore(c *core) error {
 			break
 		}
 	}
+	<-cores.turn
 	return c.close()
 }
 
@@ -114,8 +127,8 @@ func openCore(ctx context.Context, dir string, opts Options, inUse bool) (_ *cor
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
 		return nil, errors.Join(err, c.readers.close(), c.watches.release())
 	}
-	c.maintainer = startMaintainer(c)
-	c.maintainer.poke() // sweeps what a crash left
+	c.maintainer = newMaintainer(c)
+	go c.maintainer.run()
 	return c, nil
 }
 
@@ -200,6 +213,11 @@ func (c *core) refuseStrangers() error {
 		return translate(err)
 	}
 	for _, e := range entries {
+		if e.Name() == databaseName {
+			return nil // another process has just made the store
+		}
+	}
+	for _, e := range entries {
 		if !strings.Contains(e.Name(), databaseName) {
 			return fmt.Errorf("%s holds other files but no %s: give an empty directory or a new one: %w", c.dir, databaseName, driver.ErrNotStore)
 		}
@@ -229,7 +247,7 @@ func (c *core) own(h driver.Collection) (*collection, error) {
 		return nil, errors.New("collection belongs to another store")
 	}
 	if coll.dropped.Load() {
-		return nil, fmt.Errorf("collection was dropped: %w", driver.ErrClosed)
+		return nil, errDropped
 	}
 	return coll, nil
 }

@@ -13,8 +13,11 @@ import (
 // between two stores in one process as well, and are not lost when some other
 // descriptor of the file is closed.
 
-func tryLockFile(f *os.File) (bool, error) {
-	err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
+func tryLockFile(f *os.File) (bool, error)       { return tryFlock(f, unix.LOCK_EX) }
+func tryLockFileShared(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_SH) }
+
+func tryFlock(f *os.File, how int) (bool, error) {
+	err := flock(f, how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}

@@ -8,7 +8,13 @@ import (
 )
 
 func tryLockFile(f *os.File) (bool, error) {
-	err := lockFileEx(f, windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY)
+	return tryLockFileEx(f, windows.LOCKFILE_EXCLUSIVE_LOCK)
+}
+
+func tryLockFileShared(f *os.File) (bool, error) { return tryLockFileEx(f, 0) }
+
+func tryLockFileEx(f *os.File, flags uint32) (bool, error) {
+	err := lockFileEx(f, flags|windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return false, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -187,7 +188,12 @@ func (f *file) place(t *tx, c *collection) error {
 	f.final = rel
 	t.placed = append(t.placed, f)
 	if f.core.opts.Synchronous == SyncFull {
-		return syncDir(filepath.Dir(full))
+		// The folders may be new as well.
+		for dir := path.Dir(rel); ; dir = path.Dir(dir) {
+			if err := syncDir(f.core.path(dir)); err != nil || dir == "." {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -215,11 +221,18 @@ func (f *file) stored() stored {
 	return stored{size: f.size, mode: mode, file: f.final}
 }
 
+// isValueName reports whether a row may refer to a file: one in the store that
+// is not part of the store's own.
+func isValueName(rel string) bool {
+	own := strings.Contains(strings.TrimPrefix(rel, valuesName+"/"), databaseName)
+	return filepath.IsLocal(filepath.FromSlash(rel)) && !own
+}
+
 // removeValue removes a value file, and the folders above it that it leaves
 // empty.
 func (c *core) removeValue(rel string) error {
-	if !filepath.IsLocal(filepath.FromSlash(rel)) {
-		return fmt.Errorf("%w: a row refers to a file outside of the store", driver.ErrCorrupt)
+	if !isValueName(rel) {
+		return fmt.Errorf("%w: a row refers to a file that is no value of the store", driver.ErrCorrupt)
 	}
 	full := c.path(rel)
 	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -265,18 +278,22 @@ func (t *tx) discard(rel string) error {
 // Windows, a file that is being read) is tried again when the store is opened
 // the next time.
 //
-// While a View of this process runs, which may want to read them, the files
-// stay; the last View removes them.
+// While a View of this process runs that began before, and may want to read
+// them, the files stay; the last such View removes them.
 func (c *core) emptyTrash(r trash) {
-	c.trash.Lock()
-	if c.trash.views > 0 {
-		c.trash.kept.add(r)
-		r = trash{}
-	}
-	c.trash.Unlock()
 	if len(r.paths) == 0 {
 		return
 	}
+	c.trash.Lock()
+	if len(c.trash.views) > 0 {
+		c.trash.kept = append(c.trash.kept, keptTrash{c.trash.last, r})
+		r = trash{}
+	}
+	c.trash.Unlock()
+	c.removeTrash(r)
+}
+
+func (c *core) removeTrash(r trash) {
 	gone := r.ids[:0]
 	for i, p := range r.paths {
 		if err := c.removeValue(p); err != nil {
@@ -288,29 +305,54 @@ func (c *core) emptyTrash(r trash) {
 	c.maintainer.emptied(gone)
 }
 
-// trashCan is what has to wait for running Views.
+// trashCan is what has to wait for running Views, which are numbered in the
+// order in which they begin.
 type trashCan struct {
 	sync.Mutex
-	views int
-	kept  trash
+	last  int64
+	views map[int64]struct{}
+	kept  []keptTrash // in the order of until
+}
+
+// keptTrash stays until no View up to a number runs.
+type keptTrash struct {
+	until int64
+	trash
 }
 
 // enterView keeps value files from being removed until leaveView.
-func (c *core) enterView() {
+func (c *core) enterView() (number int64) {
 	c.trash.Lock()
-	c.trash.views++
-	c.trash.Unlock()
+	defer c.trash.Unlock()
+	if c.trash.views == nil {
+		c.trash.views = make(map[int64]struct{})
+	}
+	c.trash.last++
+	c.trash.views[c.trash.last] = struct{}{}
+	return c.trash.last
 }
 
-func (c *core) leaveView() {
+func (c *core) leaveView(number int64) {
+	var free trash
 	c.trash.Lock()
-	c.trash.views--
-	var r trash
-	if c.trash.views == 0 {
-		r, c.trash.kept = c.trash.kept, trash{}
+	delete(c.trash.views, number)
+	oldest := c.trash.last + 1
+	for v := range c.trash.views {
+		oldest = min(oldest, v)
+	}
+	for len(c.trash.kept) > 0 && c.trash.kept[0].until < oldest {
+		free.add(c.trash.kept[0].trash)
+		c.trash.kept = c.trash.kept[1:]
 	}
 	c.trash.Unlock()
-	c.emptyTrash(r)
+	c.removeTrash(free)
+}
+
+// viewed reports whether a View is running.
+func (c *core) viewed() bool {
+	c.trash.Lock()
+	defer c.trash.Unlock()
+	return len(c.trash.views) > 0
 }
 
 // OpenFile implements [driver.Store].
@@ -325,7 +367,7 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 	if _, err := s.core.own(h); err != nil {
 		return nil, err
 	}
-	if r.File == "" || !filepath.IsLocal(filepath.FromSlash(r.File)) {
+	if !isValueName(r.File) {
 		return nil, fmt.Errorf("%w: row refers to no file of the store", driver.ErrCorrupt)
 	}
 	f, err := os.Open(s.core.path(r.File))
@@ -364,7 +406,11 @@ func copyFile(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dst.Close()) }()
+	defer func() {
+		if err = errors.Join(err, dst.Close()); err != nil {
+			os.Remove(to)
+		}
+	}()
 	_, err = dst.ReadFrom(src)
 	return err
 }

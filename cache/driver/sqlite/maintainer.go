@@ -45,9 +45,11 @@ type maintainer struct {
 
 	armed  atomic.Bool  // a flush is due after flushAfter
 	frames atomic.Int64 // in the WAL after the last commit
-	copied atomic.Int64 // of them, in the database too
+	due    atomic.Int64 // frames from which the next checkpoint is
 	flush  chan struct{}
+	hurry  chan struct{} // flush at once
 	check  chan struct{} // the WAL has grown
+	trash  chan struct{} // the database has a list of files to remove
 	stop   chan struct{}
 	ended  chan struct{}
 
@@ -57,15 +59,17 @@ type maintainer struct {
 	conn *conn // for checkpoints; nil until needed
 }
 
-func startMaintainer(c *core) *maintainer {
+func newMaintainer(c *core) *maintainer {
 	m := &maintainer{
 		core:  c,
 		flush: make(chan struct{}, 1),
+		hurry: make(chan struct{}, 1),
 		check: make(chan struct{}, 1),
+		trash: make(chan struct{}, 1),
 		stop:  make(chan struct{}),
 		ended: make(chan struct{}),
 	}
-	go m.run()
+	m.due.Store(checkpointAt)
 	return m
 }
 
@@ -82,13 +86,10 @@ func (m *maintainer) walGrew(frames int) {
 		return
 	}
 	n := int64(frames)
-	m.frames.Store(n)
-	copied := m.copied.Load()
-	if n < copied { // the WAL began anew
-		m.copied.Store(0)
-		copied = 0
+	if n < m.frames.Swap(n) { // the WAL began anew
+		m.due.Store(checkpointAt)
 	}
-	if n-copied >= checkpointAt {
+	if n >= m.due.Load() {
 		signal(m.check)
 	}
 }
@@ -115,13 +116,16 @@ func (m *maintainer) run() {
 		case <-m.flush:
 			timer.Reset(flushAfter)
 		case <-timer.C:
-			m.armed.Store(false)
-			if err := m.flushAll(); err != nil {
-				m.core.log.Warn("reads are not counted yet", "error", err)
-			}
+			m.flushNow()
+		case <-m.hurry:
+			m.flushNow()
 		case <-m.check:
 			if err := m.checkpoint(); err != nil {
 				m.core.log.Warn("checkpoint failed", "error", err)
+			}
+		case <-m.trash:
+			if err := m.sweepTrash(); err != nil {
+				m.core.log.Warn("files stay in the trash", "error", err)
 			}
 		case <-m.stop:
 			return
@@ -129,8 +133,16 @@ func (m *maintainer) run() {
 	}
 }
 
+func (m *maintainer) flushNow() {
+	m.armed.Store(false)
+	if err := m.flushAll(context.Background(), time.Now().Add(defaultTimeout)); err != nil {
+		m.core.log.Warn("reads are not counted yet", "error", err)
+		m.poke()
+	}
+}
+
 // flushAll writes what has been gathered about all collections.
-func (m *maintainer) flushAll() error {
+func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 	m.mu.Lock()
 	gone := m.gone
 	m.gone = nil
@@ -143,7 +155,7 @@ func (m *maintainer) flushAll() error {
 	if !dirty {
 		return nil
 	}
-	err := m.core.writer.update(context.Background(), time.Now().Add(defaultTimeout), driver.Shared, func(dt driver.Tx) error {
+	err := m.core.writer.update(ctx, deadline, driver.Shared, func(dt driver.Tx) error {
 		t := dt.(*tx)
 		for _, c := range colls {
 			if c.dropped.Load() || c.reads.empty() {
@@ -202,13 +214,15 @@ func (m *maintainer) checkpoint() error {
 		}
 		m.conn = cn
 	}
-	_, done, err := m.conn.Checkpoint(lite.Passive)
-	if err != nil && !lite.IsBusy(err) { // another process is at it
+	log, done, err := m.conn.Checkpoint(lite.Passive)
+	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
 	}
-	m.copied.Store(int64(max(done, 0)))
 	frames := m.frames.Load()
-	if frames < restartAt {
+	m.due.Store(frames + checkpointAt)
+	// Where a reader or another process's checkpoint is in the way, it would
+	// be in the way again.
+	if err != nil || done < log || frames < restartAt {
 		return nil
 	}
 	mode := lite.Restart
@@ -218,11 +232,7 @@ func (m *maintainer) checkpoint() error {
 	return m.core.writer.exclusively(context.Background(), time.Now().Add(time.Second), func(*conn) error {
 		m.conn.bound(context.Background(), time.Now().Add(restartPatience))
 		_, _, err := m.conn.Checkpoint(mode)
-		switch {
-		case err == nil:
-			m.frames.Store(0)
-			m.copied.Store(0)
-		case !lite.IsBusy(err):
+		if err != nil && !lite.IsBusy(err) {
 			return translate(err)
 		}
 		return nil
@@ -234,7 +244,11 @@ func (m *maintainer) checkpoint() error {
 func (m *maintainer) close() error {
 	close(m.stop)
 	<-m.ended
-	err := m.flushAll()
+	patience := m.core.opts.Timeout
+	if patience < 0 {
+		patience = defaultTimeout
+	}
+	err := m.flushAll(context.Background(), time.Now().Add(patience))
 	if m.conn != nil {
 		err = errors.Join(err, m.conn.Close())
 	}
@@ -258,41 +272,46 @@ func (m *maintainer) sweep() {
 }
 
 func (m *maintainer) sweepTrash() error {
-	cn, err := m.core.readers.take(context.Background(), defaultTimeout)
-	if err != nil {
-		return err
-	}
-	defer m.core.readers.put(cn)
-	n, err := cn.integer("SELECT count(*) FROM Trash")
-	if err != nil || n == 0 {
-		return err
-	}
-	var found trash
-	// Under the write lock: a line that another process is about to strike off
-	// is seen with its transaction or not at all. A file that is removed twice
-	// does no harm, since names are not used again.
-	err = m.core.writer.update(context.Background(), time.Now().Add(defaultTimeout), driver.Shared, func(dt driver.Tx) error {
-		found = trash{}
-		s, err := dt.(*tx).conn.query("SELECT id, path FROM Trash LIMIT 10000")
-		if err != nil {
+	last := int64(0)
+	for {
+		found, err := m.listTrash(last)
+		if err != nil || len(found.ids) == 0 {
 			return err
 		}
-		defer s.Reset()
-		for {
-			row, err := s.Step()
-			if err != nil || !row {
-				return err
-			}
-			found.ids = append(found.ids, s.ColumnInt(0))
-			found.paths = append(found.paths, s.ColumnText(1))
+		last = found.ids[len(found.ids)-1]
+		m.core.log.Info("emptying the trash", "files", len(found.ids))
+		m.core.emptyTrash(found)
+		select {
+		case <-m.stop:
+			return nil // the rest is found when the store is opened again
+		default:
 		}
-	})
-	if err != nil {
-		return err
 	}
-	m.core.log.Info("emptying the trash of an earlier process", "files", len(found.ids))
-	m.core.emptyTrash(found)
-	return nil
+}
+
+// listTrash reads some lines of Trash after one. A line may be that of another
+// process, which is just removing the file: to do it twice does no harm, since
+// names are not used again.
+func (m *maintainer) listTrash(after int64) (found trash, err error) {
+	cn, err := m.core.readers.take(context.Background(), defaultTimeout)
+	if err != nil {
+		return found, err
+	}
+	defer m.core.readers.put(cn)
+	s, err := cn.query("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000")
+	if err != nil {
+		return found, err
+	}
+	defer s.Reset()
+	s.BindInt(1, after)
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return found, translate(err)
+		}
+		found.ids = append(found.ids, s.ColumnInt(0))
+		found.paths = append(found.paths, s.ColumnText(1))
+	}
 }
 
 // sweepTemp removes the folders of sessions that have ended, and for each
@@ -313,7 +332,7 @@ func (m *maintainer) sweepSession(dir string) error {
 	if err != nil {
 		return err
 	}
-	m.core.log.Info("removing what a session left that has ended", "files", len(files)-1)
+	m.core.log.Info("removing what a session left that has ended", "files", len(files))
 	var errs []error
 	for _, f := range files {
 		if name, ok := strings.CutSuffix(f.Name(), ".val"); ok && len(name) == 32 {
@@ -323,12 +342,10 @@ func (m *maintainer) sweepSession(dir string) error {
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
-// sweepValue removes a value file unless a row refers to it.
+// sweepValue removes a value file unless a row refers to it, and the folders
+// that were made for it.
 func (m *maintainer) sweepValue(base string) error {
 	for _, rel := range []string{base, path.Join(valuesName, base)} {
-		if _, err := os.Stat(m.core.path(rel)); err != nil {
-			continue
-		}
 		used, err := m.core.fileInUse(rel)
 		if err != nil || used {
 			return err

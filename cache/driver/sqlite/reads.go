@@ -9,10 +9,11 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// maxReads bounds the rows whose reads are remembered. Beyond it the reads of
-// further rows are still counted in the statistics, but do not move their rows
-// up in the order of eviction.
-const maxReads = 1 << 16
+// maxReads bounds the rows whose reads are remembered; half of it has them
+// written at once. Only where nothing can be written for long is the bound
+// reached: then reads of further rows are still counted in the statistics, but
+// do not move their rows up in the order of eviction.
+const maxReads = 1 << 17
 
 // reads gathers what reading is to change in the database: accesses of rows,
 // for the policies that go by them, sliding expiries, hits and misses. So a
@@ -25,6 +26,9 @@ type reads struct {
 	slides  atomic.Bool  // some of rows slide
 	mu      sync.Mutex
 	rows    map[int64]read
+	// settled has slides that were written lately, for readers whose snapshot
+	// is older.
+	settled map[int64]read
 	// inflight has what a transaction is writing, until it has committed.
 	inflight                     map[int64]read
 	inflightHits, inflightMisses int64
@@ -37,19 +41,20 @@ type read struct {
 	stored driver.Instant
 	last   driver.Instant
 	count  int64
-	slide  driver.Instant
+	slide  driver.Instant // if not 0, the expiry to be
+	base   driver.Instant // and the one in the database that it is to replace: not another, which somebody has set since
 }
 
 // noted is a read that a transaction has made and that counts once that is
 // committed.
 type noted struct {
 	c   *collection
-	row driver.Row // its ID, times and nothing else
+	row driver.Row // its ID, store time, and expiry in the database
 	ok  bool
 	l   driver.Lookup
 }
 
-// note remembers one read.
+// note remembers one read. The row has the expiry that is in the database.
 func (r *reads) note(c *collection, row *driver.Row, ok bool, l driver.Lookup) {
 	m := c.core.maintainer
 	if m == nil { // read-only
@@ -83,16 +88,25 @@ func (r *reads) note(c *collection, row *driver.Row, ok bool, l driver.Lookup) {
 		e.count++
 	}
 	if slides {
-		e.slide = l.Slide
+		e.slide, e.base = l.Slide, row.Expire
 		r.slides.Store(true)
 	}
 	if r.rows == nil {
 		r.rows = make(map[int64]read)
 	}
 	r.rows[row.ID] = e
-	r.pending.Store(int64(len(r.rows) + len(r.inflight)))
+	r.count()
+	many := len(r.rows) >= maxReads/2
 	r.mu.Unlock()
 	m.poke()
+	if many {
+		signal(m.hurry)
+	}
+}
+
+// count keeps pending up to date.
+func (r *reads) count() {
+	r.pending.Store(int64(len(r.rows) + len(r.inflight) + len(r.settled)))
 }
 
 // overlay adds to a row what has been gathered about it. The transaction that
@@ -103,6 +117,10 @@ func (r *reads) overlay(row *driver.Row, writing bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e, ok := r.settled[row.ID]; ok && !writing && e.stored == row.Stored && e.base == row.Expire {
+		row.Expire = e.slide
+	}
+	base := row.Expire
 	for i, m := range [2]map[int64]read{r.inflight, r.rows} {
 		e, ok := m[row.ID]
 		if !ok || e.stored != row.Stored || writing && i == 0 {
@@ -110,7 +128,7 @@ func (r *reads) overlay(row *driver.Row, writing bool) {
 		}
 		row.Accesses += e.count
 		row.Accessed = max(row.Accessed, e.last)
-		if e.slide != 0 && row.Expire != 0 {
+		if e.slide != 0 && e.base == base {
 			row.Expire = e.slide
 		}
 	}
@@ -175,7 +193,10 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 		if !n.ok {
 			continue
 		}
-		e := read{stored: n.row.Stored, slide: n.l.Slide}
+		e := read{stored: n.row.Stored}
+		if n.row.Expire != 0 {
+			e.slide, e.base = n.l.Slide, n.row.Expire
+		}
 		if s.Policy.CountsAccesses() && !n.l.Quiet {
 			e.last, e.count = n.l.Now, 1
 		}
@@ -185,6 +206,16 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 	}
 	t.noted = left
 	return nil
+}
+
+// hasNoted reports whether this transaction has read a row before.
+func (t *tx) hasNoted(c *collection, id int64) bool {
+	for i := range t.noted {
+		if n := &t.noted[i]; n.c == c && n.ok && n.row.ID == id {
+			return true
+		}
+	}
+	return false
 }
 
 // count adds to the statistics.
@@ -264,19 +295,37 @@ func (t *tx) writeRead(c *collection, id int64, e read) error {
 		s.BindInt(1, id)
 		s.BindReal(2, float64(e.stored))
 		s.BindReal(3, float64(e.slide))
+		s.BindReal(4, float64(e.base))
 		c.nextExpiryKnown = false
 		return s.Run()
 	}
 	return nil
 }
 
-// flushed drops what has been committed.
-func (r *reads) flushed() {
+// flushed drops what has been committed, but for slides: those who read in an
+// older snapshot, in a View or just now, need them. viewed says that there are
+// Views which may need older ones too.
+func (r *reads) flushed(viewed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !viewed {
+		r.settled = nil
+	}
+	for id, e := range r.inflight {
+		if e.slide == 0 {
+			continue
+		}
+		if r.settled == nil {
+			r.settled = make(map[int64]read)
+		}
+		if old, ok := r.settled[id]; ok && old.stored == e.stored && old.slide == e.base {
+			e.base = old.base // of the oldest snapshot
+		}
+		r.settled[id] = e
+	}
 	r.inflight = nil
 	r.inflightHits, r.inflightMisses = 0, 0
-	r.pending.Store(int64(len(r.rows)))
+	r.count()
 }
 
 // unflushed takes back what was not committed.
@@ -304,7 +353,7 @@ func (r *reads) unflushed() {
 	r.hits.Add(r.inflightHits)
 	r.misses.Add(r.inflightMisses)
 	r.inflightHits, r.inflightMisses = 0, 0
-	r.pending.Store(int64(len(r.rows)))
+	r.count()
 }
 
 // mergeReads adds newer reads to older ones.
@@ -315,7 +364,7 @@ func mergeReads(into, newer map[int64]read) {
 			n.count += o.count
 			n.last = max(n.last, o.last)
 			if n.slide == 0 {
-				n.slide = o.slide
+				n.slide, n.base = o.slide, o.base
 			}
 		}
 		into[id] = n

@@ -14,7 +14,7 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 	if err != nil || s.Limit <= 0 {
 		return nil, err
 	}
-	if t.write && c.reads.slides.Load() {
+	if t.write && (c.reads.slides.Load() || len(t.noted) > 0) {
 		if err := t.flushReads(c); err != nil {
 			return nil, t.fail(err)
 		}

@@ -50,10 +50,12 @@ CREATE TRIGGER %[2]s_size_delete AFTER DELETE ON %[1]s FOR EACH ROW WHEN OLD.siz
  UPDATE %[2]s SET value = value - OLD.size WHERE key = 'size'; END;
 `
 
-// The tables that only this project knows. Trash lists value files that no
+// The tables that only this project knows. The number of a collection that was
+// dropped is not used again: a process that has it open must not find another
+// one in its place. Trash lists value files that no
 // row refers to any more and that are still to be removed.
 const storeSchema = `
-CREATE TABLE IF NOT EXISTS Collections (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT);
+CREATE TABLE IF NOT EXISTS Collections (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT);
 INSERT OR IGNORE INTO Collections (id, name) VALUES (0, '');
 CREATE TABLE IF NOT EXISTS Meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 INSERT OR IGNORE INTO Meta VALUES ('fence', 0);
@@ -62,7 +64,7 @@ CREATE TABLE IF NOT EXISTS Trash (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEX
 
 // prepareSchema brings the database up to date, and writes nothing if it is.
 func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
-	ready, err := w.schemaReady()
+	ready, err := w.conn.schemaReady()
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 
 func (w *writer) createSchema() error {
 	// Somebody may have been faster.
-	if ready, err := w.schemaReady(); ready || err != nil {
+	if ready, err := w.conn.schemaReady(); ready || err != nil {
 		return err
 	}
 	if err := w.conn.createTables("Cache", "Settings"); err != nil {
@@ -120,8 +122,6 @@ func (cn *conn) createTables(table, settings string) error {
 
 // schemaReady reports whether the database has all that this version needs.
 // A database that is somebody else's, or a newer version's, is an error.
-func (w *writer) schemaReady() (bool, error) { return w.conn.schemaReady() }
-
 func (cn *conn) schemaReady() (bool, error) {
 	version, err := cn.integer("PRAGMA user_version")
 	if err != nil {

@@ -96,36 +96,48 @@ func (s *sessions) tempDir() (string, error) {
 
 // alive reports whether a session lives.
 func (s *sessions) alive(id string) (bool, error) {
-	alive := true
-	err := s.ifEnded(id, func() error {
-		alive = false
-		return nil
-	})
-	return alive, err
-}
-
-// ifEnded calls fn if a session has ended, and holds its lock meanwhile, so
-// that nobody else finds it ended.
-func (s *sessions) ifEnded(id string, fn func() error) error {
 	if filepath.Base(id) != id || id == "." || id == ".." {
-		return fn() // no session was ever called that
+		return false, nil // no session was ever called that
 	}
-	s.mu.Lock()
-	mine := id == s.id && s.f != nil
-	s.mu.Unlock()
-	if mine {
-		return nil
+	if s.mine(id) {
+		return true, nil
 	}
 	f, err := os.OpenFile(s.file(id), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fn()
+		return false, nil
+	}
+	if err != nil {
+		return false, translate(err)
+	}
+	defer f.Close()
+	// Shared, so that those who ask do not take each other for the session.
+	ok, err := tryLockFileShared(f)
+	return !ok, translate(err)
+}
+
+func (s *sessions) mine(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return id == s.id && s.f != nil
+}
+
+// ifEnded calls fn if a session, of which there is a folder, has ended, and
+// holds its lock meanwhile: a session that is just beginning waits for that,
+// and begins its folder anew.
+func (s *sessions) ifEnded(id string, fn func() error) error {
+	if s.mine(id) {
+		return nil
+	}
+	f, err := os.OpenFile(s.file(id), os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has just been cleared away
 	}
 	if err != nil {
 		return translate(err)
 	}
 	defer f.Close()
 	ok, err := tryLockFile(f)
-	if err != nil || !ok {
+	if err != nil || !ok || !sameFile(f, s.file(id)) {
 		return translate(err)
 	}
 	return fn()

@@ -46,7 +46,7 @@ var statements = [numStmts]string{
 	stmtDelete:  "DELETE FROM %[1]s WHERE rowid = ?1",
 	stmtAccess: "UPDATE %[1]s SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
 		" WHERE rowid = ?1 AND store_time = ?2",
-	stmtSlide: "UPDATE %[1]s SET expire_time = ?3 WHERE rowid = ?1 AND store_time = ?2 AND expire_time IS NOT NULL",
+	stmtSlide: "UPDATE %[1]s SET expire_time = ?3 WHERE rowid = ?1 AND store_time = ?2 AND expire_time = ?4",
 	// A setting that is missing reads as 0.
 	stmtSetting:    "SELECT value FROM %[2]s WHERE key = ?1",
 	stmtNextExpiry: "SELECT expire_time FROM %[1]s WHERE expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",

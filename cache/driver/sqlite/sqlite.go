@@ -157,11 +157,13 @@ func (o *Options) validate() error {
 
 // Store is a handle of an opened directory. All handles that one process has
 // of a directory share its connections, which are opened with the options of
-// the first; Timeout and ReadOnly belong to the handle.
+// the first; Timeout belongs to the handle, a read-only handle has connections
+// of its own, and another Synchronous or JournalMode is an error.
 type Store struct {
-	core    *core
-	timeout time.Duration
-	gate    gate
+	core     *core
+	timeout  time.Duration
+	gate     gate
+	watching handleWatches
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -195,6 +197,7 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
+	s.watching.end(s.core)
 	return releaseCore(s.core)
 }
 

@@ -56,7 +56,7 @@ func (t *tx) committed() {
 		c.c.settings.Store(&c.s)
 	}
 	for _, c := range t.flushed {
-		c.reads.flushed()
+		c.reads.flushed(t.core.viewed())
 	}
 	for i := range t.noted {
 		n := &t.noted[i]
@@ -353,6 +353,10 @@ func (t *tx) Fence() (int64, error) {
 	return n, nil
 }
 
+// flushPatience is how long a View waits for others at most so that slid
+// expiries can be written.
+const flushPatience = 2 * time.Millisecond
+
 // view runs fn in a snapshot.
 //
 // Slid expiries that are still in memory are written before, unless that
@@ -367,10 +371,10 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 		return err
 	}
 	if c.maintainer != nil && c.maintainer.slides() {
-		c.maintainer.flushAll()
+		c.maintainer.flushAll(ctx, time.Now().Add(flushPatience))
 	}
-	c.enterView()
-	defer c.leaveView()
+	view := c.enterView()
+	defer c.leaveView(view)
 	t := &tx{core: c, conn: cn}
 	// The snapshot is that of the first statement, which BEGIN is not.
 	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
@@ -428,16 +432,24 @@ func (cn *conn) lookup(c *collection, key codec.Value, l driver.Lookup, t *tx) (
 	if err != nil {
 		return driver.Row{}, false, err
 	}
+	base := r.Expire
 	if ok {
+		if t != nil && t.write && t.hasNoted(c, r.ID) {
+			// Inside of an Update, what it has read is part of it.
+			if err := t.flushNoted(c, r.ID); err != nil {
+				return driver.Row{}, false, err
+			}
+			return cn.lookup(c, key, l, t)
+		}
 		c.reads.overlay(&r, t != nil && t.write)
 		ok = !r.Expired(l.Now)
 	}
 	switch {
 	case l.Quiet && l.Slide == 0:
 	case t != nil && t.write:
-		t.noted = append(t.noted, noted{c, driver.Row{ID: r.ID, Stored: r.Stored, Expire: r.Expire}, ok, l})
+		t.noted = append(t.noted, noted{c, driver.Row{ID: r.ID, Stored: r.Stored, Expire: base}, ok, l})
 	default:
-		c.reads.note(c, &r, ok, l)
+		c.reads.note(c, &driver.Row{ID: r.ID, Stored: r.Stored, Expire: base}, ok, l)
 	}
 	if !ok {
 		return driver.Row{}, false, nil

@@ -60,8 +60,43 @@ func (s *Store) Watch(h driver.Collection) (<-chan struct{}, func(), error) {
 		return nil, nil, err
 	}
 	ch := s.core.watches.add(c)
-	var once sync.Once
-	return ch, func() { once.Do(func() { s.core.watches.remove(c, ch) }) }, nil
+	s.watching.add(ch, c)
+	return ch, func() {
+		s.watching.forget(ch)
+		s.core.watches.remove(c, ch)
+	}, nil
+}
+
+// handleWatches are the watches of one handle, which end with it.
+type handleWatches struct {
+	mu sync.Mutex
+	by map[chan struct{}]*collection
+}
+
+func (h *handleWatches) add(ch chan struct{}, c *collection) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.by == nil {
+		h.by = make(map[chan struct{}]*collection)
+	}
+	h.by[ch] = c
+}
+
+func (h *handleWatches) forget(ch chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.by, ch)
+}
+
+func (h *handleWatches) end(core *core) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for ch, c := range h.by {
+		if core.watches.remove(c, ch) {
+			close(ch)
+		}
+	}
+	h.by = nil
 }
 
 func (w *watches) add(c *collection) chan struct{} {
@@ -85,11 +120,12 @@ func (w *watches) add(c *collection) chan struct{} {
 	return ch
 }
 
-func (w *watches) remove(c *collection, ch chan struct{}) {
+// remove ends a watch and reports whether it had not ended before.
+func (w *watches) remove(c *collection, ch chan struct{}) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, ok := w.by[c][ch]; !ok {
-		return
+		return false
 	}
 	delete(w.by[c], ch)
 	if len(w.by[c]) == 0 {
@@ -99,6 +135,7 @@ func (w *watches) remove(c *collection, ch chan struct{}) {
 	if w.count == 0 {
 		close(w.stop)
 	}
+	return true
 }
 
 // notify wakes the watchers of c.
@@ -135,9 +172,14 @@ const followEvery = 10 * time.Millisecond
 // follow looks for commits of other connections until stop.
 func (w *watches) follow(stop chan struct{}) {
 	cn, err := w.core.openConn(lite.ReadOnly, minCacheSize/4)
-	if err != nil {
+	for err != nil {
 		w.core.log.Warn("changes by other processes are not noticed", "error", err)
-		return
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Second):
+		}
+		cn, err = w.core.openConn(lite.ReadOnly, minCacheSize/4)
 	}
 	defer cn.Close()
 	pause := w.pauser(stop)

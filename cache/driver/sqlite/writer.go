@@ -51,6 +51,7 @@ type request struct {
 	fn       func(driver.Tx) error
 	alone    bool
 	err      error
+	panicked any          // what fn panicked with
 	told     chan verdict // has room for one
 }
 
@@ -99,10 +100,13 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 	}
 	r := &request{ctx: ctx, deadline: deadline, fn: fn, alone: mode == driver.Alone}
 	v, err := w.enqueue(r)
-	if err != nil || v == finished {
-		return err
+	if v == lead && err == nil {
+		err = w.lead(r)
 	}
-	return w.lead(r)
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	return err
 }
 
 // enqueue returns when r has run, with its error, or when it is the caller's
@@ -177,32 +181,20 @@ func (w *writer) lead(r *request) error {
 		return w.runAlone(r)
 	}
 	w.gather(r)
-	defer w.tell(r)
 	w.runGroup()
+	w.tell(r)
 	return r.err
 }
 
-// tell lets the members of the group but the leader r return. It is deferred,
-// so that an operation that panics against its contract takes nobody with it
-// but the leader.
+// tell lets the members of the group but the leader r return.
 func (w *writer) tell(r *request) {
-	panicked := !w.conn.AutoCommit()
-	if panicked {
-		w.rollback()
-	}
 	for _, q := range w.batch {
-		if q == r {
-			continue
+		if q != r {
+			q.told <- finished
 		}
-		if panicked {
-			q.err = errGroupPanicked
-		}
-		q.told <- finished
 	}
 	clear(w.batch)
 }
-
-var errGroupPanicked = errors.New("an operation in the same commit panicked: nothing of it was written")
 
 // commitPatience bounds the wait of a commit for readers, in the journal modes
 // where there is one.
@@ -257,7 +249,7 @@ func (w *writer) runGroup() {
 			continue
 		}
 		before, noted := w.conn.TotalChanges(), len(w.tx.noted)
-		q.err = q.fn(&w.tx)
+		q.call(&w.tx)
 		if q.err == nil {
 			continue
 		}
@@ -272,9 +264,25 @@ func (w *writer) runGroup() {
 	}
 	w.rollback()
 	for _, q := range w.batch {
-		q.err = w.runOne(q)
+		if q.panicked == nil {
+			q.err = w.runOne(q)
+		}
 	}
 }
+
+// call runs an operation that shares a transaction. A panic, which breaks the
+// contract but may come out of a user's codec, is passed on to the caller of
+// Update, on its own goroutine.
+func (q *request) call(t *tx) {
+	defer func() {
+		if p := recover(); p != nil {
+			q.panicked, q.err = p, errPanicked
+		}
+	}()
+	q.err = q.fn(t)
+}
+
+var errPanicked = errors.New("the operation panicked")
 
 // runOne runs an operation in a transaction of its own.
 func (w *writer) runOne(q *request) error {
@@ -284,9 +292,9 @@ func (w *writer) runOne(q *request) error {
 	if err := w.begin(); err != nil {
 		return err
 	}
-	if err := q.fn(&w.tx); err != nil {
+	if q.call(&w.tx); q.err != nil {
 		w.rollback()
-		return err
+		return q.err
 	}
 	if err := w.commit(); err != nil {
 		w.rollback()
