@@ -3,6 +3,7 @@ module github.com/go-diskcache/diskcache
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/google/go-cmp v0.7.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0

@@ -1,0 +1,64 @@
+// Worker runs jobs from a queue that any number of its processes share. It can
+// be started several times at once; killing any of them loses no job.
+//
+//	go run ./examples/worker -dir /tmp/jobs -add 100
+//	go run ./examples/worker -dir /tmp/jobs &
+//	go run ./examples/worker -dir /tmp/jobs -drain
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	f := flag.NewFlagSet("worker", flag.ContinueOnError)
+	dir := f.String("dir", "", "directory of the jobs")
+	add := f.Int("add", 0, "add so many jobs and end")
+	drain := f.Bool("drain", false, "end when no job is left")
+	every := f.Duration("every", time.Minute, "how often the scheduler adds a job")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if *dir == "" {
+		return errors.New("-dir is missing")
+	}
+	st, err := cache.OpenStore(ctx, *dir, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	r, err := newRunner(ctx, st)
+	if err != nil {
+		return err
+	}
+	switch {
+	case *add > 0:
+		return r.add(ctx, *add)
+	case *drain:
+		err = r.drain(ctx)
+	default:
+		err = r.work(ctx, *every)
+	}
+	if ctx.Err() != nil { // asked to stop
+		err = nil
+	}
+	return errors.Join(err, r.report(context.WithoutCancel(ctx)))
+}

@@ -1,0 +1,26 @@
+// Package memo remembers the results of functions in a [cache.Store], for all
+// goroutines and processes that use it.
+//
+//	pages, err := memo.New(ctx, st, "pages", fetch, &memo.Options[string, Page]{TTL: time.Hour})
+//	if err != nil {
+//		return err
+//	}
+//	page, err := pages.Call(ctx, url)
+//
+// # One computation
+//
+// Of all calls with one argument, in all processes, one computes at a time and
+// the others wait for its result, also when nothing is stored yet. If the
+// process that computes dies, another one takes over within 50 ms.
+//
+// A computation does not belong to the caller who started it: its context has
+// that caller's values, and ends when the last caller of its process who waits
+// for it has left. Nobody joins a computation that was cancelled or forgotten.
+//
+// # Stampedes
+//
+// When a popular result expires, everybody waits for the next one.
+// [Options].Beta and [Options].RefreshAfter avoid that: one caller, of all
+// processes, computes the next result in the background while the old one is
+// still valid.
+package memo

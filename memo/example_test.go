@@ -1,0 +1,102 @@
+package memo_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/memo"
+)
+
+// open makes a store for an example.
+func open() (*cache.Store, func()) {
+	dir, err := os.MkdirTemp("", "")
+	check(err)
+	st, err := cache.OpenStore(context.Background(), dir, nil)
+	check(err)
+	return st, func() {
+		check(st.Close())
+		check(os.RemoveAll(dir))
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func ExampleNew() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	square, err := memo.New(ctx, st, "square", func(ctx context.Context, n int) (int, error) {
+		fmt.Println("computing")
+		return n * n, nil
+	}, &memo.Options[int, int]{TTL: time.Hour, Beta: 1})
+	check(err)
+	for range 2 {
+		n, err := square.Call(ctx, 12)
+		fmt.Println(n, err)
+	}
+	// Output:
+	// computing
+	// 144 <nil>
+	// 144 <nil>
+}
+
+// A function may call itself through its Memo.
+func ExampleMemo_Call() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	var fib *memo.Memo[int, int]
+	fib, err := memo.New(ctx, st, "fib", func(ctx context.Context, n int) (int, error) {
+		if n < 2 {
+			return n, nil
+		}
+		a, err := fib.Call(ctx, n-1)
+		if err != nil {
+			return 0, err
+		}
+		b, err := fib.Call(ctx, n-2)
+		return a + b, err
+	}, nil)
+	check(err)
+	n, err := fib.Call(ctx, 50)
+	fmt.Println(n, err)
+	// Output: 12586269025 <nil>
+}
+
+// Errors are kept when asked for, each for as long as it is worth.
+func ExampleOptions() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	missing := errors.New("no such user")
+	users, err := memo.New(ctx, st, "users", func(ctx context.Context, name string) (string, error) {
+		fmt.Println("asking for", name)
+		return "", missing
+	}, &memo.Options[string, string]{
+		TTL:          time.Hour,
+		StaleIfError: 24 * time.Hour,
+		CacheError: func(err error) time.Duration {
+			if errors.Is(err, missing) {
+				return time.Minute
+			}
+			return 0
+		},
+	})
+	check(err)
+	for range 2 {
+		_, err := users.Call(ctx, "ann")
+		fmt.Println(err)
+	}
+	// Output:
+	// asking for ann
+	// no such user
+	// no such user
+}

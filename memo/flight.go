@@ -1,0 +1,351 @@
+package memo
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	dsync "github.com/go-diskcache/diskcache/sync"
+)
+
+// flight is a computation of this process, and those who wait for it.
+type flight[R any] struct {
+	ctx    context.Context // ends when the last one has left
+	cancel context.CancelFunc
+	done   chan struct{} // closed when v and err are set
+	v      R
+	err    error
+
+	waiters int // guarded by Memo.mu
+
+	mu    sync.Mutex
+	guard *dsync.Guard // once the function is called
+}
+
+// started reports whether the function was called.
+func (f *flight[R]) started() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.guard != nil
+}
+
+// valid reports whether what f computes was not forgotten, by any process.
+func (f *flight[R]) valid(ctx context.Context, st *cache.Store) bool {
+	f.mu.Lock()
+	g := f.guard
+	f.mu.Unlock()
+	if g == nil {
+		return true
+	}
+	err := st.View(ctx, g.Check)
+	return !errors.Is(err, dsync.ErrLost) && !errors.Is(err, dsync.ErrNotHeld)
+}
+
+// miss waits for a computation, that of others if it is not forced.
+func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v R, err error) {
+	if ctx.Err() != nil {
+		return v, m.fail(op, ctx.Err())
+	}
+	id, err := m.id(arg)
+	if err != nil {
+		return v, m.fail(op, err)
+	}
+	if m.st.TxOf(ctx) != nil {
+		return v, m.fail(op, cache.ErrInTx)
+	}
+	if within(ctx, m, id) {
+		return v, m.fail(op, ErrRecursive)
+	}
+	f := m.join(ctx, id, arg, op, force)
+	defer m.leave(id, f)
+	select {
+	case <-f.done:
+		return f.v, f.err
+	case <-ctx.Done():
+		return v, m.fail(op, ended(ctx))
+	case <-m.open.Done():
+		return v, m.fail(op, cache.ErrClosed)
+	}
+}
+
+// ended returns why ctx has ended.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return errors.Join(err, cause)
+}
+
+// join returns a flight that was not forgotten, in which the caller is
+// counted.
+func (m *Memo[A, R]) join(ctx context.Context, id string, arg A, op string, force bool) *flight[R] {
+	for {
+		m.mu.Lock()
+		f := m.flights[id]
+		if f == nil || force {
+			f = m.fly(ctx, id, arg, op, force)
+			m.mu.Unlock()
+			return f
+		}
+		f.waiters++
+		m.mu.Unlock()
+		if f.valid(ctx, m.st) {
+			return f
+		}
+		m.drop(id, f)
+		m.leave(id, f)
+	}
+}
+
+// fly starts a flight, with m.mu held.
+func (m *Memo[A, R]) fly(ctx context.Context, id string, arg A, op string, force bool) *flight[R] {
+	f := &flight[R]{done: make(chan struct{}), waiters: 1}
+	f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if !force {
+		m.flights[id] = f
+	}
+	go func() {
+		defer close(f.done)
+		defer m.drop(id, f) // before others are told: they may call again
+		f.v, f.err = m.compute(f, id, arg, op, force)
+	}()
+	return f
+}
+
+// drop keeps others from joining f.
+func (m *Memo[A, R]) drop(id string, f *flight[R]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flights[id] == f {
+		delete(m.flights, id)
+	}
+}
+
+// leave ends the flight if its last waiter leaves.
+func (m *Memo[A, R]) leave(id string, f *flight[R]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f.waiters--; f.waiters > 0 {
+		return
+	}
+	if m.flights[id] == f {
+		delete(m.flights, id)
+	}
+	f.cancel()
+}
+
+// compute finds or makes the result, while no other process does.
+func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bool) (v R, err error) {
+	ctx := f.ctx
+	l, err := m.lock(ctx, id)
+	var g *dsync.Guard
+	if err == nil {
+		g, err = l.Lock(ctx)
+	}
+	if err != nil {
+		return m.without(ctx, op, arg, err)
+	}
+	defer g.Unlock() // what fails here ends with the session
+	if !force {
+		// Somebody else may have computed it while we waited.
+		v, ok, err := m.found(ctx, arg)
+		if ok || err != nil && !storeFailed(err) {
+			return v, err
+		}
+	}
+	f.mu.Lock()
+	f.guard = g
+	f.mu.Unlock()
+	// A function that does not end with its context must not keep others from
+	// calling it.
+	stop := context.AfterFunc(ctx, func() { _ = g.Unlock() })
+	defer stop()
+	return m.call(ctx, g, id, arg, op)
+}
+
+// found returns the result or the error that is remembered.
+func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error) {
+	e, ok, err := m.results.GetEntry(ctx, arg)
+	if err != nil {
+		return v, false, m.fail("Call", err)
+	}
+	if ok && m.fresh(m.st.Now().Sub(e.Stored)) {
+		return e.Value, true, nil
+	}
+	if m.errors == nil {
+		return v, false, nil
+	}
+	msg, ok, err := m.errors.Get(ctx, arg)
+	if err != nil {
+		return v, false, m.fail("Call", err)
+	}
+	if ok {
+		return v, true, &StoredError{msg}
+	}
+	return v, false, nil
+}
+
+// call calls the function and stores what it returns, if g is still held
+// then.
+func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, id string, arg A, op string) (v R, err error) {
+	began := m.st.Now()
+	v, failed := protect(inside(ctx, m, id), m.fn, arg)
+	if failed != nil {
+		return m.failed(ctx, g, arg, failed)
+	}
+	opts := []cache.Option{cache.NoExpiry(), cache.Tag(m.st.Now().Sub(began).Seconds())}
+	if m.o.TTL > 0 {
+		opts[0] = cache.TTL(m.o.TTL + m.o.StaleIfError)
+	}
+	err = m.store(ctx, g, func(tx *cache.Tx) error {
+		if m.errors != nil {
+			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
+				return err
+			}
+		}
+		return m.results.In(tx).Set(ctx, arg, v, opts...)
+	})
+	if err != nil && ctx.Err() == nil && !(m.o.CallOnStoreError && storeFailed(err)) {
+		var zero R
+		return zero, m.fail(op, err)
+	}
+	return v, nil
+}
+
+// failed returns what callers get when the function has failed.
+func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, arg A, failed error) (v R, err error) {
+	if m.o.StaleIfError > 0 {
+		// The store removes it when it is too old.
+		if e, ok, err := m.results.GetEntry(ctx, arg); ok && err == nil {
+			return e.Value, nil
+		}
+	}
+	if m.errors == nil || ctx.Err() != nil {
+		return v, failed
+	}
+	if d := m.o.CacheError(failed); d > 0 {
+		err := m.store(ctx, g, func(tx *cache.Tx) error {
+			return m.errors.In(tx).Set(ctx, arg, failed.Error(), cache.TTL(d))
+		})
+		if err != nil && !storeFailed(err) && ctx.Err() == nil {
+			return v, m.fail("Call", err)
+		}
+	}
+	return v, failed
+}
+
+// store runs fn in a transaction, unless g is no longer held: then the key
+// was forgotten, or everybody who waited has left.
+func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, fn func(tx *cache.Tx) error) error {
+	err := m.st.Update(ctx, func(tx *cache.Tx) error {
+		if err := g.Check(tx); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+	if errors.Is(err, dsync.ErrLost) || errors.Is(err, dsync.ErrNotHeld) {
+		return nil
+	}
+	return err
+}
+
+// refresh computes the next result in the background, unless somebody does.
+func (m *Memo[A, R]) refresh(ctx context.Context, arg A, stored time.Time) {
+	id, err := m.id(arg)
+	if err != nil {
+		return
+	}
+	m.mu.Lock()
+	busy := m.refreshing[id] || m.flights[id] != nil
+	if !busy {
+		m.refreshing[id] = true
+	}
+	m.mu.Unlock()
+	if busy {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(m.open, cancel)
+	go func() {
+		defer stop()
+		defer cancel()
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.refreshing, id)
+		}()
+		m.renew(ctx, id, arg, stored)
+	}()
+}
+
+// renew is the work of refresh. Its errors are nobody's: the old result stays,
+// and the next call that is due tries again.
+func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Time) {
+	l, err := m.lock(ctx, id)
+	if err != nil {
+		return
+	}
+	g, ok, err := l.TryLock(ctx)
+	if err != nil || !ok {
+		return
+	}
+	defer g.Unlock()
+	e, ok, err := m.results.GetEntry(ctx, arg)
+	if err != nil || ok && !e.Stored.Equal(stored) {
+		return // somebody has been quicker
+	}
+	_, _ = m.call(ctx, g, id, arg, "Call")
+}
+
+// protect calls fn on a goroutine of its own, and makes an error of a panic or
+// a Goexit.
+func protect[A, R any](ctx context.Context, fn func(context.Context, A) (R, error), arg A) (v R, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		returned := false
+		defer func() {
+			if returned {
+				return
+			}
+			p := &PanicError{Value: ErrGoexit, Stack: debug.Stack()}
+			if r := recover(); r != nil {
+				p.Value = r
+			}
+			err = p
+		}()
+		v, err = fn(ctx, arg)
+		returned = true
+	}()
+	<-done
+	return v, err
+}
+
+// chain is the computations that a context belongs to.
+type chain struct {
+	memo  any
+	id    string
+	outer *chain
+}
+
+type chainKey struct{}
+
+func inside(ctx context.Context, memo any, id string) context.Context {
+	outer, _ := ctx.Value(chainKey{}).(*chain)
+	return context.WithValue(ctx, chainKey{}, &chain{memo, id, outer})
+}
+
+// within reports whether ctx belongs to the computation of id.
+func within(ctx context.Context, memo any, id string) bool {
+	c, _ := ctx.Value(chainKey{}).(*chain)
+	for ; c != nil; c = c.outer {
+		if c.memo == memo && c.id == id {
+			return true
+		}
+	}
+	return false
+}

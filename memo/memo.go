@@ -1,0 +1,249 @@
+package memo
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/codec"
+	dsync "github.com/go-diskcache/diskcache/sync"
+)
+
+// Memo is a function with its remembered results. All methods may be called by
+// many goroutines at once, and any number of processes may use the same
+// results. They are kept as [cache.Cache] keeps entries: they survive
+// restarts, and are evicted above a size limit unless Options.Persistent.
+type Memo[A, R any] struct {
+	name string
+	fn   func(context.Context, A) (R, error)
+	o    Options[A, R]
+	st   *cache.Store
+	rand func() float64 // uniform in [0, 1)
+
+	results *cache.Cache[A, R]
+	errors  *cache.Cache[A, string] // nil if none are kept
+
+	open context.Context // ends when Close of the store begins
+
+	mu         sync.Mutex
+	flights    map[string]*flight[R] // what callers can join, by id
+	refreshing map[string]bool       // what is computed in the background
+}
+
+// New returns fn with its results remembered in st under name. The function
+// must be the same, and so must the options that say how results are stored,
+// wherever the name is used. fn may call the Memo with other arguments.
+func New[A, R any](ctx context.Context, st *cache.Store, name string, fn func(ctx context.Context, arg A) (R, error), o *Options[A, R]) (*Memo[A, R], error) {
+	m := &Memo[A, R]{
+		name:       name,
+		fn:         fn,
+		st:         st,
+		rand:       rand.Float64,
+		flights:    map[string]*flight[R]{},
+		refreshing: map[string]bool{},
+	}
+	if err := m.prepare(ctx, o); err != nil {
+		return nil, m.fail("New", err)
+	}
+	return m, nil
+}
+
+func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) {
+	switch {
+	case m.fn == nil:
+		return invalid("nil function")
+	case m.st == nil:
+		return invalid("nil Store")
+	case m.name == "":
+		return invalid("a Memo needs a name")
+	}
+	if m.o, err = o.withDefaults(); err != nil {
+		return err
+	}
+	m.results, err = cache.New(ctx, m.st, m.name, &cache.Options[A, R]{
+		Family: "memo", Keys: m.o.Keys, Values: m.o.Values,
+		SizeLimit: m.o.SizeLimit, Policy: m.o.Policy, Persistent: m.o.Persistent,
+		SkipUndecodable: true, // the type has changed: compute anew
+	})
+	if err == nil && m.o.CacheError != nil {
+		m.errors, err = cache.New(ctx, m.st, m.name, &cache.Options[A, string]{Family: "memo-errors", Keys: m.o.Keys})
+	}
+	if err != nil {
+		return err
+	}
+	open, end := context.WithCancel(context.Background())
+	if _, err := m.st.AtClose(end); err != nil {
+		end()
+		return err
+	}
+	m.open = open
+	return nil
+}
+
+// Call returns the result for arg: the remembered one, or else that of the
+// function, which is called once for all who wait. When ctx ends, Call returns
+// with its error and the others go on waiting.
+func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
+	e, ok, err := m.results.GetEntry(ctx, arg)
+	if err != nil {
+		return m.without(ctx, "Call", arg, err)
+	}
+	if ok {
+		age := m.st.Now().Sub(e.Stored)
+		if m.fresh(age) {
+			if m.due(age, &e) {
+				m.refresh(ctx, arg, e.Stored)
+			}
+			return e.Value, nil
+		}
+	}
+	if m.errors != nil {
+		msg, ok, err := m.errors.Get(ctx, arg)
+		if ok || err != nil && !m.o.CallOnStoreError {
+			var zero R
+			if err != nil {
+				return zero, m.fail("Call", err)
+			}
+			return zero, &StoredError{msg}
+		}
+	}
+	return m.miss(ctx, "Call", arg, false)
+}
+
+// fresh reports whether a result of some age is valid.
+func (m *Memo[A, R]) fresh(age time.Duration) bool { return m.o.TTL == 0 || age < m.o.TTL }
+
+// due reports whether it is time to compute the next result early.
+//
+// The probabilistic rule is XFetch of A. Vattani, F. Chierichetti and K.
+// Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", PVLDB 8(8),
+// 2015, pages 886-897 (https://doi.org/10.14778/2757807.2757813). A caller
+// recomputes if
+//
+//	now - delta * beta * ln(rand()) >= expiry
+//
+// where delta is the time that the last computation took and rand is uniform
+// in (0, 1].
+func (m *Memo[A, R]) due(age time.Duration, e *cache.Entry[A, R]) bool {
+	if m.o.RefreshAfter > 0 && age >= m.o.RefreshAfter {
+		return true
+	}
+	if m.o.Beta == 0 {
+		return false
+	}
+	delta := took(e.Tag)
+	early := -delta * m.o.Beta * math.Log(1-m.rand())
+	return age.Seconds()+early >= m.o.TTL.Seconds()
+}
+
+// took returns how many seconds a computation took, which is the tag of its
+// result.
+func took(tag codec.Value) float64 {
+	if tag.Kind() != codec.Real {
+		return 0
+	}
+	return tag.Real()
+}
+
+// Peek returns the result for arg if a valid one is remembered, and calls
+// nothing.
+func (m *Memo[A, R]) Peek(ctx context.Context, arg A) (R, bool, error) {
+	e, ok, err := m.results.GetEntry(ctx, arg)
+	if err != nil || !ok || !m.fresh(m.st.Now().Sub(e.Stored)) {
+		var zero R
+		return zero, false, m.fail("Peek", err)
+	}
+	return e.Value, true, nil
+}
+
+// Refresh calls the function even if a result for arg is remembered, stores
+// what it returns and returns that. Until then, and if it fails, others get
+// the old result.
+func (m *Memo[A, R]) Refresh(ctx context.Context, arg A) (R, error) {
+	return m.miss(ctx, "Refresh", arg, true)
+}
+
+// Forget removes what is remembered for arg, an error included, and reports
+// whether there was a result. A computation that runs now, in any process, is
+// not stored; who waits for it still gets its result, and who calls later does
+// not.
+func (m *Memo[A, R]) Forget(ctx context.Context, arg A) (bool, error) {
+	ok, err := m.forget(ctx, arg)
+	return ok, m.fail("Forget", err)
+}
+
+func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
+	id, err := m.id(arg)
+	if err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	if f := m.flights[id]; f != nil && f.started() {
+		delete(m.flights, id)
+	}
+	m.mu.Unlock()
+	l, err := m.lock(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	// First the lock, without which nothing is stored.
+	if _, err = l.Break(ctx); err != nil {
+		return false, err
+	}
+	err = m.st.Update(ctx, func(tx *cache.Tx) error {
+		if m.errors != nil {
+			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
+				return err
+			}
+		}
+		ok, err = m.results.In(tx).Delete(ctx, arg)
+		return err
+	})
+	return ok, err
+}
+
+// without does what is to be done when the store has failed with err.
+func (m *Memo[A, R]) without(ctx context.Context, op string, arg A, err error) (R, error) {
+	var zero R
+	if ctx.Err() != nil || !m.o.CallOnStoreError || !storeFailed(err) {
+		return zero, m.fail(op, err)
+	}
+	return protect(ctx, m.fn, arg)
+}
+
+// storeFailed reports whether err is about the store, not about its use.
+func storeFailed(err error) bool {
+	for _, use := range []error{cache.ErrClosed, cache.ErrInvalid, cache.ErrInTx, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, use) {
+			return false
+		}
+	}
+	var encoding *codec.EncodeError
+	return !errors.As(err, &encoding)
+}
+
+// id returns what tells arguments apart.
+func (m *Memo[A, R]) id(arg A) (string, error) {
+	v, err := m.o.Keys.Encode(arg)
+	if err != nil {
+		return "", err
+	}
+	switch v.Kind() {
+	case codec.Text:
+		return "t" + v.Text(), nil
+	case codec.Blob:
+		return "b" + string(v.Blob()), nil
+	}
+	return fmt.Sprintf("n%v", v), nil
+}
+
+// lock returns the lock that whoever computes a result holds.
+func (m *Memo[A, R]) lock(ctx context.Context, id string) (*dsync.Lock, error) {
+	return dsync.NewLock(ctx, m.st, fmt.Sprintf("memo/%s/%x", m.name, sha256.Sum256([]byte(id))), nil)
+}

@@ -1,0 +1,100 @@
+package memo
+
+import (
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// Options say how results are kept. The zero value of each field is its
+// default.
+type Options[A, R any] struct {
+	// TTL is how long a result is valid. Defaults to forever.
+	TTL time.Duration
+
+	// Beta has a caller compute the next result before the last one expires,
+	// in the background, with a probability that grows towards the end and
+	// with the time that a computation takes. 1 is the best value for most;
+	// more is earlier. Needs a TTL. Defaults to 0: never.
+	Beta float64
+
+	// RefreshAfter is the age from which a result is still returned, but the
+	// next one is computed in the background. It has to be less than TTL.
+	// Defaults to never.
+	RefreshAfter time.Duration
+
+	// StaleIfError is for how long after its TTL a result is returned when
+	// computing the next one fails. Needs a TTL. Defaults to not at all.
+	StaleIfError time.Duration
+
+	// CacheError says how long an error of the function is returned without
+	// calling it again; 0 or less is not at all. Where it is nil no error is
+	// kept. What is returned later is a StoredError with the same message.
+	CacheError func(err error) time.Duration
+
+	// CallOnStoreError calls the function, without anything being kept or
+	// shared, when the store fails: when it is full, damaged, or busy for
+	// longer than its timeout. Defaults to returning the store's error. A
+	// store that was closed is always an error.
+	CallOnStoreError bool
+
+	// Key maps an argument to its key: arguments with the same key share a
+	// result. Contradicts Keys. Defaults to the argument itself, as Keys
+	// encodes it.
+	Key func(arg A) string
+
+	// Keys and Values encode arguments and results. They default to
+	// codec.Default.
+	Keys   codec.Codec[A]
+	Values codec.Codec[R]
+
+	// Persistent keeps results whatever their volume. Contradicts SizeLimit
+	// and Policy.
+	Persistent bool
+
+	// SizeLimit and Policy are those of the results' collection: see
+	// cache.Options.
+	SizeLimit int64
+	Policy    cache.Policy
+}
+
+func (o *Options[A, R]) withDefaults() (Options[A, R], error) {
+	var out Options[A, R]
+	if o != nil {
+		out = *o
+	}
+	err := out.validate()
+	if out.Key != nil {
+		out.Keys = keyed[A]{out.Key}
+	}
+	if out.Keys == nil {
+		out.Keys = codec.Default[A]()
+	}
+	return out, err
+}
+
+func (o *Options[A, R]) validate() error {
+	switch {
+	case o.TTL < 0 || o.RefreshAfter < 0 || o.StaleIfError < 0:
+		return invalid("Options.TTL, RefreshAfter or StaleIfError is negative")
+	case !(o.Beta >= 0): // also NaN
+		return invalid("Options.Beta is negative or not a number")
+	case o.TTL == 0 && (o.Beta > 0 || o.StaleIfError > 0):
+		return invalid("Options.Beta and StaleIfError need a TTL")
+	case o.TTL > 0 && o.RefreshAfter >= o.TTL:
+		return invalid("Options.RefreshAfter is not less than TTL")
+	case o.Key != nil && o.Keys != nil:
+		return invalid("Options.Key contradicts Keys")
+	}
+	return nil
+}
+
+// keyed encodes an argument as its key. It is never asked for the argument.
+type keyed[A any] struct{ key func(A) string }
+
+func (keyed[A]) Name() string { return codec.String[string]().Name() }
+func (k keyed[A]) Encode(arg A) (codec.Value, error) {
+	return codec.String[string]().Encode(k.key(arg))
+}
+func (keyed[A]) Decode(codec.Value) (arg A, err error) { return arg, nil }

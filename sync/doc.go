@@ -1,0 +1,32 @@
+// Package sync has locks, semaphores, averagers, throttles and barriers that
+// goroutines and processes share through a [cache.Store]. It is imported under
+// the name dsync, so that the standard library's sync keeps its own.
+//
+//	lock, err := dsync.NewLock(ctx, st, "report", nil)
+//	if err != nil {
+//		return err
+//	}
+//	return lock.Do(ctx, func(ctx context.Context) error {
+//		return writeReport(ctx)
+//	})
+//
+// # Crashes
+//
+// What a process holds belongs to the session of its store ([cache.Store.Session]),
+// which the kernel ends when the process is dead, however it died. Then its
+// locks and permits are free; whoever waits for them notices within 50 ms. A
+// process that is stopped or slow keeps what it holds, unless a maximum was
+// asked for. Averagers and throttles are ordinary data and survive.
+//
+// # Waiting
+//
+// Waiting does not poll the database. Whoever releases something decides, in
+// the same transaction, who is next and wakes it, in its own process or in
+// another one. Processes that wait take turns; within a process it is first
+// come, first served.
+//
+// # Errors
+//
+// When a transaction fails with cache.ErrTimeout nothing was changed: what was
+// to be taken is not held, and what was to be released still is.
+package sync

@@ -1,0 +1,66 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// Errors that operations return inside an [*Error]; compare with errors.Is.
+// Those of package cache, such as cache.ErrClosed, cache.ErrInvalid and
+// cache.ErrTimeout, come up as well. When a context ends, the error is also
+// its context.Canceled or context.DeadlineExceeded.
+var (
+	// ErrNotHeld means that what was to be released is not held: it was
+	// released before, or is less than that.
+	ErrNotHeld = errors.New("not held")
+
+	// ErrLost means that a hold ended before it was released: its maximum
+	// time was over, Break took it away, its store was closed, or its row was
+	// removed.
+	ErrLost = errors.New("hold was lost")
+
+	// ErrSize means that a semaphore exists with another number of permits.
+	ErrSize = errors.New("semaphore has another size")
+)
+
+// Error says which operation failed. It contains no names, which may be
+// secret.
+type Error struct {
+	Op  string // method or function, such as "Unlock"
+	Err error
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return "sync: " + e.Op + ": " + e.Err.Error() }
+
+// Unwrap returns e.Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// fail makes an *Error of err, once.
+func fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(*Error); ok {
+		return err
+	}
+	return &Error{Op: op, Err: err}
+}
+
+// ended returns why ctx has ended: its error, and the cause if that is
+// another.
+func ended(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, err) {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
+}
+
+// invalid returns a cache.ErrInvalid with details.
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{cache.ErrInvalid}, args...)...)
+}

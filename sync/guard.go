@@ -1,0 +1,53 @@
+package sync
+
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// Guard is a held lock. Its methods may be called by several goroutines.
+type Guard struct {
+	h      *hold
+	nested *nested // of an RLock
+	done   bool    // guarded by nested.mu
+}
+
+// Unlock releases the lock, and wakes who is next. It works after the context
+// that the lock was taken with has ended, and waits for other writers no
+// longer than the store's timeout. A second Unlock is ErrNotHeld, and that of
+// a lock that was lost ErrLost; with any other error the lock is still held,
+// as far as is known, and Unlock may be called again.
+func (g *Guard) Unlock() error {
+	switch {
+	case g == nil:
+		return fail("Unlock", ErrNotHeld)
+	case g.nested != nil:
+		return fail("Unlock", g.leave())
+	}
+	return fail("Unlock", g.h.release(0))
+}
+
+// Context returns a context that ends when the lock is released or lost, in
+// the latter case with ErrLost as its cause. It is derived from the context
+// that the lock was taken with. That a lock was lost may take some moments to
+// notice; to be sure, see Check.
+func (g *Guard) Context() context.Context { return g.h.context() }
+
+// Token returns the fencing token: a number that is higher than that of every
+// earlier acquisition of this lock, by any process, also after restarts. A
+// service that remembers the highest token it has seen can refuse what comes
+// late from a holder that lost the lock.
+func (g *Guard) Token() int64 { return g.h.claim.Token }
+
+// Check fails with ErrLost unless the lock is held as the transaction tx sees
+// it. As the lock cannot change hands while an Update runs, what an Update
+// writes after Check is written by the holder, or not at all:
+//
+//	err := st.Update(ctx, func(tx *cache.Tx) error {
+//		if err := g.Check(tx); err != nil {
+//			return err
+//		}
+//		return totals.In(tx).Set(ctx, "sum", sum)
+//	})
+func (g *Guard) Check(tx *cache.Tx) error { return fail("Check", g.h.check(tx)) }

@@ -1,0 +1,276 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// KeyLock is the lock of Python's DiskCache: it is held as long as a key is
+// present in a cache. A diskcache.Lock of the same key, in Python, and a
+// KeyLock on the default collection of the same directory exclude each other.
+// A KeyLock's entry has a tag that names its holder.
+//
+// It does what that protocol allows, which is less than a [Lock] does:
+//
+//   - Nobody stands in line: who looks first gets it, and Python looks every
+//     millisecond.
+//   - It has no fencing token, and no context that ends when it is lost.
+//   - A KeyLock notices that a holder in Go is dead. Python does not, and
+//     nobody notices that a holder in Python is, unless it set an expiry.
+//   - Python's release, and Delete, Clear or eviction in a cache that is not
+//     persistent, free it whoever holds it.
+type KeyLock[K, V any] struct {
+	c   *cache.Cache[K, V]
+	key K
+	max time.Duration
+}
+
+// NewKeyLock returns the lock that key is in c. It writes nothing. With
+// LockOptions.MaxHold, the entry expires.
+func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock[K, V], error) {
+	m, err := o.maxHold()
+	if err == nil && c == nil {
+		err = invalid("nil Cache")
+	}
+	if err != nil {
+		return nil, fail("NewKeyLock", err)
+	}
+	return &KeyLock[K, V]{c: c, key: key, max: m}, nil
+}
+
+// foreignRest is how often a lock is looked at whose holder may have set an
+// expiry that cannot be read.
+const foreignRest = 50 * time.Millisecond
+
+var keyLocks atomic.Int64
+
+// Lock waits until the key is not present, and stores it. See [Lock.Lock] for
+// its errors.
+func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
+	tag := l.tag()
+	o, err := l.try(ctx, tag)
+	if err == nil && !o.free {
+		err = l.wait(ctx, tag)
+	}
+	if err != nil {
+		return nil, fail("Lock", err)
+	}
+	return l.guard(tag), nil
+}
+
+// TryLock takes the lock if nobody holds it, and reports whether it did.
+func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
+	tag := l.tag()
+	o, err := l.try(ctx, tag)
+	if err != nil || !o.free {
+		return nil, false, fail("TryLock", err)
+	}
+	return l.guard(tag), true, nil
+}
+
+// Do runs fn while it holds the lock: see [Lock.Do]. The context ends when fn
+// returns.
+func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return fail("Do", invalid("nil function"))
+	}
+	g, err := l.Lock(ctx)
+	if err != nil {
+		return fail("Do", errors.Unwrap(err))
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return do(ctx, g.Unlock, fn)
+}
+
+const keyTag = "go-lock:"
+
+// tag returns a tag that no other acquisition has.
+func (l *KeyLock[K, V]) tag() string {
+	return fmt.Sprintf("%s%s.%d", keyTag, l.c.Store().Session(), keyLocks.Add(1))
+}
+
+// occupied tells who has a lock.
+type occupied struct {
+	free    bool // nobody has had it, now it is ours
+	session string
+	expiry  time.Time
+}
+
+// holder tells who has the lock, as c sees it.
+func (l *KeyLock[K, V]) holder(ctx context.Context, c *cache.Cache[K, V]) (o occupied, tag string, err error) {
+	e, ok, err := c.GetEntry(ctx, l.key)
+	switch {
+	case errors.Is(err, cache.ErrCodecMismatch): // Python's None
+		return occupied{}, "", nil
+	case err != nil:
+		return occupied{}, "", err
+	case !ok:
+		return occupied{free: true}, "", nil
+	}
+	o.expiry = e.Expiry
+	if text, mine := strings.CutPrefix(textOf(e.Tag), keyTag); mine {
+		o.session, _, _ = cutLast(text)
+	}
+	return o, textOf(e.Tag), nil
+}
+
+// try takes the lock if it is free or its holder dead.
+func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (o occupied, err error) {
+	st := l.c.Store()
+	if st.TxOf(ctx) != nil {
+		return o, cache.ErrInTx
+	}
+	err = l.c.Update(ctx, func(tx *cache.Tx) (err error) {
+		c := l.c.In(tx)
+		if o, _, err = l.holder(ctx, c); err != nil {
+			return err
+		}
+		if !o.free && o.session != "" {
+			alive := true
+			if alive, err = st.Alive(ctx, o.session); err != nil {
+				return err
+			}
+			o.free = !alive
+		}
+		if !o.free {
+			return nil
+		}
+		var zero V
+		opts := []cache.Option{cache.Tag(tag), cache.NoExpiry()}
+		if l.max > 0 {
+			opts[1] = cache.TTL(l.max)
+		}
+		return c.Set(ctx, l.key, zero, opts...)
+	})
+	return o, err
+}
+
+func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
+	st := l.c.Store()
+	closed, forget, err := closing(st)
+	if err != nil {
+		return err
+	}
+	defer forget()
+	changed, stop, err := l.c.Watch()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for {
+		// Looking does not write, where there may be many changes that have
+		// nothing to do with the lock.
+		o, _, err := l.holder(ctx, l.c)
+		again := o.free
+		if err == nil && !again {
+			again, err = l.pause(ctx, o, changed, closed)
+		}
+		if err != nil {
+			return err
+		}
+		if again {
+			if o, err = l.try(ctx, tag); err != nil || o.free {
+				return err
+			}
+		}
+	}
+}
+
+// pause waits until the lock may have changed hands, and reports whether its
+// holder is dead.
+func (l *KeyLock[K, V]) pause(ctx context.Context, o occupied, changed, closed <-chan struct{}) (bool, error) {
+	st := l.c.Store()
+	var dead chan struct{}
+	if o.session != "" {
+		dead = make(chan struct{}, 1)
+		inner, cancel := context.WithCancel(ctx)
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if st.AwaitEnd(inner, o.session) == nil {
+				signal(dead)
+			}
+		})
+		defer waiting.Wait()
+		defer cancel()
+	}
+	var over <-chan time.Time
+	switch {
+	case o.session == "":
+		over = time.After(foreignRest)
+	case !o.expiry.IsZero():
+		over = time.After(o.expiry.Sub(st.Now()))
+	}
+	select {
+	case <-changed:
+		return false, nil
+	case <-over:
+		return false, nil
+	case <-dead:
+		return true, nil
+	case <-closed:
+		return false, cache.ErrClosed
+	case <-ctx.Done():
+		return false, ended(ctx)
+	}
+}
+
+// textOf returns the text of a tag, or "".
+func textOf(tag codec.Value) string {
+	if tag.Kind() != codec.Text {
+		return ""
+	}
+	return tag.Text()
+}
+
+// KeyGuard is a held [KeyLock].
+type KeyGuard struct {
+	mu      sync.Mutex
+	release func() error
+	done    bool
+}
+
+func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
+	return &KeyGuard{release: func() error { return l.unlock(tag) }}
+}
+
+// unlock removes the key if it is still there with our tag.
+func (l *KeyLock[K, V]) unlock(tag string) error {
+	ctx := context.Background()
+	return l.c.Update(ctx, func(tx *cache.Tx) error {
+		c := l.c.In(tx)
+		_, now, err := l.holder(ctx, c)
+		if err == nil && now != tag {
+			err = ErrLost
+		}
+		if err == nil {
+			_, err = c.Delete(ctx, l.key)
+		}
+		return err
+	})
+}
+
+// Unlock removes the key. If it is not there any more, or somebody else's, the
+// error is ErrLost and nothing is removed. A second Unlock is ErrNotHeld; with
+// any other error, Unlock may be called again.
+func (g *KeyGuard) Unlock() error {
+	if g == nil {
+		return fail("Unlock", ErrNotHeld)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.done {
+		return fail("Unlock", ErrNotHeld)
+	}
+	err := g.release()
+	g.done = err == nil || errors.Is(err, ErrLost)
+	return fail("Unlock", err)
+}

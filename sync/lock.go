@@ -1,0 +1,117 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// LockOptions say how a lock is used. The zero value of each field is its
+// default. They belong to the Lock, not to the row: programs may use the same
+// lock with different options.
+type LockOptions struct {
+	// MaxHold bounds how long the lock is held, by the clock of the store. A
+	// hold that is older is lost: its context ends, and others get the lock.
+	// Without it a lock is held until it is released or its holder's process
+	// is dead, however long that is stopped or slow. Defaults to no bound.
+	MaxHold time.Duration
+}
+
+func (o *LockOptions) maxHold() (time.Duration, error) {
+	if o == nil {
+		return 0, nil
+	}
+	if o.MaxHold < 0 {
+		return 0, invalid("LockOptions.MaxHold is negative; 0 is no bound")
+	}
+	return o.MaxHold, nil
+}
+
+// Lock is a lock of all goroutines and processes that use one store: one of
+// them at a time holds it. Within a process it is first come, first served;
+// processes that wait take turns. All methods may be called by many goroutines
+// at once.
+//
+// The lock is free the moment its holder's process is dead, whoever waits
+// notices within 50 ms, and it stays held while its holder is merely slow or
+// stopped; no clock decides. Close of the holder's store releases it.
+//
+// The lock is not reentrant: see [RLock].
+type Lock struct {
+	s   *space
+	key string
+	max time.Duration
+}
+
+// Rows of locks and of semaphores have keys that begin so.
+const (
+	lockPrefix      = "lock/"
+	semaphorePrefix = "semaphore/"
+)
+
+// NewLock returns the lock called name of a store. It writes nothing. Locks of
+// the same name are the same lock, also as an RLock.
+func NewLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*Lock, error) {
+	m, err := o.maxHold()
+	if err != nil {
+		return nil, fail("NewLock", err)
+	}
+	s, err := spaceOf(ctx, st)
+	if err != nil {
+		return nil, fail("NewLock", err)
+	}
+	return &Lock{s: s, key: lockPrefix + name, max: m}, nil
+}
+
+func (l *Lock) want() want { return want{key: l.key, size: 1, n: 1, max: l.max} }
+
+// Lock waits until the lock is free and takes it. It fails when ctx ends, with
+// its error, or when the store is closed, with cache.ErrClosed; then the lock
+// is not held. Inside a transaction it fails with cache.ErrInTx.
+func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
+	h, err := l.s.acquire(ctx, l.want())
+	if err != nil {
+		return nil, fail("Lock", err)
+	}
+	return &Guard{h: h}, nil
+}
+
+// TryLock takes the lock if nobody holds it or waits for it, and reports
+// whether it did.
+func (l *Lock) TryLock(ctx context.Context) (g *Guard, ok bool, err error) {
+	h, err := l.s.try(ctx, l.want())
+	if err != nil || h == nil {
+		return nil, false, fail("TryLock", err)
+	}
+	return &Guard{h: h}, true, nil
+}
+
+// Do runs fn while it holds the lock, with the guard's context, and returns
+// fn's error. If the lock was lost meanwhile or could not be released the
+// error is that as well. If fn panics, the lock is released.
+func (l *Lock) Do(ctx context.Context, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return fail("Do", invalid("nil function"))
+	}
+	g, err := l.Lock(ctx)
+	if err != nil {
+		return fail("Do", errors.Unwrap(err))
+	}
+	return do(g.Context(), g.Unlock, fn)
+}
+
+// do runs fn and then release.
+func do(ctx context.Context, release func() error, fn func(ctx context.Context) error) (err error) {
+	defer func() { err = errors.Join(err, release()) }()
+	return fn(ctx)
+}
+
+// Break takes the lock away from whoever holds it, and reports whether anybody
+// did. The holder's guard is lost: its context ends, and what it checks or
+// releases fails with ErrLost. Who waits for the lock gets it.
+func (l *Lock) Break(ctx context.Context) (bool, error) {
+	ok, err := l.s.breakHolds(ctx, l.key)
+	return ok, fail("Break", err)
+}

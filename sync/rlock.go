@@ -1,0 +1,130 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// RLock is a [Lock] that its holder may take again. Who holds it is told by
+// the context: Lock called with a guard's context, or one derived from it,
+// succeeds at once with the same token, and the lock is free when all of the
+// guards have been unlocked, in any order. Whoever is given that context,
+// other goroutines included, shares the hold.
+type RLock struct{ l *Lock }
+
+// nested counts the guards of one hold.
+type nested struct {
+	mu sync.Mutex
+	n  int // 0: released
+	h  *hold
+}
+
+type nestedKey struct {
+	s   *space
+	key string
+}
+
+// NewRLock returns the lock called name of a store: see [NewLock].
+func NewRLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*RLock, error) {
+	l, err := NewLock(ctx, st, name, o)
+	if err != nil {
+		return nil, fail("NewRLock", errors.Unwrap(err))
+	}
+	return &RLock{l}, nil
+}
+
+// Lock takes the lock, once more if ctx is that of a guard, or else like
+// [Lock.Lock]. With the context of a guard that was lost it fails with
+// ErrLost.
+func (r *RLock) Lock(ctx context.Context) (*Guard, error) {
+	g, err := r.again(ctx)
+	if g != nil || err != nil {
+		return g, fail("Lock", err)
+	}
+	h, err := r.l.s.acquire(ctx, r.l.want())
+	if err != nil {
+		return nil, fail("Lock", err)
+	}
+	return r.first(ctx, h), nil
+}
+
+// TryLock is Lock without waiting: see [Lock.TryLock].
+func (r *RLock) TryLock(ctx context.Context) (*Guard, bool, error) {
+	g, err := r.again(ctx)
+	if g != nil || err != nil {
+		return g, g != nil, fail("TryLock", err)
+	}
+	h, err := r.l.s.try(ctx, r.l.want())
+	if h == nil || err != nil {
+		return nil, false, fail("TryLock", err)
+	}
+	return r.first(ctx, h), true, nil
+}
+
+// Do runs fn while it holds the lock: see [Lock.Do].
+func (r *RLock) Do(ctx context.Context, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return fail("Do", invalid("nil function"))
+	}
+	g, err := r.Lock(ctx)
+	if err != nil {
+		return fail("Do", errors.Unwrap(err))
+	}
+	return do(g.Context(), g.Unlock, fn)
+}
+
+// Break takes the lock away from its holder: see [Lock.Break].
+func (r *RLock) Break(ctx context.Context) (bool, error) { return r.l.Break(ctx) }
+
+// again returns one more guard of the hold that ctx carries, if it does.
+func (r *RLock) again(ctx context.Context) (*Guard, error) {
+	n, _ := ctx.Value(nestedKey{r.l.s, r.l.key}).(*nested)
+	if n == nil {
+		return nil, nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.n == 0 {
+		return nil, nil
+	}
+	if err := n.h.state(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	n.n++
+	return &Guard{h: n.h, nested: n}, nil
+}
+
+// first returns the first guard of a hold.
+func (r *RLock) first(ctx context.Context, h *hold) *Guard {
+	n := &nested{n: 1, h: h}
+	h.parent = context.WithValue(ctx, nestedKey{r.l.s, r.l.key}, n)
+	return &Guard{h: h, nested: n}
+}
+
+// leave unlocks one of several guards.
+func (g *Guard) leave() error {
+	n := g.nested
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if g.done {
+		return ErrNotHeld
+	}
+	if n.n == 1 {
+		err := g.h.release(0)
+		if err != nil && !errors.Is(err, ErrLost) {
+			return err
+		}
+		n.n = 0
+		g.done = true
+		return err
+	}
+	n.n--
+	g.done = true
+	return g.h.state()
+}

@@ -1,0 +1,166 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// Semaphore has a number of permits, which all goroutines and processes that
+// use one store share. Who asks first is served first, as for [Lock], also if
+// somebody behind wants fewer permits than those in front. The permits of a
+// dead process come back, within 50 ms if somebody waits, and those of a
+// closed store do. All methods may be called by many goroutines at once.
+type Semaphore struct {
+	s    *space
+	key  string
+	size int64
+	max  LockOptions
+}
+
+// NewSemaphore returns the semaphore called name of a store, with size
+// permits, and creates it if it does not exist. If it does, with another size,
+// the error is ErrSize; see Resize.
+func NewSemaphore(ctx context.Context, st *cache.Store, name string, size int64, o *LockOptions) (*Semaphore, error) {
+	m, err := o.maxHold()
+	if err == nil && size < 1 {
+		err = invalid("a semaphore of %d permits", size)
+	}
+	if err != nil {
+		return nil, fail("NewSemaphore", err)
+	}
+	s, err := spaceOf(ctx, st)
+	if err != nil {
+		return nil, fail("NewSemaphore", err)
+	}
+	sem := &Semaphore{s: s, key: semaphorePrefix + name, size: size, max: LockOptions{MaxHold: m}}
+	return sem, fail("NewSemaphore", sem.create(ctx))
+}
+
+func (s *Semaphore) create(ctx context.Context) error {
+	l, ok, err := s.s.rows.Get(ctx, s.key)
+	if err == nil && !ok {
+		l, _, err = s.s.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
+	}
+	if err == nil && l.Size != s.size {
+		err = fmt.Errorf("%w: %d permits, not %d", ErrSize, l.Size, s.size)
+	}
+	return err
+}
+
+// Resize changes the number of permits, for all processes. What is held stays
+// held; with fewer permits, new ones are granted when enough came back. Who
+// waits for more permits than there are then goes on waiting.
+func (s *Semaphore) Resize(ctx context.Context, size int64) error {
+	if size < 1 {
+		return fail("Resize", invalid("a semaphore of %d permits", size))
+	}
+	if err := s.s.enter(ctx); err != nil {
+		return fail("Resize", err)
+	}
+	defer s.s.busy.Done()
+	return fail("Resize", s.s.update(ctx, s.key, func(l *lease, exists bool, w *world) ([]claim, bool, error) {
+		l.Size = size
+		granted, err := l.grant(w)
+		return granted, true, err
+	}))
+}
+
+func (s *Semaphore) want(n int64) want {
+	return want{key: s.key, size: s.size, n: n, max: s.max.MaxHold}
+}
+
+// Acquire waits for a permit and takes it. It fails when ctx ends, with its
+// error, or when the store is closed, with cache.ErrClosed; then nothing is
+// held. Inside a transaction it fails with cache.ErrInTx.
+func (s *Semaphore) Acquire(ctx context.Context) (*Permit, error) { return s.AcquireN(ctx, 1) }
+
+// AcquireN is Acquire of n permits at once. More than there are at all are
+// cache.ErrInvalid.
+func (s *Semaphore) AcquireN(ctx context.Context, n int64) (*Permit, error) {
+	if n < 1 {
+		return nil, fail("Acquire", invalid("%d permits", n))
+	}
+	h, err := s.s.acquire(ctx, s.want(n))
+	if err != nil {
+		return nil, fail("Acquire", err)
+	}
+	return &Permit{h}, nil
+}
+
+// TryAcquire takes a permit if one is free and nobody waits, and reports
+// whether it did.
+func (s *Semaphore) TryAcquire(ctx context.Context) (*Permit, bool, error) {
+	return s.TryAcquireN(ctx, 1)
+}
+
+// TryAcquireN is TryAcquire of n permits at once.
+func (s *Semaphore) TryAcquireN(ctx context.Context, n int64) (*Permit, bool, error) {
+	if n < 1 {
+		return nil, false, fail("TryAcquire", invalid("%d permits", n))
+	}
+	h, err := s.s.try(ctx, s.want(n))
+	if err != nil || h == nil {
+		return nil, false, fail("TryAcquire", err)
+	}
+	return &Permit{h}, true, nil
+}
+
+// Do runs fn while it holds a permit: see [Lock.Do].
+func (s *Semaphore) Do(ctx context.Context, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return fail("Do", invalid("nil function"))
+	}
+	p, err := s.Acquire(ctx)
+	if err != nil {
+		return fail("Do", errors.Unwrap(err))
+	}
+	return do(p.Context(), p.Release, fn)
+}
+
+// Free returns how many permits are not held. It takes no notice of holders
+// that are dead and nobody has waited for since.
+func (s *Semaphore) Free(ctx context.Context) (int64, error) {
+	l, ok, err := s.s.rows.Get(ctx, s.key)
+	if err == nil && !ok {
+		l.Size = s.size
+	}
+	return max(l.free(), 0), fail("Free", err)
+}
+
+// Permit is one or more held permits of a [Semaphore]. Its methods may be
+// called by several goroutines.
+type Permit struct{ h *hold }
+
+// Release gives back all permits that are still held: see [Guard.Unlock].
+func (p *Permit) Release() error {
+	if p == nil {
+		return fail("Release", ErrNotHeld)
+	}
+	return fail("Release", p.h.release(0))
+}
+
+// ReleaseN gives back n permits. More than are held are ErrNotHeld, and none
+// is given back.
+func (p *Permit) ReleaseN(n int64) error {
+	if p == nil {
+		return fail("Release", ErrNotHeld)
+	}
+	if n < 1 {
+		return fail("Release", invalid("%d permits", n))
+	}
+	return fail("Release", p.h.release(n))
+}
+
+// Context returns a context that ends when the last permit is released or
+// they are lost: see [Guard.Context].
+func (p *Permit) Context() context.Context { return p.h.context() }
+
+// Token returns the fencing token: see [Guard.Token].
+func (p *Permit) Token() int64 { return p.h.claim.Token }
+
+// Check fails with ErrLost unless the permits are held as tx sees it: see
+// [Guard.Check].
+func (p *Permit) Check(tx *cache.Tx) error { return fail("Check", p.h.check(tx)) }

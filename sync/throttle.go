@@ -1,0 +1,173 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// Throttle is a token bucket that goroutines and processes share: it lets Rate
+// events of each period through, evenly, after a burst at the start. Waiting
+// calls are let through in the order in which they came. All methods may be
+// called by many goroutines at once.
+//
+// Its state is one number that survives restarts; opening a throttle does not
+// fill the bucket. It goes by the clock of the store.
+type Throttle struct {
+	rows  *cache.Cache[string, int64]
+	name  string
+	gap   time.Duration // between two events
+	ahead time.Duration // how far the events may be ahead of the gaps: a burst of them
+}
+
+// ThrottleOptions say how much a throttle lets through. Programs that share
+// one should use the same; with different ones, each event counts as what
+// its own program says.
+type ThrottleOptions struct {
+	// Count events are let through in each Period. Both must be positive.
+	Count  int64
+	Period time.Duration
+
+	// Burst is how many events may come at once when there were none for a
+	// while. Defaults to Count.
+	Burst int64
+}
+
+// NewThrottle returns the throttle called name of a store. It writes nothing
+// but, once, the collection that it is in. Options that would let nothing
+// through are cache.ErrInvalid.
+func NewThrottle(ctx context.Context, st *cache.Store, name string, o ThrottleOptions) (*Throttle, error) {
+	t := &Throttle{name: name}
+	if err := t.configure(o); err != nil {
+		return nil, fail("NewThrottle", err)
+	}
+	var err error
+	t.rows, err = cache.New(ctx, st, "throttles", &cache.Options[string, int64]{Family: "sync", Persistent: true})
+	if err != nil {
+		return nil, fail("NewThrottle", err)
+	}
+	return t, nil
+}
+
+func (t *Throttle) configure(o ThrottleOptions) error {
+	if o.Burst == 0 {
+		o.Burst = o.Count
+	}
+	if o.Count < 1 || o.Period < 1 || o.Burst < 1 {
+		return invalid("a throttle of %d events in %v, and of %d at once", o.Count, o.Period, o.Burst)
+	}
+	t.gap = time.Duration((int64(o.Period)-1)/o.Count + 1) // rounded up: never more than asked for
+	if int64(t.gap) > math.MaxInt64/4/o.Burst {
+		return invalid("a burst of %d events takes too long", o.Burst)
+	}
+	t.ahead = t.gap * time.Duration(o.Burst)
+	return nil
+}
+
+// Allow reports whether an event may happen now, and counts it if so.
+func (t *Throttle) Allow(ctx context.Context) (bool, error) {
+	_, _, ok, err := t.reserve(ctx, 0)
+	return ok, fail("Allow", err)
+}
+
+// Wait waits until an event may happen, and counts it. If ctx would end
+// before, it fails at once with context.DeadlineExceeded and counts nothing.
+// If ctx ends while it waits, the event is not counted unless others have
+// queued up behind it. If the store is closed it fails with cache.ErrClosed.
+func (t *Throttle) Wait(ctx context.Context) error { return fail("Wait", t.wait(ctx)) }
+
+func (t *Throttle) wait(ctx context.Context) error {
+	closed, forget, err := closing(t.rows.Store())
+	if err != nil {
+		return err
+	}
+	defer forget()
+	longest := time.Duration(math.MaxInt64)
+	if at, ok := ctx.Deadline(); ok {
+		longest = time.Until(at)
+	}
+	slot, delay, ok, err := t.reserve(ctx, longest)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("%w: the next event may happen in %v", context.DeadlineExceeded, delay)
+	}
+	if delay <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-closed:
+		err = cache.ErrClosed
+	case <-ctx.Done():
+		err = ended(ctx)
+	}
+	return errors.Join(err, t.refund(slot))
+}
+
+// reserve counts an event if it may happen within longest. It returns its
+// slot, and how long it is until then.
+//
+// The stored number is the time at which the bucket will be full again, had it
+// a hole for each event that was let through (the "generic cell rate
+// algorithm"). An event moves it on by a gap, and may happen as soon as it is
+// no farther ahead than a burst.
+func (t *Throttle) reserve(ctx context.Context, longest time.Duration) (slot int64, delay time.Duration, ok bool, err error) {
+	_, _, err = t.rows.Modify(ctx, t.name, func(full int64, _ bool) (int64, bool, error) {
+		now := t.rows.Store().Now().UnixNano()
+		if full > math.MaxInt64-int64(t.gap) {
+			return full, true, fmt.Errorf("%w: too many events are waiting", cache.ErrOverflow)
+		}
+		slot = max(full, now) + int64(t.gap)
+		delay = max(time.Duration(slot-int64(t.ahead)-now), 0)
+		if ok = delay <= longest; !ok {
+			return full, true, errRefused
+		}
+		return slot, true, nil
+	})
+	if errors.Is(err, errRefused) {
+		err = nil
+	}
+	return slot, delay, ok, err
+}
+
+var errRefused = errors.New("the event may not happen in time")
+
+// refund takes an event back if no later one depends on it.
+func (t *Throttle) refund(slot int64) error {
+	_, _, err := t.rows.Modify(context.Background(), t.name, func(full int64, ok bool) (int64, bool, error) {
+		if full == slot {
+			full -= int64(t.gap)
+		}
+		return full, ok, nil
+	})
+	return err
+}
+
+// Throttled returns a function that waits for t and then calls fn.
+func Throttled[A, R any](t *Throttle, fn func(ctx context.Context, arg A) (R, error)) func(ctx context.Context, arg A) (R, error) {
+	return func(ctx context.Context, arg A) (r R, err error) {
+		if t == nil || fn == nil {
+			return r, fail("Throttled", invalid("nil throttle or function"))
+		}
+		if err := t.Wait(ctx); err != nil {
+			return r, err
+		}
+		return fn(ctx, arg)
+	}
+}
+
+// closing returns a channel that is closed when Close of a store begins.
+func closing(st *cache.Store) (closed <-chan struct{}, forget func(), err error) {
+	ch := make(chan struct{})
+	forget, err = st.AtClose(func() { close(ch) })
+	return ch, forget, err
+}
