@@ -42,7 +42,8 @@ func Open[K, V any](ctx context.Context, dir string, o *Options[K, V]) (*Cache[K
 
 // New opens the collection called name in a store, and creates it if it does
 // not exist. "" is the default collection, which is the one that Open opens
-// and that Python's DiskCache sees.
+// and that Python's DiskCache sees. A collection that is stored as a persistent
+// one is not opened with options that would make it lose entries: ErrInvalid.
 func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]) (*Cache[K, V], error) {
 	opts, err := o.withDefaults()
 	full := name
@@ -63,7 +64,17 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 	if err != nil {
 		return nil, wrap(ctx, "New", full, err)
 	}
-	dc, err := st.engine.Open(ctx, full, opts.spec())
+	spec := opts.spec()
+	var refused error
+	spec.Configure = func(s *driver.Settings) {
+		if refused = opts.againstPersistent(s); refused == nil {
+			opts.configure(s)
+		}
+	}
+	dc, err := st.engine.Open(ctx, full, spec)
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return nil, wrap(ctx, "New", full, err)
 	}

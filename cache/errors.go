@@ -62,7 +62,7 @@ var (
 
 	// ErrInvalid means arguments or options that make no sense, alone or
 	// together. Nothing was changed.
-	ErrInvalid = errors.New("invalid argument")
+	ErrInvalid = driver.ErrInvalid
 
 	// ErrTxDone means that a transaction was used after its function had
 	// returned.
@@ -104,7 +104,7 @@ var advice = []struct {
 	text string
 }{
 	{ErrTimeout, "keep transactions short, do not use unbound collections inside one, or raise StoreOptions.Timeout"},
-	{ErrInTx, "bind it with In, or pass the context that Update was given"},
+	{ErrInTx, "bind it with In; open and drop collections outside of transactions"},
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
 	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
 	{ErrTooLarge, "raise Options.SizeLimit, or store it in a persistent collection"},

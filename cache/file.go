@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
 	"syscall"
 	"time"
@@ -95,10 +96,25 @@ type inlineContent struct {
 	modTime time.Time
 }
 
-func (c *inlineContent) Close() error       { return nil }
+// Close makes later calls fail, as they do for a file.
+func (c *inlineContent) Close() error {
+	if c.reader == (closedReader{}) {
+		return fs.ErrClosed
+	}
+	c.reader = closedReader{}
+	return nil
+}
+
 func (c *inlineContent) Size() int64        { return c.size }
 func (c *inlineContent) ModTime() time.Time { return c.modTime }
 func (c *inlineContent) Name() string       { return "" }
+
+// closedReader is what is left of an inlineContent.
+type closedReader struct{}
+
+func (closedReader) Read([]byte) (int, error)          { return 0, fs.ErrClosed }
+func (closedReader) ReadAt([]byte, int64) (int, error) { return 0, fs.ErrClosed }
+func (closedReader) Seek(int64, int) (int64, error)    { return 0, fs.ErrClosed }
 
 // Read reads the next bytes.
 func (f *File) Read(p []byte) (int, error) { return f.content.Read(p) }
@@ -109,7 +125,7 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.content.ReadA
 // Seek sets the offset of the next Read.
 func (f *File) Seek(offset int64, whence int) (int64, error) { return f.content.Seek(offset, whence) }
 
-// Close releases the file.
+// Close releases the file. Other methods, and Close, then fail.
 func (f *File) Close() error { return f.content.Close() }
 
 // Size returns the number of bytes.

@@ -181,6 +181,21 @@ func (o *Options[K, V]) configure(s *driver.Settings) {
 	normalize(s)
 }
 
+// againstPersistent fails if the stored settings are those of a persistent
+// collection, and the options would make it lose entries: somebody forgot to
+// say Persistent. Who means it says so with Configure.
+func (o *Options[K, V]) againstPersistent(s *driver.Settings) error {
+	stored := *s
+	keep(&stored)
+	if o.Persistent || stored != *s {
+		return nil
+	}
+	if o.Policy != "" && o.Policy != NoEviction || o.SizeLimit > 0 || o.CullLimit > 0 || o.TTL > 0 {
+		return invalid("the collection is persistent, and these options would make it lose entries: open it with Persistent, or change it with Configure first")
+	}
+	return nil
+}
+
 // keep makes settings those of a persistent collection.
 func keep(s *driver.Settings) {
 	p := driver.PersistentSettings()

@@ -58,7 +58,9 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 
 // Close writes what is still to be written and releases the store. It waits
 // for transactions that run. Collections of the store and transactions then
-// fail with ErrClosed; Close after Close does nothing.
+// fail with ErrClosed; Close after Close does nothing. In a function that runs
+// in a transaction of the store it would wait for itself: use
+// [Tx.AfterCommit] there.
 func (s *Store) Close() error {
 	s.closing.begin()
 	return wrap(context.Background(), "Close", "", s.engine.Close())

@@ -14,5 +14,6 @@ var (
 	ErrNewerFormat   = errors.New("made by a newer version")
 	ErrNetwork       = errors.New("directory is on a network file system")
 	ErrTooLarge      = errors.New("value is larger than the size limit")
+	ErrInvalid       = errors.New("invalid argument")
 	ErrPermission    = errors.New("permission denied")
 )

@@ -29,7 +29,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if abs, err := filepath.Abs(dir); err != nil {
 		return err
 	} else if rel, err := filepath.Rel(s.Dir(), abs); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("the backup's directory is inside of the store: give one outside")
+		return fmt.Errorf("the backup's directory is inside of the store, give one outside: %w", driver.ErrInvalid)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

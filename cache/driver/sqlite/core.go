@@ -64,8 +64,8 @@ func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 			}
 			if c.opts.ReadOnly == opts.ReadOnly {
 				if opts.Synchronous != c.opts.Synchronous || opts.JournalMode != c.opts.JournalMode {
-					return nil, fmt.Errorf("the directory is open in this process with Synchronous %s and JournalMode %s, and cannot be opened with %s and %s at the same time",
-						c.opts.Synchronous, c.opts.JournalMode, opts.Synchronous, opts.JournalMode)
+					return nil, fmt.Errorf("the directory is open in this process with Synchronous %s and JournalMode %s, and cannot be opened with %s and %s at the same time: %w",
+						c.opts.Synchronous, c.opts.JournalMode, opts.Synchronous, opts.JournalMode, driver.ErrInvalid)
 				}
 				c.refs++
 				return c, nil

@@ -175,7 +175,7 @@ var _ driver.Store = (*Store)(nil)
 func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, err)
 	}
 	if dir == "" {
 		return nil, fmt.Errorf("no directory given: %w", driver.ErrNotStore)

@@ -1,0 +1,374 @@
+//go:build linux
+
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"golang.org/x/sys/unix"
+)
+
+// smallDisk mounts a file system of so many KiB.
+func smallDisk(t *testing.T, kib int) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dk,mode=0777", kib))
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		t.Skip("no right to mount a small file system: run the tests as root")
+	}
+	ok(t, err)
+	t.Cleanup(func() { ok(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	return dir
+}
+
+// ballast takes what is left of the space on a disk.
+func ballast(t *testing.T, disk string) (free func()) {
+	t.Helper()
+	f := must(os.Create(filepath.Join(disk, "ballast")))(t)
+	block := make([]byte, 4096)
+	for {
+		if _, err := f.Write(block); err != nil {
+			is(t, err, unix.ENOSPC)
+			break
+		}
+	}
+	ok(t, f.Close())
+	return func() { ok(t, os.Remove(f.Name())) }
+}
+
+// failed demands of an error that it is one of the package, names operation
+// and collection, is of a kind, and says what can be done.
+func failed(t *testing.T, err, kind error, op, collection string) {
+	t.Helper()
+	var detail *cache.Error
+	if !errors.Is(err, kind) || !errors.As(err, &detail) || detail.Op != op || detail.Collection != collection {
+		t.Fatalf("got error %q, want one of %s in %q that is %q", err, op, collection, kind)
+	}
+	if msg := err.Error(); strings.Contains(msg, "secret") {
+		t.Errorf("a key or a value is in %q", msg)
+	}
+}
+
+// fills are the ways to fill a disk. Each writes the ith value of "secret" and
+// tells under which keys.
+var fills = []struct {
+	name, op, collection string
+	write                func(ctx context.Context, c collections, i int) ([]string, error)
+}{
+	{"inline", "Set", "", func(ctx context.Context, c collections, i int) ([]string, error) {
+		k := fmt.Sprint("secret", i)
+		return []string{k}, c.lru.Set(ctx, k, fillValue(i, 900))
+	}},
+	{"files", "Set", "cache/named", func(ctx context.Context, c collections, i int) ([]string, error) {
+		k := fmt.Sprint("secret", i)
+		return []string{k}, c.named.Set(ctx, k, fillValue(i, 40_000))
+	}},
+	{"streams", "SetFrom", "", func(ctx context.Context, c collections, i int) ([]string, error) {
+		k := fmt.Sprint("secret", i)
+		return []string{k}, c.lru.SetFrom(ctx, k, strings.NewReader(fillValue(i, 90_000)))
+	}},
+	{"queue", "Push", "cache/jobs", func(ctx context.Context, c collections, i int) ([]string, error) {
+		k, err := c.jobs.Queue("q").Push(ctx, fillValue(i, 3000+i%2*40_000))
+		return []string{k}, err
+	}},
+	{"many", "SetMany", "cache/named", func(ctx context.Context, c collections, i int) ([]string, error) {
+		keys := []string{fmt.Sprint("secret", i), fmt.Sprint("secret-", i), fmt.Sprint("secret--", i)}
+		return keys, c.named.SetMany(ctx, func(yield func(string, string) bool) {
+			for j, k := range keys {
+				if !yield(k, fillValue(i, 2000+j*20_000)) {
+					return
+				}
+			}
+		})
+	}},
+	{"transactions", "", "", func(ctx context.Context, c collections, i int) ([]string, error) {
+		keys := []string{fmt.Sprint("secret", i), fmt.Sprint("secret-", i)}
+		return keys, c.st.Update(ctx, func(tx *cache.Tx) error {
+			if err := c.named.In(tx).Set(ctx, keys[0], fillValue(i, 33_000)); err != nil {
+				return err
+			}
+			if err := c.lru.In(tx).Set(ctx, keys[1], fillValue(i, 500)); err != nil {
+				return err
+			}
+			_, err := cache.Incr(ctx, c.n.In(tx), "total", 1)
+			return err
+		})
+	}},
+}
+
+func fillValue(i, size int) string {
+	v := fmt.Sprint("secret value ", i, " ")
+	return v + strings.Repeat("x", size-len(v))
+}
+
+// TestFullDisk fills a disk in several ways. What was acknowledged is there,
+// what failed is not there in part, room can be made by deleting, and then
+// everything goes on.
+func TestFullDisk(t *testing.T) {
+	for _, f := range fills {
+		t.Run(f.name, func(t *testing.T) {
+			ctx := t.Context()
+			disk := smallDisk(t, 3<<10)
+			dir := filepath.Join(disk, "store")
+			st := must(cache.OpenStore(ctx, dir, nil))(t)
+			c := must(openCollections(ctx, st))(t)
+			t.Cleanup(func() { st.Close() }) // if something fails
+			reserve := must(os.Create(filepath.Join(disk, "reserve")))(t)
+			must(reserve.Write(make([]byte, 512<<10)))(t)
+			ok(t, reserve.Close())
+			var acked [][]string
+			fill := func() {
+				t.Helper()
+				for i := len(acked); ; i++ {
+					keys, err := f.write(ctx, c, i)
+					if err == nil {
+						acked = append(acked, keys)
+						continue
+					}
+					if f.op != "" {
+						failed(t, err, cache.ErrFull, f.op, f.collection)
+					}
+					is(t, err, cache.ErrFull)
+					if !strings.Contains(err.Error(), "free space") {
+						t.Errorf("message %q", err)
+					}
+					return
+				}
+			}
+			intact := func() {
+				t.Helper()
+				if r := must(st.Check(ctx, nil))(t); !r.OK() {
+					t.Fatalf("a full disk did damage: %+v", r.Problems)
+				}
+				equal(t, unused(t, dir), 0)
+				present(t, c, acked)
+			}
+			fill()
+			t.Logf("%d operations", len(acked))
+			intact()
+
+			// Deleting needs no more room than there is.
+			if err := deleteAll(ctx, c, acked[len(acked)-1:]); err != nil {
+				t.Errorf("nothing can be deleted on the full disk: %v", err)
+			}
+			ok(t, os.Remove(reserve.Name()))
+			ok(t, deleteAll(ctx, c, acked[len(acked)/2:]))
+			acked = acked[:len(acked)/2]
+			intact()
+			half := len(acked)
+			fill()
+			if len(acked) <= half {
+				t.Errorf("no room after deleting half of %d entries", 2*half)
+			}
+			intact()
+			ok(t, st.Close())
+
+			st = must(cache.OpenStore(ctx, dir, nil))(t)
+			c = must(openCollections(ctx, st))(t)
+			intact()
+			ok(t, st.Close())
+		})
+	}
+}
+
+func deleteAll(ctx context.Context, c collections, all [][]string) error {
+	for _, k := range slices.Concat(all...) {
+		for _, coll := range []*cache.Cache[string, string]{c.lru, c.named, c.jobs} {
+			if _, err := coll.Delete(ctx, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unused counts the temporary files of a store.
+func unused(t *testing.T, dir string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(dir, "cache.db-sessions"), func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil && !d.IsDir() && d.Name() != "lock" {
+			n++
+		}
+		return err
+	})
+	ok(t, err)
+	return n
+}
+
+// present demands that the store holds what fills have been acknowledged, and
+// nothing else.
+func present(t *testing.T, c collections, acked [][]string) {
+	t.Helper()
+	want := map[string]int{}
+	for i, keys := range acked {
+		for _, k := range keys {
+			want[k] = i
+		}
+	}
+	total := int64(0)
+	for _, coll := range []*cache.Cache[string, string]{c.lru, c.named, c.jobs} {
+		for e, err := range coll.All(t.Context()) {
+			ok(t, err)
+			i, known := want[e.Key]
+			if !known {
+				t.Fatalf("key %q of a write that failed is there", e.Key)
+			}
+			if e.Value != fillValue(i, len(e.Value)) || len(e.Value) < 500 {
+				t.Fatalf("the value of %q is not what was written", e.Key)
+			}
+			delete(want, e.Key)
+			if strings.HasPrefix(e.Key, "secret-") {
+				total++
+			}
+		}
+	}
+	for k := range want {
+		t.Fatalf("key %q was acknowledged and is lost", k)
+	}
+	n, _, err := c.n.Get(t.Context(), "total")
+	ok(t, err)
+	if n > 0 && n < total {
+		t.Fatalf("%d transactions were counted, %d are there", n, total)
+	}
+}
+
+// On a full disk reads work, and are counted when there is room again.
+func TestFullDiskReads(t *testing.T) {
+	ctx := t.Context()
+	disk := smallDisk(t, 2<<10)
+	dir := filepath.Join(disk, "store")
+	st := must(cache.OpenStore(ctx, dir, nil))(t)
+	c := must(openCollections(ctx, st))(t)
+	for i := range 100 {
+		set(t, c.lru, fmt.Sprint(i), fillValue(i, 100+i%2*40_000*(i%20/19)))
+	}
+	must(c.lru.Stats(ctx))(t)
+	free := ballast(t, disk)
+	for range 3 {
+		for i := range 100 {
+			v, found, err := c.lru.Get(ctx, fmt.Sprint(i))
+			ok(t, err)
+			equal(t, found && v == fillValue(i, len(v)), true)
+		}
+	}
+	equal(t, len(must(cache.Collect(c.lru.All(ctx)))(t)), 100)
+	// Long enough for the reads to be written in the background, or not to be.
+	var err error
+	for range 100 {
+		if err = c.named.Set(ctx, "k", strings.Repeat("v", 10_000)); err != nil {
+			break
+		}
+	}
+	failed(t, err, cache.ErrFull, "Set", "cache/named")
+	time.Sleep(1200 * time.Millisecond)
+	has(t, c.lru, "2", fillValue(2, 100))
+	free()
+	equal(t, must(c.lru.Stats(ctx))(t).Hits, 301)
+	set(t, c.named, "k", "v")
+	ok(t, st.Close())
+	clean(t, dir)
+}
+
+// A store can be closed on a full disk, opened again, and read.
+func TestFullDiskOpen(t *testing.T) {
+	ctx := t.Context()
+	disk := smallDisk(t, 2<<10)
+	free := ballast(t, disk)
+	_, err := cache.OpenStore(ctx, filepath.Join(disk, "new"), nil)
+	failed(t, err, cache.ErrFull, "OpenStore", "")
+	free()
+	st := must(cache.OpenStore(ctx, filepath.Join(disk, "new"), nil))(t)
+	c := must(openCollections(ctx, st))(t)
+	set(t, c.lru, "k", "v")
+	set(t, c.lru, "big", strings.Repeat("v", 40_000))
+
+	free = ballast(t, disk)
+	has(t, c.lru, "k", "v")
+	if err := st.Close(); err != nil { // counts of reads may be lost, nothing else
+		failed(t, err, cache.ErrFull, "Close", "")
+	}
+	for _, readOnly := range []bool{false, true} {
+		st, err := cache.OpenStore(ctx, filepath.Join(disk, "new"), &cache.StoreOptions{ReadOnly: readOnly})
+		if err != nil {
+			failed(t, err, cache.ErrFull, "OpenStore", "")
+			t.Logf("read-only %v: %v", readOnly, err)
+			continue
+		}
+		c := must(cache.New[string, string](ctx, st, "", nil))(t)
+		has(t, c, "k", "v")
+		has(t, c, "big", strings.Repeat("v", 40_000))
+		if err := st.Close(); err != nil {
+			failed(t, err, cache.ErrFull, "Close", "")
+		}
+	}
+	free()
+	st = must(cache.OpenStore(ctx, filepath.Join(disk, "new"), nil))(t)
+	c = must(openCollections(ctx, st))(t)
+	has(t, c.lru, "k", "v")
+	ok(t, st.Close())
+	clean(t, filepath.Join(disk, "new"))
+}
+
+// Backup and Compact need room. Without it they fail and leave the store as
+// it was; a backup that failed can be begun anew.
+func TestFullDiskMaintenance(t *testing.T) {
+	ctx := t.Context()
+	disk := smallDisk(t, 8<<10)
+	dir := filepath.Join(disk, "store")
+	st := must(cache.OpenStore(ctx, dir, nil))(t)
+	c := must(openCollections(ctx, st))(t)
+	var acked [][]string
+	ok(t, st.Update(ctx, func(tx *cache.Tx) error {
+		bound := c
+		bound.lru = c.lru.In(tx)
+		for i := range 900 {
+			acked = append(acked, must(fills[0].write(ctx, bound, i))(t))
+		}
+		return nil
+	}))
+	for i := range 10 {
+		acked = append(acked, must(fills[2].write(ctx, c, 900+i))(t))
+	}
+	ok(t, st.Close()) // empties the log
+	st = must(cache.OpenStore(ctx, dir, nil))(t)
+	c = must(openCollections(ctx, st))(t)
+	set(t, c.named, "k", "v")
+	free := ballast(t, disk)
+
+	failed(t, st.Compact(ctx), cache.ErrFull, "Compact", "")
+	present(t, collections{lru: c.lru, named: c.jobs, jobs: c.jobs, n: c.n}, acked)
+	free()
+	for _, space := range []int{2, 40, 300, 1200} {
+		other := smallDisk(t, space*4)
+		to := filepath.Join(other, "backup")
+		err := st.Backup(ctx, to)
+		if err == nil && space == 1200 {
+			clean(t, to)
+			continue
+		}
+		failed(t, err, cache.ErrFull, "Backup", "")
+		if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
+			t.Errorf("%d blocks: a part of a backup stays: %v", space, entries)
+		}
+	}
+	equal(t, unused(t, dir), 0)
+	if r := must(st.Check(ctx, nil))(t); !r.OK() {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+	ok(t, st.Compact(ctx))
+	ok(t, st.Close())
+	clean(t, dir)
+}
