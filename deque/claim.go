@@ -1,0 +1,226 @@
+package deque
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// Claim is an item on loan. Until the lease ends nobody else gets it. Its
+// methods may be called by several goroutines and, like all else, be a part of
+// a transaction: see In.
+type Claim[T any] struct {
+	Value   T
+	Attempt int64 // 1 when it is claimed for the first time
+
+	d  *Deque[T]
+	at *place
+}
+
+// place is where a claim's loan is.
+type place struct {
+	number int64
+
+	mu  sync.Mutex
+	key string // where it was last seen; a transaction that moved it may have been rolled back
+}
+
+// Claim takes the item at the front for the time of a lease, and returns
+// false if there is none. The item is then to be acknowledged or given back:
+// see [Claim]. If the lease ends without either, or the store is closed, or
+// the process dies, it comes back to the front of the deque, and the next
+// claim of it is an attempt more.
+//
+// What Claim returns is not bound to a transaction, even if the deque is: In
+// binds it.
+//
+// With a negative lease, the claim lasts as long as the process has the store
+// open. A lease of 0 is cache.ErrInvalid.
+func (d *Deque[T]) Claim(ctx context.Context, lease time.Duration) (*Claim[T], bool, error) {
+	c, ok, err := d.claim(ctx, lease)
+	return c, ok, d.fail("Claim", err)
+}
+
+func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T], ok bool, err error) {
+	if lease == 0 {
+		return nil, false, invalid("lease of 0")
+	}
+	_, ok, err = d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+		if _, ok, err = d.end(ctx, false, 0); ok && err == nil {
+			c, err = d.take(ctx, lease)
+		}
+		return e, c != nil, err
+	})
+	return c, ok && err == nil, err
+}
+
+// take moves the first item to the loans.
+func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], err error) {
+	due := int64(never)
+	if lease > 0 {
+		due = d.after(lease)
+	}
+	session := d.shared.st.Session()
+	err = d.update(ctx, func(b *Deque[T]) error {
+		c = nil
+		e, ok, err := b.items.Queue("").Peek(ctx)
+		if err != nil {
+			return refusal{err}
+		}
+		if !ok {
+			return nil
+		}
+		was, err := b.stored(ctx)
+		if err != nil {
+			return err
+		}
+		s := was
+		s.Lends = true
+		if err := b.store(ctx, was, s); err != nil {
+			return err
+		}
+		v, _, err := b.raw.Pop(ctx, e.Key)
+		if err != nil {
+			return err
+		}
+		l := loan{Session: session, Attempt: e.Tag.Integer() + 1, Expiry: nanos(e.Expiry)}
+		number, err := b.lend(ctx, claimed, due, v, l)
+		if err != nil {
+			return err
+		}
+		known, err := b.loans.Contains(ctx, holder+session)
+		if err == nil && !known {
+			err = b.loans.Set(ctx, holder+session, loan{})
+		}
+		c = &Claim[T]{Value: e.Value, Attempt: l.Attempt, d: d.shared.root, at: &place{
+			number: number, key: loanKey(claimed, due, number),
+		}}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// In returns the same claim bound to a transaction, in which it can be ended
+// together with what the work has led to:
+//
+//	err := st.Update(ctx, func(tx *cache.Tx) error {
+//		if err := results.In(tx).Set(ctx, c.Value.URL, result); err != nil {
+//			return err
+//		}
+//		return c.In(tx).Ack(ctx)
+//	})
+//
+// If the claim is over, that is ErrLost, and the function should return it.
+func (c *Claim[T]) In(tx *cache.Tx) *Claim[T] {
+	bound := *c
+	bound.d = c.d.In(tx)
+	return &bound
+}
+
+// Ack removes the item for good. It succeeds as long as the item has not come
+// back, even if the lease has ended, and fails with ErrLost afterwards.
+func (c *Claim[T]) Ack(ctx context.Context) error {
+	return c.d.fail("Ack", c.end(ctx, func(d *Deque[T], key string) error {
+		if _, err := d.loans.Delete(ctx, key); err != nil {
+			return err
+		}
+		_, err := d.lent.Delete(ctx, c.at.number)
+		return err
+	}))
+}
+
+// Nack gives the item back: to the front of the deque, after a delay if that
+// is not 0. The next claim of it is an attempt more. It fails with ErrLost if
+// the item has come back already.
+func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
+	if delay < 0 {
+		return c.d.fail("Nack", invalid("negative delay"))
+	}
+	return c.d.fail("Nack", c.end(ctx, func(d *Deque[T], key string) error {
+		l, ok, err := d.loans.Pop(ctx, key)
+		if err != nil || !ok {
+			return err
+		}
+		l.Session = ""
+		later := loanKey(delayed, d.after(delay), c.at.number)
+		if err := d.loans.Set(ctx, later, l); err != nil || delay > 0 {
+			return err
+		}
+		s, err := d.stored(ctx)
+		if err != nil {
+			return err
+		}
+		room, err := d.room(ctx, s)
+		if err != nil || room == 0 {
+			return err
+		}
+		return d.bringBack(ctx, later, c.at.number, l)
+	}))
+}
+
+// Extend makes the lease end after the given time from now, as Claim does. It
+// fails with ErrLost if the item has come back already.
+func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
+	if lease == 0 {
+		return c.d.fail("Extend", invalid("lease of 0"))
+	}
+	due := int64(never)
+	if lease > 0 {
+		due = c.d.after(lease)
+	}
+	key := loanKey(claimed, due, c.at.number)
+	err := c.end(ctx, func(d *Deque[T], was string) error {
+		l, _, err := d.loans.Pop(ctx, was)
+		if err != nil {
+			return err
+		}
+		return d.loans.Set(ctx, key, l)
+	})
+	if err == nil {
+		c.at.mu.Lock()
+		c.at.key = key
+		c.at.mu.Unlock()
+	}
+	return c.d.fail("Extend", err)
+}
+
+// end runs fn with the key of the claim's loan, in a transaction.
+func (c *Claim[T]) end(ctx context.Context, fn func(d *Deque[T], key string) error) error {
+	return c.d.update(ctx, func(d *Deque[T]) error {
+		c.at.mu.Lock()
+		key := c.at.key
+		c.at.mu.Unlock()
+		ok, err := d.loans.Contains(ctx, key)
+		if err == nil && !ok {
+			key, ok, err = d.claimOf(ctx, c.at.number)
+		}
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return refusal{ErrLost}
+		}
+		return fn(d, key)
+	})
+}
+
+// claimOf looks for the loan of a claim.
+func (d *Deque[T]) claimOf(ctx context.Context, number int64) (string, bool, error) {
+	suffix := loanKey(claimed, 0, number)
+	suffix = suffix[strings.LastIndexByte(suffix, '-'):]
+	for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(claimed)) {
+		if err != nil {
+			return "", false, err
+		}
+		if strings.HasSuffix(k, suffix) {
+			return k, true, nil
+		}
+	}
+	return "", false, nil
+}

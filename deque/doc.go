@@ -1,0 +1,61 @@
+// Package deque keeps typed, persistent double-ended queues that many
+// goroutines and many processes on one machine share through a directory.
+//
+//	jobs, err := deque.Open[Job](ctx, dir, nil)
+//	if err != nil {
+//		return err
+//	}
+//	defer jobs.Close()
+//	err = jobs.PushBack(ctx, Job{URL: "https://example.com/"})
+//	job, ok, err := jobs.PopFront(ctx)
+//
+// A [Deque] evicts nothing and has no size limit but the one given to
+// [Deque.SetMaxLen]. What [Open] makes is a directory of DiskCache's Deque,
+// which Python may use at the same time.
+//
+// # Waiting
+//
+// [Deque.PopFrontWait], [Deque.PopBackWait] and [Deque.ClaimWait] block until
+// there is an item, whichever process pushes it. Each item goes to one taker.
+// The waiters of one handle are served in the order in which they came.
+//
+// # Claims
+//
+// What is popped is gone: if the process dies before it has done the work,
+// nobody does it. [Deque.Claim] instead lends the item for a time. [Claim.Ack]
+// removes it for good; without one it comes back, to the front and with its
+// count of attempts one higher, when the lease ends or as soon as the
+// process that holds it has died.
+//
+//	c, err := jobs.ClaimWait(ctx, time.Minute)
+//	if err != nil {
+//		return err
+//	}
+//	if err := work(c.Value); err != nil {
+//		return c.Nack(ctx, 10*time.Second) // again, but not at once
+//	}
+//	return c.Ack(ctx)
+//
+// # Ready, lent and delayed items
+//
+// An item that is claimed, or that was pushed with [Delay] and is not due, is
+// not in the deque: Len does not count it, positions and iteration leave it
+// out, MaxLen does not concern it, and Python does not see it. Items that have
+// become due, or whose holder is gone, are brought back by the next operation
+// of any process that uses this package, before it does anything else. If the
+// deque is at its maximum length then, they wait until there is room.
+//
+// # Transactions
+//
+// All that belongs to a deque is in its store and commits together. [Deque.In]
+// and [Claim.In] make an operation a part of a transaction, together with the
+// user's own data: see [cache.Store.Update].
+//
+// # Errors
+//
+// An empty deque is no error. Errors are of type [*cache.Error] and wrap one
+// of this package's or of package cache's. An error has changed nothing.
+//
+// What an operation has acknowledged survives the death of any process; see
+// [cache.Synchronous] for power cuts.
+package deque

@@ -1,0 +1,143 @@
+package deque
+
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// PopFront removes the item at the front and returns it, and false if there
+// is none. Each item is given to one caller. One that cannot be decoded stays,
+// and is cache.ErrCodecMismatch; RemoveAt removes it.
+func (d *Deque[T]) PopFront(ctx context.Context) (T, bool, error) {
+	v, ok, err := d.pop(ctx, false)
+	return v, ok, d.fail("PopFront", err)
+}
+
+// PopBack removes the item at the back and returns it: see PopFront.
+func (d *Deque[T]) PopBack(ctx context.Context) (T, bool, error) {
+	v, ok, err := d.pop(ctx, true)
+	return v, ok, d.fail("PopBack", err)
+}
+
+// PeekFront returns the item at the front, and false if there is none.
+func (d *Deque[T]) PeekFront(ctx context.Context) (T, bool, error) {
+	v, ok, err := d.peek(ctx, false)
+	return v, ok, d.fail("PeekFront", err)
+}
+
+// PeekBack returns the item at the back, and false if there is none.
+func (d *Deque[T]) PeekBack(ctx context.Context) (T, bool, error) {
+	v, ok, err := d.peek(ctx, true)
+	return v, ok, d.fail("PeekBack", err)
+}
+
+// PopN removes up to n items from the front, in one transaction, and returns
+// them in the order of the deque. It ends before an item that cannot be
+// decoded, which is an error only if it is the first.
+func (d *Deque[T]) PopN(ctx context.Context, n int) ([]T, error) {
+	vs, err := d.popN(ctx, false, n)
+	return vs, d.fail("PopN", err)
+}
+
+// PopNBack is PopN from the back: the last item of the deque comes first.
+func (d *Deque[T]) PopNBack(ctx context.Context, n int) ([]T, error) {
+	vs, err := d.popN(ctx, true, n)
+	return vs, d.fail("PopNBack", err)
+}
+
+func (d *Deque[T]) pop(ctx context.Context, back bool) (T, bool, error) {
+	return d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+		if back {
+			return d.items.Queue("").PullBack(ctx)
+		}
+		return d.items.Queue("").Pull(ctx)
+	})
+}
+
+func (d *Deque[T]) peek(ctx context.Context, back bool) (T, bool, error) {
+	return d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+		if back {
+			return d.items.Queue("").PeekBack(ctx)
+		}
+		return d.items.Queue("").Peek(ctx)
+	})
+}
+
+// try runs fn after everything that is due has been brought back, and once
+// more if it finds nothing and claims of dead processes come back then.
+func (d *Deque[T]) try(ctx context.Context, fn func() (cache.Entry[int64, T], bool, error)) (v T, ok bool, err error) {
+	s, err := d.stored(ctx)
+	if err != nil {
+		return v, false, err
+	}
+	if err := d.settle(ctx, s, false); err != nil {
+		return v, false, err
+	}
+	e, ok, err := fn()
+	if err == nil && !ok && s.Lends {
+		if err = d.settle(ctx, s, true); err == nil {
+			e, ok, err = fn()
+		}
+	}
+	return e.Value, ok, err
+}
+
+func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err error) {
+	if n < 0 {
+		return nil, invalid("%d items", n)
+	}
+	if n == 0 {
+		return nil, ended(ctx)
+	}
+	s, err := d.stored(ctx)
+	if err == nil {
+		err = d.settle(ctx, s, true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = d.update(ctx, func(d *Deque[T]) error {
+		vs = nil
+		scan := d.items.Ascend
+		if back {
+			scan = d.items.Descend
+		}
+		var keys []int64
+		for e, err := range scan(ctx, span()...) {
+			if err != nil && len(vs) == 0 {
+				return refusal{err}
+			}
+			if err != nil {
+				break
+			}
+			vs = append(vs, e.Value)
+			keys = append(keys, e.Key)
+			if len(vs) == n {
+				break
+			}
+		}
+		_, err := d.items.DeleteMany(ctx, keys...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return vs, nil
+}
+
+// drop removes up to n items from one end without decoding them, in a
+// transaction.
+func (d *Deque[T]) drop(ctx context.Context, back bool, n int64) (int64, error) {
+	var dropped int64
+	for k, err := range d.keys(ctx, back, cache.Limit[int64](n)) {
+		if err != nil {
+			return dropped, err
+		}
+		if _, err := d.raw.Delete(ctx, k); err != nil {
+			return dropped, err
+		}
+		dropped++
+	}
+	return dropped, nil
+}

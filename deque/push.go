@@ -1,0 +1,103 @@
+package deque
+
+import (
+	"context"
+	"iter"
+
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// PushBack adds v at the back.
+func (d *Deque[T]) PushBack(ctx context.Context, v T, opts ...Option) error {
+	return d.fail("PushBack", d.push(ctx, true, one(v), opts))
+}
+
+// PushFront adds v at the front.
+func (d *Deque[T]) PushFront(ctx context.Context, v T, opts ...Option) error {
+	return d.fail("PushFront", d.push(ctx, false, one(v), opts))
+}
+
+// PushAll adds all items of a sequence at the back, in its order, in one
+// transaction: all or, with an error, none. The sequence is read, and its
+// items are held in memory, before the transaction begins. With a maximum
+// length only the last ones are kept.
+//
+//	err := d.PushAll(ctx, slices.Values(jobs))
+func (d *Deque[T]) PushAll(ctx context.Context, items iter.Seq[T], opts ...Option) error {
+	return d.fail("PushAll", d.push(ctx, true, items, opts))
+}
+
+// PushAllFront is PushAll at the front. The last item of the sequence is then
+// the first of the deque.
+func (d *Deque[T]) PushAllFront(ctx context.Context, items iter.Seq[T], opts ...Option) error {
+	return d.fail("PushAllFront", d.push(ctx, false, items, opts))
+}
+
+func one[T any](v T) iter.Seq[T] {
+	return func(yield func(T) bool) { yield(v) }
+}
+
+func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts []Option) error {
+	if items == nil {
+		return invalid("nil sequence")
+	}
+	p, err := parse(opts, d.shared.st.Now())
+	if err != nil {
+		return err
+	}
+	var values []codec.Value
+	for v := range items {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		enc, err := d.encode(v)
+		if err != nil {
+			return err
+		}
+		values = append(values, enc)
+	}
+	if len(values) == 0 {
+		return d.settled(ctx)
+	}
+	return d.update(ctx, func(d *Deque[T]) error {
+		was, err := d.stored(ctx)
+		if err != nil {
+			return err
+		}
+		s := was
+		s.Expires = s.Expires || !p.expiry.IsZero()
+		s.Lends = s.Lends || p.delay > 0
+		if err := d.store(ctx, was, s); err != nil {
+			return err
+		}
+		if p.delay > 0 {
+			return d.postpone(ctx, back, values, p)
+		}
+		if err := d.settle(ctx, was, false); err != nil {
+			return err
+		}
+		if s.MaxLen > 0 && int64(len(values)) > s.MaxLen {
+			values = values[int64(len(values))-s.MaxLen:]
+		}
+		if err := d.add(ctx, back, values, p); err != nil {
+			return err
+		}
+		return d.trim(ctx, s, !back)
+	})
+}
+
+// add writes encoded items beyond one end, in a transaction.
+func (d *Deque[T]) add(ctx context.Context, back bool, values []codec.Value, p pushing) error {
+	key, step, err := d.free(ctx, back, int64(len(values)))
+	if err != nil {
+		return err
+	}
+	opts := written(p.expiry, codec.Value{})
+	for _, v := range values {
+		if err := d.raw.Set(ctx, key, v, opts...); err != nil {
+			return err
+		}
+		key += step
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package deque
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// PopFrontWait is PopFront that waits until there is an item. It wakes at
+// once when this process pushes one, and within some milliseconds when
+// another process does, when a delayed item is due, or when a claim comes
+// back. It ends with the context, and with cache.ErrClosed when the deque or
+// its store is closed; no item is lost then.
+//
+// It cannot be used inside a transaction, which would keep others from
+// pushing.
+func (d *Deque[T]) PopFrontWait(ctx context.Context) (v T, err error) {
+	err = d.wait(ctx, func() (ok bool, err error) {
+		v, ok, err = d.pop(ctx, false)
+		return ok, err
+	})
+	return v, d.fail("PopFrontWait", err)
+}
+
+// PopBackWait is PopBack that waits until there is an item: see PopFrontWait.
+func (d *Deque[T]) PopBackWait(ctx context.Context) (v T, err error) {
+	err = d.wait(ctx, func() (ok bool, err error) {
+		v, ok, err = d.pop(ctx, true)
+		return ok, err
+	})
+	return v, d.fail("PopBackWait", err)
+}
+
+// ClaimWait is Claim that waits until there is an item: see PopFrontWait.
+func (d *Deque[T]) ClaimWait(ctx context.Context, lease time.Duration) (c *Claim[T], err error) {
+	err = d.wait(ctx, func() (ok bool, err error) {
+		c, ok, err = d.claim(ctx, lease)
+		return ok, err
+	})
+	return c, d.fail("ClaimWait", err)
+}
+
+// deadEvery is how often a waiter looks for sessions that have ended. Nothing
+// tells of that.
+const deadEvery = 50 * time.Millisecond
+
+// wait calls take until it has got something. Of the waiters of one handle
+// one looks at a time, so that an item does not wake them all and they are
+// served in the order in which they came.
+func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
+	if d.tx != nil {
+		return invalid("waiting inside a transaction")
+	}
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	select {
+	case d.shared.turn <- struct{}{}:
+		defer func() { <-d.shared.turn }()
+	case <-ctx.Done():
+		return ended(ctx)
+	case <-d.shared.closed:
+		return cache.ErrClosed
+	}
+	if ok, err := take(); ok || err != nil {
+		return err
+	}
+	pushed, stop, err := d.items.Watch()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var lent <-chan struct{}
+	if !d.shared.plain {
+		if lent, stop, err = d.loans.Watch(); err != nil {
+			return err
+		}
+		defer stop()
+	}
+	for {
+		soon, err := d.soon(ctx)
+		if err != nil {
+			return err
+		}
+		if soon <= 0 {
+			ok, err := take()
+			if ok || err != nil {
+				return err
+			}
+			if soon, err = d.soon(ctx); err != nil {
+				return err
+			}
+			soon = max(soon, deadEvery) // somebody else was quicker; more would be signalled
+		}
+		timer := time.NewTimer(soon)
+		select {
+		case <-pushed:
+		case <-lent:
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-d.shared.closed:
+		}
+		timer.Stop()
+		select {
+		case <-d.shared.closed:
+			return fmt.Errorf("while waiting for an item: %w", cache.ErrClosed)
+		case <-ctx.Done():
+			return ended(ctx)
+		default:
+		}
+	}
+}
+
+// forever is long enough not to matter.
+const forever = time.Hour
+
+// soon returns after which time it is worth while to look for an item, if
+// nothing changes: 0 if there is one.
+func (d *Deque[T]) soon(ctx context.Context) (time.Duration, error) {
+	if _, ok, err := d.end(ctx, false, 0); ok || err != nil {
+		return 0, err
+	}
+	s, err := d.stored(ctx)
+	if err != nil || !s.Lends {
+		return forever, err
+	}
+	wait := forever
+	now := d.shared.st.Now().UnixNano()
+	for _, kind := range []string{claimed, delayed} {
+		due, ok, err := d.soonest(ctx, kind)
+		if err != nil {
+			return 0, err
+		}
+		if ok {
+			wait = min(wait, max(time.Duration(due-now), 0))
+		}
+		if ok && kind == claimed {
+			// A look for the dead: take does it when there is nothing else.
+			dead, err := d.dead(ctx)
+			if err != nil || len(dead) > 0 {
+				return 0, err
+			}
+			wait = min(wait, deadEvery)
+		}
+	}
+	return wait, nil
+}

@@ -1,0 +1,171 @@
+// Crawler visits every page of a site that can be reached from its first one,
+// and remembers in a directory what it has seen and what is still to do. It
+// can be stopped, or killed, at any moment: started again it goes on where it
+// was. Started several times at once, the processes share the work.
+//
+//	crawler                        # serve and crawl the documentation in GOROOT
+//	crawler ~/site                 # serve and crawl a folder of HTML
+//	crawler https://example.com/   # crawl a site: be sure that you may
+//
+// A folder is served on a free port of the loopback interface for as long as
+// the crawler runs. Links to other hosts are not followed. Crawler does not
+// read robots.txt.
+//
+// How it works: a [deque.Deque] holds the paths to visit, an [index.Index] what
+// is known of each page. A worker claims a path, fetches it, and then, in one
+// transaction, stores the page, queues the links that nobody has seen yet, and
+// acknowledges the claim. A worker that dies before that has changed nothing,
+// and its claim comes back as soon as its process is gone.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "stopped; start again to go on")
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "crawler:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("crawler", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintln(stderr, "usage: crawler [flags] [folder or URL]")
+		flags.PrintDefaults()
+	}
+	var (
+		dir     = flags.String("dir", filepath.Join(os.TempDir(), "diskcache-crawler"), "`directory` to remember in; one for each site")
+		workers = flags.Int("workers", 4, "how many pages to fetch at once")
+		pause   = flags.Duration("pause", -1, "how long each worker rests between two pages (default 0, or 1s for a URL)")
+		asJSON  = flags.Bool("json", false, "write a JSON object for each page and one for the sum")
+	)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 1 || *workers < 1 {
+		flags.Usage()
+		return flag.ErrHelp
+	}
+	site, err := siteOf(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	defer site.close()
+	if *pause < 0 {
+		*pause = site.pause
+	}
+	c, err := openCrawler(ctx, *dir, site)
+	if err != nil {
+		return err
+	}
+	c.pause = *pause
+	report := &reporter{stdout: stdout, stderr: stderr, json: *asJSON}
+	err = c.crawl(ctx, *workers, report)
+	sum, serr := c.sum(context.WithoutCancel(ctx))
+	if err = errors.Join(err, serr); err == nil || ctx.Err() != nil {
+		report.sum(sum)
+	}
+	return errors.Join(err, c.close())
+}
+
+// site is what is crawled.
+type site struct {
+	name  string // stays the same from run to run
+	root  *url.URL
+	first string // path to begin with
+	pause time.Duration
+	close func()
+}
+
+// siteOf makes a site of the argument, a folder or a URL.
+func siteOf(arg string) (*site, error) {
+	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
+		u, err := url.Parse(arg)
+		if err != nil {
+			return nil, err
+		}
+		first := pathOf(u)
+		root := &url.URL{Scheme: u.Scheme, Host: u.Host}
+		return &site{name: root.String(), root: root, first: first, pause: time.Second, close: func() {}}, nil
+	}
+	if arg == "" {
+		out, err := exec.Command("go", "env", "GOROOT").Output()
+		if err != nil {
+			return nil, fmt.Errorf("no folder given, and no documentation of Go found: %w", err)
+		}
+		arg = filepath.Join(strings.TrimSpace(string(out)), "doc")
+	}
+	folder, err := filepath.Abs(arg)
+	if err != nil {
+		return nil, err
+	}
+	root, stop, err := serve(folder)
+	if err != nil {
+		return nil, err
+	}
+	return &site{name: folder, root: root, first: "/", close: stop}, nil
+}
+
+// reporter tells the user what happens.
+type reporter struct {
+	stdout, stderr io.Writer
+	json           bool
+	began          bool
+}
+
+// page tells of a page that this process has visited.
+func (r *reporter) page(p page) {
+	if r.json {
+		r.encode(p)
+	}
+}
+
+// progress writes the progress line.
+func (r *reporter) progress(s sum) {
+	r.began = true
+	fmt.Fprintf(r.stderr, "\r%d of %d pages, %d failed, %d KiB ", s.Done, s.Known, s.Failed, s.Bytes>>10)
+}
+
+func (r *reporter) sum(s sum) {
+	if r.began {
+		fmt.Fprintln(r.stderr)
+	}
+	if r.json {
+		r.encode(s)
+		return
+	}
+	fmt.Fprintf(r.stdout, "%d of %d pages visited, %d failed, %d bytes\n", s.Done, s.Known, s.Failed, s.Bytes)
+}
+
+func (r *reporter) encode(v any) {
+	line, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types are our own
+	}
+	fmt.Fprintf(r.stdout, "%s\n", line)
+}
