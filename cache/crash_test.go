@@ -35,14 +35,14 @@ func TestKill(t *testing.T) {
 
 // killAlone kills the only process that uses a store, again and again.
 func killAlone(t *testing.T, r *rand.Rand, rounds int) {
-	dir := filepath.Join(t.TempDir(), "store")
+	dir := filepath.Join(quickDir(t), "store")
 	seed := r.Uint64()
 	ids := []int{0, 1, 2}
 	past := history{}
 	for round := range rounds {
 		if round%32 == 31 {
 			// A new store: one that is being made can be killed too.
-			dir = filepath.Join(t.TempDir(), "store")
+			dir = filepath.Join(quickDir(t), "store")
 			past = history{}
 		}
 		w := startWriter(t, dir, seed, ids, past)
@@ -69,7 +69,7 @@ func killAlone(t *testing.T, r *rand.Rand, rounds int) {
 
 // killAmongOthers kills one of several processes while the others go on.
 func killAmongOthers(t *testing.T, r *rand.Rand, rounds int) {
-	dir := t.TempDir()
+	dir := quickDir(t)
 	seed := r.Uint64()
 	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
 	defer func() { ok(t, st.Close()) }()
@@ -117,6 +117,7 @@ func onlyLeftOvers(t *testing.T, r *cache.Report) {
 // it has been opened and closed.
 func clean(t *testing.T, dir string) {
 	t.Helper()
+	ok(t, must(cache.OpenStore(t.Context(), dir, nil))(t).Close()) // sweeps, undisturbed by a check
 	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
 	r := must(st.Check(t.Context(), nil))(t)
 	ok(t, st.Close())
@@ -126,7 +127,7 @@ func clean(t *testing.T, dir string) {
 	entries := must(os.ReadDir(dir))(t)
 	for _, e := range entries {
 		switch name := e.Name(); name {
-		case "cache.db", "cache.db-lock", "cache.db-values":
+		case "cache.db", "cache.db-lock", "cache.db-values", "cache.db-watch":
 		default:
 			if len(name) != 2 { // of a value file
 				t.Errorf("%s is left in the directory", name)

@@ -267,8 +267,8 @@ func TestFullDiskReads(t *testing.T) {
 	equal(t, len(must(cache.Collect(c.lru.All(ctx)))(t)), 100)
 	// Long enough for the reads to be written in the background, or not to be.
 	var err error
-	for range 100 {
-		if err = c.named.Set(ctx, "k", strings.Repeat("v", 10_000)); err != nil {
+	for i := range 1000 {
+		if err = c.named.Set(ctx, fmt.Sprint("k", i), strings.Repeat("v", 10_000)); err != nil {
 			break
 		}
 	}

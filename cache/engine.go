@@ -2,13 +2,50 @@ package cache
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/shard"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
 // openEngine opens the engine that keeps a store in a directory.
 func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, error) {
+	var err error
+	if o.Shards == 0 {
+		if err = shard.Refuse(dir); err == nil {
+			return openSQLite(ctx, dir, o)
+		}
+	} else {
+		var st *shard.Store
+		o.CacheSize = cacheSizeOf(o)
+		st, err = shard.Open(ctx, dir, o.Shards, func(ctx context.Context, dir string) (driver.Store, error) {
+			return openSQLite(ctx, dir, o)
+		})
+		if err == nil {
+			return st, nil
+		}
+	}
+	if errors.Is(err, shard.ErrShards) {
+		err = fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil, err
+}
+
+// defaultCacheSize is divided among shards when StoreOptions do not say more.
+const defaultCacheSize = 24 << 20
+
+// cacheSizeOf returns what each shard has of the memory for pages.
+func cacheSizeOf(o StoreOptions) int64 {
+	size := o.CacheSize
+	if size == 0 {
+		size = defaultCacheSize
+	}
+	return size / int64(max(o.Shards, 1))
+}
+
+func openSQLite(ctx context.Context, dir string, o StoreOptions) (driver.Store, error) {
 	st, err := sqlite.Open(ctx, dir, &sqlite.Options{
 		Timeout:      o.Timeout,
 		ReadOnly:     o.ReadOnly,

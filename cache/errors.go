@@ -112,6 +112,8 @@ var advice = []struct {
 	{ErrNewerFormat, "update this program"},
 	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
 	{ErrCorrupt, "run Store.Check"},
+	{ErrPermission, "give this user the rights to the directory and all in it, or open with StoreOptions.ReadOnly if it may read"},
+	{ErrReadOnly, "open for writing, outside of View, where the file system and the rights to the directory allow it"},
 }
 
 // invalid returns an ErrInvalid with details.

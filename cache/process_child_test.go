@@ -98,18 +98,11 @@ type child struct {
 // spawn starts a child. It ends with the test at the latest.
 func spawn(t *testing.T, name string, args ...string) *child {
 	t.Helper()
-	return spawnAs(t, nil, name, args...)
-}
-
-// spawnAs is spawn with other rights.
-func spawnAs(t *testing.T, rights *syscall.Credential, name string, args ...string) *child {
-	t.Helper()
 	exe, err := os.Executable()
 	ok(t, err)
 	c := &child{t: t, cmd: exec.Command(exe, args...)}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+name)
 	c.cmd.Stderr = &c.errs
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: rights}
 	c.in, err = c.cmd.StdinPipe()
 	ok(t, err)
 	c.raw, err = c.cmd.StdoutPipe()
@@ -197,4 +190,16 @@ func random(t *testing.T, salt uint64) *rand.Rand {
 	}
 	t.Logf("DISKCACHE_TEST_SEED=%d", seed)
 	return rand.New(rand.NewPCG(seed, salt))
+}
+
+// quickDir returns a directory in memory, if there is such a thing, for tests
+// that ask nothing of a disk.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "diskcache")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { ok(t, os.RemoveAll(dir)) })
+	return dir
 }

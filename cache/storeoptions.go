@@ -8,6 +8,29 @@ import (
 // StoreOptions say how a store is opened. The zero value of each field is its
 // default. They are not stored in the directory.
 type StoreOptions struct {
+	// Shards spreads the default collection over so many databases, in the
+	// directories 000, 001 and so on, so that as many processes write to it
+	// at once. It is the layout of DiskCache's FanoutCache, and Python finds
+	// every key that Go wrote and the reverse. Collections of the families
+	// cache, deque and index are in directories below, as FanoutCache's
+	// methods of those names make them; package shard tells the details.
+	//
+	// The number belongs to the directory: another one later, or none, is
+	// ErrInvalid. These are different with shards:
+	//
+	//   - A size limit is divided among them: each keeps to its part by
+	//     itself, and a value larger than that is ErrTooLarge.
+	//   - Insertion order goes shard by shard. Key order is exact.
+	//   - An operation on one key takes one shard's lock; everything else,
+	//     such as Update and queues of the default collection, that of the
+	//     first shard and of those that it needs. Other writers wait only for
+	//     those.
+	//   - If the process dies while a transaction over several shards is
+	//     being committed, it may have happened in some of them only.
+	//
+	// Defaults to none.
+	Shards int
+
 	// Timeout bounds how long a write waits for other writers, in this and in
 	// other processes; then it fails with ErrTimeout. A negative Timeout
 	// waits as long as the context allows. Defaults to 60 seconds.

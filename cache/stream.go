@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -48,7 +49,7 @@ func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Opti
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	in := &limitedReader{ctx: ctx, r: r, limit: sizeLimit(c.dc.Settings())}
+	in := &limitedReader{ctx: ctx, r: r, c: c.dc, limit: sizeLimit(c.dc)}
 	err = c.setFile(ctx, &p, sample.Kind(), func(w io.Writer) error {
 		_, err := io.Copy(w, in)
 		return err
@@ -67,6 +68,7 @@ func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Opti
 type limitedReader struct {
 	ctx   context.Context
 	r     io.Reader
+	c     driver.Collection
 	n     int64
 	limit int64
 }
@@ -77,7 +79,7 @@ func (l *limitedReader) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	if l.n += int64(n); l.n > l.limit {
-		return n, tooLarge(l.n, l.limit)
+		return n, tooLarge(l.c, l.n)
 	}
 	return n, err
 }

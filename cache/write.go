@@ -68,8 +68,8 @@ func (h *handle) setValue(ctx context.Context, p *driver.Put, enc codec.Value) e
 		size = int64(enc.Len())
 		large = size >= s.MinFileSize
 	}
-	if limit := sizeLimit(s); size > limit {
-		return tooLarge(size, limit)
+	if limit := sizeLimit(h.dc); size > limit {
+		return tooLarge(h.dc, size)
 	}
 	if !large {
 		p.Value = enc
@@ -90,7 +90,7 @@ func (h *handle) setValue(ctx context.Context, p *driver.Put, enc codec.Value) e
 
 // setFile makes p's value a file with what fn writes.
 func (h *handle) setFile(ctx context.Context, p *driver.Put, kind codec.Kind, fn func(io.Writer) error) error {
-	f, err := h.st.engine.Create(ctx, kind)
+	f, err := h.create(ctx, p.Key, kind)
 	if err != nil {
 		return err
 	}
@@ -103,6 +103,14 @@ func (h *handle) setFile(ctx context.Context, p *driver.Put, kind codec.Kind, fn
 	}
 	p.File = f
 	return nil
+}
+
+// create starts a value file for a key, Null if that is not known yet.
+func (h *handle) create(ctx context.Context, key codec.Value, kind codec.Kind) (driver.File, error) {
+	if e, ok := h.st.engine.(driver.KeyedCreator); ok {
+		return e.CreateFor(ctx, h.dc, key, kind)
+	}
+	return h.st.engine.Create(ctx, kind)
 }
 
 // discard is to be called for each prepared Put, in any case, when the
@@ -119,15 +127,23 @@ func (h *handle) discard(p *driver.Put) {
 
 // sizeLimit returns the largest size of a value that does not have to be
 // evicted at once.
-func sizeLimit(s driver.Settings) int64 {
+func sizeLimit(c driver.Collection) int64 {
+	s := c.Settings()
 	if s.Policy == NoEviction {
 		return driver.NoLimit
+	}
+	if d, ok := c.(driver.Divided); ok {
+		return d.ValueLimit()
 	}
 	return s.SizeLimit
 }
 
-func tooLarge(size, limit int64) error {
-	return fmt.Errorf("%w: %d bytes or more, where the collection's limit is %d", ErrTooLarge, size, limit)
+func tooLarge(c driver.Collection, size int64) error {
+	limit, whose := sizeLimit(c), "the collection's limit"
+	if limit < c.Settings().SizeLimit {
+		whose = "a shard's part of the collection's limit"
+	}
+	return fmt.Errorf("%w: %d bytes or more, where %s is %d", ErrTooLarge, size, whose, limit)
 }
 
 // store puts a row and makes room for it. It returns the rows removed.

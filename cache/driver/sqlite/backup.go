@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
@@ -32,6 +33,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 		return fmt.Errorf("the backup's directory is inside of the store, give one outside: %w", driver.ErrInvalid)
 	}
 	entries, err := os.ReadDir(dir)
+	existed := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return translate(err)
 	}
@@ -43,6 +45,11 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	}
 	b := &backup{store: s, ctx: ctx, dir: dir}
 	defer b.cleanUp()
+	defer func() {
+		if err != nil {
+			b.undo(existed)
+		}
+	}()
 	if s.ReadOnly() {
 		return s.core.view(ctx, s.timeout, func(t driver.Tx) error { return b.copy(t.(*tx)) })
 	}
@@ -96,6 +103,7 @@ func (b *backup) list(t *tx) error {
 	if err != nil {
 		ids = []int64{0} // a directory of Python's
 	}
+	seen := make(map[string]bool)
 	for _, id := range ids {
 		q, err := t.conn.query(fmt.Sprintf("SELECT filename FROM %s WHERE filename IS NOT NULL", newCollection(t.core, "", id).table))
 		if err != nil {
@@ -110,7 +118,9 @@ func (b *backup) list(t *tx) error {
 			if !row {
 				break
 			}
-			if f := q.ColumnText(0); filepath.IsLocal(filepath.FromSlash(f)) {
+			f := q.ColumnText(0)
+			if filepath.IsLocal(filepath.FromSlash(f)) && !seen[f] { // of two rows with one file, one is damaged
+				seen[f] = true
 				b.files = append(b.files, f)
 			}
 		}
@@ -209,6 +219,18 @@ func (b *backup) leap(dst *lite.Conn) error {
 	return dst.Exec(fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'; DELETE FROM Trash;", int64(fenceLeap)))
 }
 
+// undo removes what a backup that failed has written, so that it can be begun
+// anew. Nobody else has written there: the directory was empty.
+func (b *backup) undo(existed bool) {
+	entries, _ := os.ReadDir(b.dir)
+	for _, e := range entries {
+		os.RemoveAll(filepath.Join(b.dir, e.Name()))
+	}
+	if !existed {
+		os.Remove(b.dir)
+	}
+}
+
 func (b *backup) cleanUp() {
 	if b.hold != "" {
 		os.RemoveAll(b.hold)
@@ -232,6 +254,9 @@ func (s *Store) Compact(ctx context.Context) error {
 		if err != nil {
 			return cn.waitErr(err)
 		}
+		// Not for long: a reader may itself be waiting for the lock that is held
+		// here, as Backup's does.
+		cn.bound(ctx, time.Now().Add(restartPatience))
 		if _, _, err := cn.Checkpoint(lite.Truncate); err != nil && !lite.IsBusy(err) {
 			return translate(err)
 		}

@@ -165,7 +165,8 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 		files[r.File] = true
 		info, err := os.Stat(k.store.core.path(r.File))
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), err == nil && !info.Mode().IsRegular():
+			delete(files, r.File)
 			p.Kind = driver.MissingFile
 			k.report(p)
 			if k.mend {
@@ -386,7 +387,7 @@ func (k *checker) leftOver() error {
 				return err
 			}
 			for _, f := range files {
-				if f.Name() == sessionLock && len(files) > 1 {
+				if f.Name() == sessionLock { // alone, of a session that is just beginning or ending
 					continue
 				}
 				k.report(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})

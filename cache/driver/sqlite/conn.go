@@ -63,7 +63,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA recursive_triggers = off;
 		PRAGMA trusted_schema = off;`,
 		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous)
-	if flags == lite.ReadOnly {
+	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}
 	if err := lc.Exec(pragmas); err != nil {

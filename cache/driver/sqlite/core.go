@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,103 +34,165 @@ type core struct {
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
 
-	refs int // guarded by cores.turn
+	immutable bool // see isFrozen
+
+	// Guarded by cores.mu.
+	refs     int
+	changing chan struct{} // closed when it has been opened, or closed
 }
 
-// cores holds the directories that are open in this process, each once.
-var cores = struct {
-	turn chan struct{} // whoever has put something in may use list
+// cores holds the directories that are open in this process, or are being
+// opened or closed, each once for reading only and once for writing too.
+var cores struct {
+	mu   sync.Mutex
 	list []*core
-}{turn: make(chan struct{}, 1)}
+}
 
 // acquireCore returns the core of dir and opens it if this is its first use.
-// Whoever opens a directory meanwhile waits: for the same one, this is right;
-// for another one, it is rare, short, and ends with its context.
+// Opening happens outside of the mutex, since it may have to wait for other
+// processes; whoever wants the same directory waits for the one who opens.
 func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
-	select {
-	case cores.turn <- struct{}{}:
-	default:
+	for {
+		c, mine, inUse := findCore(dir, opts)
+		if mine {
+			err := c.open(ctx, inUse)
+			if err != nil {
+				dropCore(c)
+			}
+			close(c.changing)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
 		select {
-		case cores.turn <- struct{}{}:
+		case <-c.changing:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-	}
-	defer func() { <-cores.turn }()
-	inUse := false
-	if info, err := os.Stat(dir); err == nil {
-		for _, c := range cores.list {
-			if !os.SameFile(c.info, info) {
-				continue
+		cores.mu.Lock()
+		if c.refs > 0 && slices.Contains(cores.list, c) {
+			if opts.Synchronous != c.opts.Synchronous || opts.JournalMode != c.opts.JournalMode {
+				cores.mu.Unlock()
+				return nil, fmt.Errorf("the directory is open in this process with Synchronous %s and JournalMode %s, and cannot be opened with %s and %s at the same time: %w",
+					c.opts.Synchronous, c.opts.JournalMode, opts.Synchronous, opts.JournalMode, driver.ErrInvalid)
 			}
-			if c.opts.ReadOnly == opts.ReadOnly {
-				if opts.Synchronous != c.opts.Synchronous || opts.JournalMode != c.opts.JournalMode {
-					return nil, fmt.Errorf("the directory is open in this process with Synchronous %s and JournalMode %s, and cannot be opened with %s and %s at the same time: %w",
-						c.opts.Synchronous, c.opts.JournalMode, opts.Synchronous, opts.JournalMode, driver.ErrInvalid)
-				}
-				c.refs++
-				return c, nil
-			}
-			inUse = true
+			c.refs++
+			cores.mu.Unlock()
+			return c, nil
 		}
+		cores.mu.Unlock() // it could not be opened, or was just closed: anew
 	}
-	c, err := openCore(ctx, dir, opts, inUse)
-	if err != nil {
-		return nil, err
+}
+
+// findCore returns the core of dir, which may be about to be opened or closed,
+// or a new one that the caller is to open. inUse says that this process has
+// the database open already.
+func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
+	cores.mu.Lock()
+	defer cores.mu.Unlock()
+	info, err := os.Stat(dir)
+	for _, c := range cores.list {
+		same := c.dir == dir || err == nil && c.info != nil && os.SameFile(c.info, info)
+		if !same {
+			continue
+		}
+		if c.opts.ReadOnly == opts.ReadOnly {
+			return c, false, true
+		}
+		inUse = true
 	}
-	c.refs = 1
+	c = &core{dir: dir, opts: opts, log: opts.Logger.With("store", dir), colls: make(map[string]*collection),
+		refs: 1, changing: make(chan struct{})}
+	if err == nil {
+		c.info = info
+	}
 	cores.list = append(cores.list, c)
-	return c, nil
+	return c, true, inUse
+}
+
+func dropCore(c *core) {
+	cores.mu.Lock()
+	defer cores.mu.Unlock()
+	cores.list = slices.DeleteFunc(cores.list, func(o *core) bool { return o == c })
 }
 
 func releaseCore(c *core) error {
-	cores.turn <- struct{}{}
+	cores.mu.Lock()
 	c.refs--
 	if c.refs > 0 {
-		<-cores.turn
+		cores.mu.Unlock()
 		return nil
 	}
-	for i, o := range cores.list {
-		if o == c {
-			cores.list = append(cores.list[:i], cores.list[i+1:]...)
-			break
-		}
-	}
-	<-cores.turn
-	return c.close()
+	c.changing = make(chan struct{})
+	cores.mu.Unlock()
+	err := c.close()
+	dropCore(c)
+	close(c.changing)
+	return err
 }
 
-// openCore opens the directory. Whatever fails, nothing stays open. inUse says
-// that this process has the database open already.
-func openCore(ctx context.Context, dir string, opts Options, inUse bool) (_ *core, err error) {
-	c := &core{dir: dir, opts: opts, log: opts.Logger.With("store", dir), colls: make(map[string]*collection)}
-	if err := c.prepareDir(inUse); err != nil {
-		return nil, err
-	}
-	if c.info, err = os.Stat(dir); err != nil {
-		return nil, translate(err)
-	}
-	lite.UseOFDLocks()
-	c.sessions.init(dir)
+// open opens the directory. Whatever fails, nothing stays open.
+func (c *core) open(ctx context.Context, inUse bool) (err error) {
+	c.sessions.init(c.dir, c.opts.ReadOnly)
 	c.watches.init(c)
 	c.readers = newPool(c)
-
-	if opts.ReadOnly {
-		if err := c.checkSchema(ctx); err != nil {
-			return nil, errors.Join(err, c.readers.close())
-		}
-		return c, nil
+	if err := c.prepareDir(inUse); err != nil {
+		return err
+	}
+	info, err := os.Stat(c.dir)
+	if err != nil {
+		return translate(err)
+	}
+	cores.mu.Lock()
+	c.info = info
+	cores.mu.Unlock()
+	lite.UseOFDLocks()
+	err = c.checkSchema(ctx)
+	if err != nil && c.isFrozen() {
+		c.immutable = true
+		err = c.checkSchema(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, c.readers.close())
+	}
+	if c.opts.ReadOnly {
+		return nil
 	}
 	var deadline time.Time
-	if opts.Timeout > 0 {
-		deadline = time.Now().Add(opts.Timeout)
+	if c.opts.Timeout > 0 {
+		deadline = time.Now().Add(c.opts.Timeout)
 	}
+	if err := c.readers.drain(); err != nil { // page size and journal mode may be set now
+		return translate(err)
+	}
+	c.watches.openPage()
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return nil, errors.Join(err, c.readers.close(), c.watches.release())
+		return errors.Join(err, c.readers.close(), c.watches.release())
 	}
 	c.maintainer = newMaintainer(c)
 	go c.maintainer.run()
-	return c, nil
+	return nil
+}
+
+// isFrozen reports whether a store that is to be read only lies where nothing
+// can be written, not even the index of the log that SQLite wants to have,
+// and has no log to be read: a backup on a read-only disk. Then nobody else
+// can change it either, and it is read without locks.
+func (c *core) isFrozen() bool {
+	if !c.opts.ReadOnly {
+		return false
+	}
+	if info, err := os.Stat(c.path(databaseName + "-wal")); err == nil && info.Size() > 0 {
+		return false
+	}
+	f, err := os.CreateTemp(c.dir, databaseName+"-probe-*")
+	if err == nil {
+		f.Close()
+		os.Remove(f.Name())
+		return false
+	}
+	return true
 }
 
 // prepareDir makes sure that dir is a directory that holds a store or may
@@ -189,10 +252,14 @@ func (c *core) prepareDir(inUse bool) error {
 }
 
 // checkHeader refuses what is not SQLite's before SQLite has a chance to
-// treat it as empty. No connection of this process may have the file open:
+// treat it as empty, and what cannot be written if it is to be. No connection of this process may have the file open:
 // closing a descriptor drops the POSIX locks that SQLite holds on it.
 func (c *core) checkHeader(db string) error {
-	f, err := os.Open(db)
+	mode := os.O_RDWR
+	if c.opts.ReadOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := os.OpenFile(db, mode, 0)
 	if err != nil {
 		return translate(err)
 	}

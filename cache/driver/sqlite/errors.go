@@ -11,6 +11,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
+// readOnlyDirectory is SQLITE_READONLY_DIRECTORY: no log can be made beside
+// the database.
+const readOnlyDirectory = 1544
+
 // translate gives an error of SQLite or of the file system the meaning that
 // the contract has for it. The original stays in the chain.
 func translate(err error) error {
@@ -32,7 +36,7 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", driver.ErrFull, err)
 		case lite.IsCorrupt(err):
 			return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
-		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES:
+		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES, le.Code == readOnlyDirectory:
 			return fmt.Errorf("%w: %w", driver.ErrPermission, err)
 		case lite.IsReadOnly(err):
 			return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)

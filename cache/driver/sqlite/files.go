@@ -172,10 +172,10 @@ func (f *file) place(t *tx, c *collection) error {
 	// Another process may be removing the folder because it was empty.
 	var err error
 	for range 10 {
-		if err = os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
-			return err
+		if err = os.MkdirAll(filepath.Dir(full), 0o700); err == nil {
+			err = os.Link(f.temp, full)
 		}
-		if err = os.Link(f.temp, full); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
@@ -239,7 +239,7 @@ func (c *core) removeValue(rel string) error {
 		return err
 	}
 	for dir := path.Dir(rel); dir != "."; dir = path.Dir(dir) {
-		if os.Remove(c.path(dir)) != nil { // not empty
+		if err := os.Remove(c.path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) { // not empty
 			break
 		}
 	}
@@ -377,6 +377,10 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 	info, err := f.Stat()
 	if err != nil {
 		return nil, translate(errors.Join(err, f.Close()))
+	}
+	if !info.Mode().IsRegular() {
+		f.Close()
+		return nil, fmt.Errorf("%w: a value file is no file: mend the store with Check", driver.ErrCorrupt)
 	}
 	if info.Size() != r.Size {
 		f.Close()

@@ -222,7 +222,10 @@ func (m *maintainer) checkpoint() error {
 	m.due.Store(frames + checkpointAt)
 	// Where a reader or another process's checkpoint is in the way, it would
 	// be in the way again.
-	if err != nil || done < log || frames < restartAt {
+	// It is tried all the same once the file is to be cut: with readers that
+	// come one after the other there is always one in the way of a copy, and
+	// hardly ever one that stays.
+	if frames < restartAt || frames < truncateAt && (err != nil || done < log) {
 		return nil
 	}
 	mode := lite.Restart
@@ -324,6 +327,7 @@ func (m *maintainer) sweepTemp() error {
 	for _, id := range ids {
 		errs = append(errs, ss.ifEnded(id, func() error { return m.sweepSession(ss.folder(id)) }))
 	}
+	os.Remove(ss.root) // stays if there are sessions
 	return errors.Join(errs...)
 }
 

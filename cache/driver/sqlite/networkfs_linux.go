@@ -33,3 +33,11 @@ func networkFS(dir string) (string, error) {
 
 // statfs is replaced in tests, which have no network file system at hand.
 var statfs = unix.Statfs
+
+// freeSpace returns the bytes that this user may still write to the file
+// system of dir.
+func freeSpace(dir string) (int64, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(dir, &st)
+	return int64(st.Bavail) * int64(st.Bsize), err
+}

@@ -43,7 +43,10 @@ func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) 
 	}
 	p.mu.Unlock()
 	flags := lite.ReadWrite // needed for a WAL that has to be recovered
-	if p.core.opts.ReadOnly {
+	switch {
+	case p.core.immutable:
+		flags = lite.Immutable
+	case p.core.opts.ReadOnly:
 		flags = lite.ReadOnly
 	}
 	cn, err := p.core.openConn(flags, p.cacheSize())
@@ -77,15 +80,23 @@ func (p *pool) forget(c *collection) {
 	}
 }
 
-// close closes the idle connections; those in use are closed by put.
-func (p *pool) close() error {
+// drain closes the idle connections: what they know of the database may be
+// about to change in ways that SQLite does not expect of one in use.
+func (p *pool) drain() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.closed = true
 	var errs []error
 	for _, cn := range p.idle {
 		errs = append(errs, cn.Close())
 	}
 	p.idle = nil
 	return errors.Join(errs...)
+}
+
+// close closes the idle connections; those in use are closed by put.
+func (p *pool) close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	return p.drain()
 }

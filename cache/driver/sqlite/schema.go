@@ -128,8 +128,6 @@ func (cn *conn) schemaReady() (bool, error) {
 		return false, cn.waitErr(err)
 	}
 	switch {
-	case version == formatVersion:
-		return true, nil
 	case version > formatVersion && version < 1000:
 		return false, fmt.Errorf("the directory has format %d, this version reads up to %d: use a newer version of the module: %w", version, formatVersion, driver.ErrNewerFormat)
 	}
@@ -143,17 +141,32 @@ func (cn *conn) schemaReady() (bool, error) {
 		return false, translate(err)
 	}
 	names := "," + s.ColumnText(0) + ","
-	if names == ",," {
+	if names == ",," && version == 0 {
 		return false, nil
 	}
-	if !strings.Contains(names, ",Cache,") || !strings.Contains(names, ",Settings,") || version != 0 {
+	ours := strings.Contains(names, ",Collections,") && strings.Contains(names, ",Meta,") && strings.Contains(names, ",Trash,")
+	if !strings.Contains(names, ",Cache,") || !strings.Contains(names, ",Settings,") || version != 0 && !(version == formatVersion && ours) {
 		return false, fmt.Errorf("the database has tables of another program: give another directory: %w", driver.ErrNotStore)
 	}
-	return false, nil
+	// Another program may have tables of the same names.
+	n, err := cn.integer("SELECT count(*) FROM pragma_table_info('Cache') WHERE name IN" +
+		" ('rowid', 'key', 'raw', 'store_time', 'expire_time', 'access_time', 'access_count', 'tag', 'size', 'mode', 'filename', 'value')")
+	if err != nil {
+		return false, err
+	}
+	m, err := cn.integer("SELECT count(*) FROM pragma_table_info('Settings') WHERE name IN ('key', 'value')")
+	if err != nil {
+		return false, err
+	}
+	if n != 12 || m != 2 {
+		return false, fmt.Errorf("the database has tables of another program: give another directory: %w", driver.ErrNotStore)
+	}
+	return version == formatVersion, nil
 }
 
-// checkSchema is prepareSchema for a store that is only read: a directory that
-// Python made is fine without our own tables.
+// checkSchema refuses a database that is not a store's, before anything is
+// written. For a store that is only read it is all: a directory that Python
+// made is fine without our own tables.
 func (c *core) checkSchema(ctx context.Context) error {
 	cn, err := c.readers.take(ctx, c.opts.Timeout)
 	if err != nil {
@@ -161,7 +174,7 @@ func (c *core) checkSchema(ctx context.Context) error {
 	}
 	defer c.readers.put(cn)
 	ready, err := cn.schemaReady()
-	if err != nil || ready {
+	if err != nil || ready || !c.opts.ReadOnly {
 		return err
 	}
 	n, err := cn.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Cache'")

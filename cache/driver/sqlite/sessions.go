@@ -24,8 +24,9 @@ import (
 // first needed, so that opening a store writes nothing, and is never empty:
 // DiskCache's check warns of empty folders and removes them.
 type sessions struct {
-	root string // of all sessions
-	id   string
+	root     string // of all sessions
+	readOnly bool   // nothing is written to the directory
+	id       string
 
 	mu   sync.Mutex
 	f    *os.File // locked; nil until needed
@@ -35,7 +36,8 @@ type sessions struct {
 // sessionLock is the name of the file that is locked.
 const sessionLock = "lock"
 
-func (s *sessions) init(dir string) {
+func (s *sessions) init(dir string, readOnly bool) {
+	s.readOnly = readOnly
 	var id [12]byte
 	rand.Read(id[:])
 	s.root, s.id = filepath.Join(dir, sessionsName), hex.EncodeToString(id[:])
@@ -55,7 +57,11 @@ func (s *sessions) begin() error {
 	// Whoever clears away sessions that have ended may take this one for one
 	// of them before its lock is there.
 	for {
-		if err := os.MkdirAll(s.folder(s.id), 0o700); err != nil {
+		err := os.MkdirAll(s.folder(s.id), 0o700)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process has just removed the root, which was empty
+		}
+		if err != nil {
 			return err
 		}
 		f, err := os.OpenFile(s.file(s.id), os.O_RDWR|os.O_CREATE, 0o600)
@@ -102,7 +108,11 @@ func (s *sessions) alive(id string) (bool, error) {
 	if s.mine(id) {
 		return true, nil
 	}
-	f, err := os.OpenFile(s.file(id), os.O_RDWR, 0)
+	mode := os.O_RDWR
+	if s.readOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := os.OpenFile(s.file(id), mode, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -127,6 +137,12 @@ func (s *sessions) mine(id string) bool {
 func (s *sessions) ifEnded(id string, fn func() error) error {
 	if s.mine(id) {
 		return nil
+	}
+	if s.readOnly {
+		if alive, err := s.alive(id); alive || err != nil {
+			return err
+		}
+		return fn()
 	}
 	f, err := os.OpenFile(s.file(id), os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -168,7 +184,17 @@ func (s *sessions) close() error {
 	}
 	// Removed before it is unlocked: a file that can be locked and is there
 	// is that of a session which died.
-	err := errors.Join(removeIfThere(s.file(s.id)), s.f.Close(), removeIfThere(s.folder(s.id)))
+	err := removeIfThere(s.file(s.id))
+	err = errors.Join(err, s.f.Close())
+	for range 100 { // whoever looks for sessions that have ended makes a lock there
+		rerr := removeIfThere(s.folder(s.id))
+		if rerr == nil {
+			break
+		}
+		if removeIfThere(s.file(s.id)) != nil {
+			break
+		}
+	}
 	os.Remove(s.root) // stays if others use it
 	s.f = nil
 	return err

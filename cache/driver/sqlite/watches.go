@@ -31,12 +31,14 @@ func (w *watches) init(c *core) {
 	w.core = c
 	w.closed = make(chan struct{})
 	w.by = make(map[*collection]map[chan struct{}]struct{})
-	if c.opts.ReadOnly {
-		return // nothing is written to the directory
-	}
-	page, err := futex.Open(c.path(watchName))
+}
+
+// openPage makes it possible to signal commits to other processes, and to be
+// signalled. It writes to the directory.
+func (w *watches) openPage() {
+	page, err := futex.Open(w.core.path(watchName))
 	if err != nil {
-		c.log.Debug("other processes' commits are polled for", "error", err)
+		w.core.log.Debug("other processes' commits are polled for", "error", err)
 		return
 	}
 	w.page = page

@@ -42,6 +42,8 @@ type writer struct {
 	epoch       uint64 // counts those changes: what was read in an older one may be stale
 	pageSize    int64
 	ungrouped   bool
+	full        bool  // the disk was, in the transaction that is being given up
+	spaceSeen   int64 // frames in the log when the room on the disk was last looked at
 }
 
 // request is an operation that waits for its turn.
@@ -178,11 +180,14 @@ func (w *writer) lead(r *request) error {
 	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
 	defer func() { dead, w.tx.dead = w.tx.dead, trash{} }()
 	if r.alone {
-		return w.runAlone(r)
+		err := w.runAlone(r)
+		w.watchSpace()
+		return err
 	}
 	w.gather(r)
 	w.runGroup()
 	w.tell(r)
+	w.watchSpace()
 	return r.err
 }
 
@@ -253,16 +258,22 @@ func (w *writer) runGroup() {
 		if q.err == nil {
 			continue
 		}
+		w.full = w.full || errors.Is(q.err, driver.ErrFull)
 		if w.tx.failed || w.conn.TotalChanges() != before || len(w.tx.noted) < noted {
 			good = false
 			break
 		}
 		w.tx.noted = w.tx.noted[:noted] // it wrote nothing, and has not read either
 	}
-	if good && w.commit() == nil {
-		return
+	if good {
+		err := w.commit()
+		if err == nil {
+			return
+		}
+		w.full = w.full || errors.Is(err, driver.ErrFull)
 	}
 	w.rollback()
+	w.reclaim()
 	for _, q := range w.batch {
 		if q.panicked == nil {
 			q.err = w.runOne(q)
@@ -320,9 +331,51 @@ func (w *writer) runAlone(r *request) (err error) {
 	}
 	if err != nil {
 		w.rollback()
+		w.full = errors.Is(err, driver.ErrFull)
+		w.reclaim()
 	}
 	done = true
 	return err
+}
+
+// reclaim has the log begin anew, when the disk is full. Its file keeps its
+// size, which is room to write at least what deletes something. No transaction
+// may be open.
+func (w *writer) reclaim() {
+	if !w.full {
+		return
+	}
+	w.full = false
+	w.restartLog()
+}
+
+func (w *writer) restartLog() {
+	w.conn.bound(context.Background(), time.Now().Add(restartPatience))
+	if _, _, err := w.conn.Checkpoint(lite.Restart); err != nil {
+		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
+	}
+	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
+}
+
+// spaceEvery is the number of frames after which the room on the disk is
+// looked at.
+const spaceEvery = 64
+
+// watchSpace keeps the log from taking the last room on the disk: it could not
+// be copied into the database then, and nothing could be deleted any more.
+func (w *writer) watchSpace() {
+	frames := w.core.maintainer.frames.Load()
+	if frames < w.spaceSeen {
+		w.spaceSeen = 0
+	}
+	if frames-w.spaceSeen < spaceEvery {
+		return
+	}
+	w.spaceSeen = frames
+	free, err := freeSpace(w.core.dir)
+	if err == nil && free < 2*frames*w.pageSize {
+		w.restartLog()
+	}
 }
 
 // begin opens a transaction that may write, and finds out whether another

@@ -1,6 +1,8 @@
 package lite
 
 import (
+	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"unsafe"
@@ -19,6 +21,9 @@ const (
 	ReadWriteCreate OpenFlags = lib.SQLITE_OPEN_READWRITE | lib.SQLITE_OPEN_CREATE
 	ReadWrite       OpenFlags = lib.SQLITE_OPEN_READWRITE
 	ReadOnly        OpenFlags = lib.SQLITE_OPEN_READONLY
+	// Immutable is ReadOnly without locks and without a look at the WAL, for
+	// a file that nobody can change.
+	Immutable OpenFlags = lib.SQLITE_OPEN_READONLY | lib.SQLITE_OPEN_URI
 )
 
 // Conn is a connection to a database.
@@ -72,6 +77,9 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 	}
 	copy(bytesAt(c.scratch+scratchMain, 5), "main\x00")
 
+	if flags == Immutable {
+		path = (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "immutable=1"}).String()
+	}
 	name, err := cstring(c.tls, path)
 	if err != nil {
 		return err

@@ -1,0 +1,149 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// databaseName is a file that every store in a directory has.
+const databaseName = "cache.db"
+
+// Opener opens a store that is kept in a directory.
+type Opener func(ctx context.Context, dir string) (driver.Store, error)
+
+// Open opens the store of n shards in the directory dir, with open for each
+// of the directories below it, and creates what does not exist. A directory
+// that holds a store without shards, or other files, is
+// [driver.ErrNotStore].
+func Open(ctx context.Context, dir string, n int, open Opener) (*Store, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("no directory given: %w", driver.ErrNotStore)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	p := directory{dir, open}
+	have, err := Count(p)
+	if err != nil {
+		return nil, err
+	}
+	if have == 0 {
+		if err := p.refuseStrangers(); err != nil {
+			return nil, err
+		}
+	}
+	return New(ctx, p, n)
+}
+
+// Refuse fails if dir holds a store with shards, which is not to be opened
+// without.
+func Refuse(dir string) error {
+	p := directory{dir: dir}
+	have, err := Count(p)
+	if err != nil || have == 0 || dir == "" {
+		return nil // whoever opens it finds out what is wrong
+	}
+	if ok, err := p.Exists("."); ok || err != nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s has %d and was opened without: open it with Shards: %d", ErrShards, dir, have, have)
+}
+
+// directory is the [Place] of a store on disk.
+type directory struct {
+	dir  string
+	open Opener
+}
+
+func (p directory) path(rel string) string { return filepath.Join(p.dir, filepath.FromSlash(rel)) }
+
+func (p directory) Dir() string { return p.dir }
+
+func (p directory) Open(ctx context.Context, rel string) (driver.Store, error) {
+	return p.open(ctx, p.path(rel))
+}
+
+func (p directory) Exists(rel string) (bool, error) {
+	_, err := os.Stat(filepath.Join(p.path(rel), databaseName))
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, fmt.Errorf("%w: %w", driver.ErrPermission, err)
+	}
+	if info, err := os.Stat(p.path(rel)); err == nil && info.IsDir() {
+		return false, err
+	}
+	return false, nil // below something that is no directory
+}
+
+// List implements [Place]. It does not look into the directories of stores.
+func (p directory) List(family string) (all []string, err error) {
+	entries, err := os.ReadDir(p.path(family))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		rel := path.Join(family, e.Name())
+		ok, err := p.Exists(rel)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all = append(all, rel)
+			continue
+		}
+		below, err := p.List(rel)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, below...)
+	}
+	return all, nil
+}
+
+// refuseStrangers fails if a directory without shards holds files that a
+// store would not have put there.
+func (p directory) refuseStrangers() error {
+	entries, err := os.ReadDir(p.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		if info, serr := os.Stat(p.dir); serr == nil && !info.IsDir() {
+			return fmt.Errorf("%s is a file: give a directory: %w", p.dir, driver.ErrNotStore)
+		}
+		return err
+	}
+	if ok, err := p.Exists("."); ok || err != nil {
+		if err == nil {
+			err = fmt.Errorf("%w: %s holds a store without any: open it without Shards, or copy it into a new directory", ErrShards, p.dir)
+		}
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.Contains(name, databaseName) && !slices.Contains(families, name) && name != shardName(0) {
+			return fmt.Errorf("%s holds other files but no shards: give an empty directory or a new one: %w", p.dir, driver.ErrNotStore)
+		}
+	}
+	return nil
+}

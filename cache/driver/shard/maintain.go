@@ -1,0 +1,132 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// Volume implements [driver.Store].
+func (s *Store) Volume(ctx context.Context) (sum driver.Volume, err error) {
+	if err := s.enter(ctx); err != nil {
+		return sum, err
+	}
+	err = s.everyone(ctx, func(m *member) error {
+		v, err := m.store.Volume(ctx)
+		sum.Database += v.Database
+		sum.WAL += v.WAL
+		sum.Files += v.Files
+		return err
+	})
+	return sum, err
+}
+
+// Compact implements [driver.Store].
+func (s *Store) Compact(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	return s.everyone(ctx, func(m *member) error { return m.store.Compact(ctx) })
+}
+
+// Backup implements [driver.Store]. Each shard is copied as of a moment of
+// its own.
+func (s *Store) Backup(ctx context.Context, dir string) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
+	}
+	return s.everyone(ctx, func(m *member) error {
+		return m.store.Backup(ctx, filepath.Join(dir, filepath.FromSlash(m.rel)))
+	})
+}
+
+// Check implements [driver.Store]. Beside what the engine finds it reports
+// rows that are not in the shard that their key belongs to, where nobody
+// finds them.
+func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem)) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	err := s.everyone(ctx, func(m *member) error {
+		return m.store.Check(ctx, mend, func(p driver.Problem) {
+			if i := s.number(m); i < 0 && p.Collection == "" {
+				p.Collection = m.rel
+			} else if p.Collection == "" && p.Row != 0 {
+				p.Row = globalID(i, p.Row)
+			}
+			if p.Path != "" {
+				p.Path = path.Join(m.rel, p.Path)
+			}
+			report(p)
+		})
+	})
+	if err != nil || len(s.shards) == 1 {
+		return err
+	}
+	for i, m := range s.shards {
+		if err := s.misplaced(ctx, m, i, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// number returns the number of a shard, or -1.
+func (s *Store) number(m *member) int {
+	for i, o := range s.shards {
+		if o == m {
+			return i
+		}
+	}
+	return -1
+}
+
+// checkPage is how many rows Check reads at a time.
+const checkPage = 512
+
+// misplaced reports rows of shard i that belong to another one.
+func (s *Store) misplaced(ctx context.Context, m *member, i int, report func(driver.Problem)) error {
+	names, err := m.store.Names(ctx)
+	if err != nil || !slices.Contains(names, "") {
+		return err
+	}
+	c, err := m.store.Open(ctx, "", driver.Spec{Settings: driver.DefaultSettings()})
+	if err != nil {
+		return err
+	}
+	page := driver.Scan{Limit: checkPage, Bare: true}
+	for {
+		var rows []driver.Row
+		err := m.store.View(ctx, func(tx driver.Tx) (err error) {
+			rows, err = tx.Scan(c, page)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if want := Of(r.Key, len(s.shards)); want != i {
+				report(driver.Problem{Kind: driver.BadRow, Row: globalID(i, r.ID), Path: m.rel,
+					Detail: fmt.Sprintf("the key belongs to shard %s: was the directory written to with another number of shards?", shardName(want))})
+			}
+		}
+		if len(rows) < page.Limit {
+			return nil
+		}
+		page.After = &rows[len(rows)-1]
+	}
+}

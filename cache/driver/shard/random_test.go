@@ -1,0 +1,44 @@
+package shard
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/drivertest"
+)
+
+// sides are stores of n shards of each engine.
+func sides(n int) (out []drivertest.Side) {
+	for _, e := range engines() {
+		out = append(out, drivertest.Side{Name: e.name, Open: func(t testing.TB) (all []driver.Store) {
+			open := e.new(t)
+			for range 2 {
+				all = append(all, open(n))
+			}
+			return all
+		}})
+	}
+	return out
+}
+
+func TestRandom(t *testing.T) {
+	seeds := uint64(8)
+	if testing.Short() || raceEnabled {
+		seeds = 1
+	}
+	for seed := range seeds {
+		n := 1 + int(seed+2)%4
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { drivertest.Random(t, seed, 200, sides(n)...) })
+	}
+}
+
+func FuzzOperations(f *testing.F) {
+	f.Add([]byte("put get delete"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 256 {
+			return
+		}
+		drivertest.Bytes(t, data, sides(3)[:2]...)
+	})
+}

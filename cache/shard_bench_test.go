@@ -1,0 +1,145 @@
+package cache_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// shardChildEnv makes the test binary a process of BenchmarkShards.
+const shardChildEnv = "DISKCACHE_BENCH_SHARDS"
+
+func init() {
+	var workload string
+	var shards, ops int
+	var dir string
+	if n, _ := fmt.Sscan(os.Getenv(shardChildEnv), &workload, &shards, &ops, &dir); n < 4 {
+		return
+	}
+	if err := shardChild(workload, shards, ops, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// shardKeys are enough keys for every shard to have some hundreds.
+const shardKeys = 4096
+
+// shardChild runs a workload and prints its latencies.
+func shardChild(workload string, shards, ops int, dir string) error {
+	ctx := context.Background()
+	c, err := cache.Open(ctx, dir, &cache.Options[string, []byte]{
+		SizeLimit: -1, Store: &cache.StoreOptions{Shards: shards},
+	})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	var out struct{ Get, Set, Many latencies }
+	keys, value := benchKeys(shardKeys), make([]byte, 300)
+	key := func() string { return keys[rand.IntN(len(keys))] }
+	set := func() error { return c.Set(ctx, key(), value) }
+	for i := range ops {
+		switch {
+		case workload == "set", workload == "mixed" && i%10 == 0:
+			err = out.Set.time(set)
+		case workload == "update": // four keys in one transaction
+			err = out.Many.time(func() error {
+				return c.Update(ctx, func(tx *cache.Tx) error {
+					for range 4 {
+						if err := c.In(tx).Set(ctx, key(), value); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			})
+		default:
+			err = out.Get.time(func() error { _, _, err := c.Get(ctx, key()); return err })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(out)
+}
+
+// BenchmarkShards compares processes on one database with as many on eight
+// shards.
+func BenchmarkShards(b *testing.B) {
+	for _, workload := range []string{"set", "mixed", "update"} {
+		for _, shards := range []int{0, 8} {
+			for _, processes := range []int{1, 8} {
+				b.Run(fmt.Sprintf("%s/shards=%d/processes=%d", workload, shards, processes), func(b *testing.B) {
+					benchShards(b, workload, shards, processes)
+				})
+			}
+		}
+	}
+}
+
+func benchShards(b *testing.B, workload string, shards, processes int) {
+	dir := b.TempDir()
+	type child struct {
+		cmd *exec.Cmd
+		in  io.Writer
+		out *bufio.Reader
+	}
+	var children []child
+	for range processes {
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d %s", shardChildEnv, workload, shards, b.N/processes+1, dir))
+		cmd.Stderr = os.Stderr
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		c := child{cmd, in, bufio.NewReader(out)}
+		if _, err := c.out.ReadString('\n'); err != nil {
+			b.Fatal(err)
+		}
+		children = append(children, c)
+	}
+	b.ResetTimer()
+	start := time.Now()
+	for _, c := range children {
+		fmt.Fprintln(c.in)
+	}
+	var get, set, many latencies
+	for _, c := range children {
+		var r struct{ Get, Set, Many latencies }
+		if err := json.NewDecoder(c.out).Decode(&r); err != nil {
+			b.Fatal(err)
+		}
+		get, set, many = append(get, r.Get...), append(set, r.Set...), append(many, r.Many...)
+		if err := c.cmd.Wait(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	took := time.Since(start)
+	get.report(b, "get")
+	set.report(b, "set")
+	many.report(b, "update")
+	b.ReportMetric(float64(b.N)/took.Seconds(), "ops/s")
+}
