@@ -3,7 +3,6 @@
 package cache_test
 
 import (
-	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 )
 
 // TestMend damages stores in each way that a check knows. It is found, changes
@@ -23,11 +23,10 @@ func TestMend(t *testing.T) {
 	// valueOf returns the value file of a key.
 	valueOf := func(t *testing.T, dir, table, key string) string {
 		t.Helper()
-		db := must(sql.Open("sqlite", filepath.Join(dir, "cache.db")))(t)
+		db := must(sqlitetest.Open(filepath.Join(dir, "cache.db")))(t)
 		defer db.Close()
-		var name string
-		ok(t, db.QueryRow("SELECT filename FROM "+table+" WHERE key = ?", key).Scan(&name))
-		return filepath.Join(dir, name)
+		row := must(db.Row("SELECT filename FROM " + table + " WHERE key = '" + key + "'"))(t)
+		return filepath.Join(dir, row[0].Text())
 	}
 	at := func(rel string, content string) func(*testing.T, string) {
 		return func(t *testing.T, dir string) {
@@ -169,11 +168,9 @@ func TestMend(t *testing.T) {
 // breakIndex hides the index of keys from SQLite while a row changes.
 func breakIndex(t *testing.T, dir string) {
 	t.Helper()
-	db := must(sql.Open("sqlite", filepath.Join(dir, "cache.db")))(t)
-	var name, table, text string
-	var root int
-	row := db.QueryRow("SELECT name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = 'Cache_key_raw'")
-	ok(t, row.Scan(&name, &table, &root, &text))
+	db := must(sqlitetest.Open(filepath.Join(dir, "cache.db")))(t)
+	row := must(db.Row("SELECT name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = 'Cache_key_raw'"))(t)
+	name, table, root, text := row[0].Text(), row[1].Text(), row[2].Integer(), row[3].Text()
 	ok(t, db.Close())
 	database(t, dir, "PRAGMA writable_schema = on", "DELETE FROM sqlite_master WHERE name = 'Cache_key_raw'")
 	database(t, dir, "UPDATE Cache SET key = 'c' WHERE key = 'b'", "UPDATE Cache SET key = 'b' WHERE key = 'c'",

@@ -3,7 +3,6 @@
 package cache_test
 
 import (
-	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,16 +10,15 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
-	_ "modernc.org/sqlite" // looks at and spoils databases
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 )
 
 // database runs statements in the database of a store.
 func database(t *testing.T, dir string, statements ...string) {
 	t.Helper()
-	db := must(sql.Open("sqlite", filepath.Join(dir, "cache.db")))(t)
-	db.SetMaxOpenConns(1)
+	db := must(sqlitetest.Open(filepath.Join(dir, "cache.db")))(t)
 	for _, s := range statements {
-		if _, err := db.Exec(s); err != nil {
+		if err := db.Exec(s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
 	}

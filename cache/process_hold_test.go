@@ -4,7 +4,6 @@ package cache_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,18 +56,17 @@ func holdingChild(ch *inChild) error {
 		ch.say("released")
 		return err
 	case "stranger": // a program that knows nothing of ours, such as Python's DiskCache
-		db, err := sql.Open("sqlite", filepath.Join(dir, "cache.db"))
+		db, err := sqlitetest.Open(filepath.Join(dir, "cache.db"))
 		if err != nil {
 			return err
 		}
-		db.SetMaxOpenConns(1)
-		if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		if err := db.Exec("BEGIN IMMEDIATE"); err != nil {
 			return err
 		}
 		if err := release(); err != nil {
 			return err
 		}
-		_, err = db.Exec("COMMIT")
+		err = db.Exec("COMMIT")
 		err = errors.Join(err, db.Close())
 		ch.say("released")
 		return err

@@ -38,9 +38,11 @@ const shardKeys = 4096
 // shardChild runs a workload and prints its latencies.
 func shardChild(workload string, shards, ops int, dir string) error {
 	ctx := context.Background()
-	c, err := cache.Open(ctx, dir, &cache.Options[string, []byte]{
-		SizeLimit: -1, Store: &cache.StoreOptions{Shards: shards},
-	})
+	o := &cache.StoreOptions{Shards: shards}
+	if workload == "setfull" { // each commit waits for the disk
+		o.Synchronous, workload = cache.SyncFull, "set"
+	}
+	c, err := cache.Open(ctx, dir, &cache.Options[string, []byte]{SizeLimit: -1, Store: o})
 	if err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ func shardChild(workload string, shards, ops int, dir string) error {
 // BenchmarkShards compares processes on one database with as many on eight
 // shards.
 func BenchmarkShards(b *testing.B) {
-	for _, workload := range []string{"set", "mixed", "update"} {
+	for _, workload := range []string{"set", "setfull", "mixed", "update"} {
 		for _, shards := range []int{0, 8} {
 			for _, processes := range []int{1, 8} {
 				b.Run(fmt.Sprintf("%s/shards=%d/processes=%d", workload, shards, processes), func(b *testing.B) {

@@ -51,7 +51,11 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	switch {
 	case *add > 0:
-		return r.add(ctx, *add)
+		if err := r.add(ctx, *add); err != nil {
+			return err
+		}
+		fmt.Printf("%d jobs added\n", *add)
+		return nil
 	case *drain:
 		err = r.drain(ctx)
 	default:

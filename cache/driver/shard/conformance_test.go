@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 	}
 	if raceEnabled { // SQLite is slow with it; what has goroutines remains
 		skip = append(skip, "^TestConformance$/^(sqlite|memory)$/^named$", "^TestConformance$/^twice$/^spread$",
-			"^TestConformance$/^sqlite$/./^([^SWC]|S[^h]|C[^l]|Wait).*")
+			"^TestConformance$/^sqlite$/./^([^SC]|S[^h]|C[^l]).*")
 	}
 	if err := flag.Set("test.skip", strings.Join(skip, "|")); err != nil {
 		panic(err)

@@ -57,6 +57,9 @@ func TestCrashBetweenCommits(t *testing.T) {
 	// transactions out, is the last.
 	order := []string{"001", "002", "003", "deque/jobs", "000"}
 	for before := range order {
+		if raceEnabled && before%2 == 0 {
+			continue
+		}
 		dir := t.TempDir()
 		cmd := exec.Command(exe)
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", crashEnv, before, dir))

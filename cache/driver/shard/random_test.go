@@ -23,13 +23,13 @@ func sides(n int) (out []drivertest.Side) {
 }
 
 func TestRandom(t *testing.T) {
-	seeds := uint64(8)
+	seeds, ops := uint64(8), 200
 	if testing.Short() || raceEnabled {
-		seeds = 1
+		seeds, ops = 2, 60
 	}
 	for seed := range seeds {
 		n := 1 + int(seed+2)%4
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { drivertest.Random(t, seed, 200, sides(n)...) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { drivertest.Random(t, seed, ops, sides(n)...) })
 	}
 }
 

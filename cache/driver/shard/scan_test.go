@@ -34,7 +34,7 @@ func TestScanMergesExactly(t *testing.T) {
 		c := open(t, s, "")
 		rounds := 60
 		if raceEnabled {
-			rounds = 10
+			rounds = 3
 		}
 		keys := mixed(80)
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {

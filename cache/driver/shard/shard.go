@@ -1,5 +1,5 @@
 // Package shard spreads the default collection of a store over several
-// stores, so that as many processes write at the same time as there are
+// stores, so that as many processes can write at the same time as there are
 // shards. The layout and the hash are those of FanoutCache in Python's
 // DiskCache 5, which may use the directory at the same time:
 //
