@@ -100,8 +100,13 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 		sql.WriteString(w.sql)
 		args = append(args, w.args...)
 	}
-	fmt.Fprintf(&sql, " ORDER BY %s LIMIT ? OFFSET ?", order)
-	args = append(args, codec.IntegerValue(int64(s.Limit)), codec.IntegerValue(max(s.Skip, 0)))
+	// The limit is written out: SQLite compiles a statement anew each time that
+	// a parameter there is bound. There are few limits, but many offsets.
+	fmt.Fprintf(&sql, " ORDER BY %s LIMIT %d", order, s.Limit)
+	if s.Skip > 0 {
+		sql.WriteString(" OFFSET ?")
+		args = append(args, codec.IntegerValue(s.Skip))
+	}
 
 	rows, err := t.rows(sql.String(), s.Bare, args...)
 	if err != nil {
