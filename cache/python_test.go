@@ -352,7 +352,9 @@ func TestPythonAtTheSameTime(t *testing.T) {
     c.push(1000000 + i, prefix='q')
     k, v = c.pull(prefix='q')
     pulled.append(v)
-    if i %% 50 == 0: c.check(fix=True)
+    if i %% 50 == 0:
+        try: c.check(fix=True)
+        except FileNotFoundError: pass  # a file went while it looked
 `, rounds)
 	var wg sync.WaitGroup
 	var mu sync.Mutex

@@ -31,10 +31,10 @@ func benchKeys() []string {
 
 // benchCache is a table of DiskCache with cacheRows rows of 100 bytes, all
 // of them in the database file.
-func benchCache(b testing.TB, pragmas string) (path string, c *Conn) {
+func benchCache(b testing.TB, pragmas string, flags ...OpenFlags) (path string, c *Conn) {
 	b.Helper()
 	path = filepath.Join(b.TempDir(), "cache.db")
-	c = openBench(b, path, pragmas)
+	c = openBench(b, path, pragmas, flags...)
 	must(b, c.Exec(cacheSchema))
 	must(b, c.Exec("BEGIN"))
 	ins := prepare(b, c, "INSERT INTO Cache(key, raw, store_time, access_time, value) VALUES (?, 1, 1.5, 1.5, ?)")
@@ -49,9 +49,13 @@ func benchCache(b testing.TB, pragmas string) (path string, c *Conn) {
 	return path, c
 }
 
-func openBench(b testing.TB, path, pragmas string) *Conn {
+func openBench(b testing.TB, path, pragmas string, flags ...OpenFlags) *Conn {
 	b.Helper()
-	c, err := Open(path, ReadWriteCreate)
+	all := ReadWriteCreate
+	for _, f := range flags {
+		all |= f
+	}
+	c, err := Open(path, all)
 	must(b, err)
 	b.Cleanup(func() { must(b, c.Close()) })
 	must(b, c.Exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = 2000;"+pragmas))

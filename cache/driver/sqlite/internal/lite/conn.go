@@ -24,6 +24,11 @@ const (
 	// Immutable is ReadOnly without locks and without a look at the WAL, for
 	// a file that nobody can change.
 	Immutable OpenFlags = lib.SQLITE_OPEN_READONLY | lib.SQLITE_OPEN_URI
+
+	// DefaultVFS, added to one of them, has SQLite make each of its system
+	// calls when it comes to it: writes are not gathered, and there are no
+	// sticky locks.
+	DefaultVFS OpenFlags = 1 << 30
 )
 
 // Conn is a connection to a database.
@@ -42,7 +47,9 @@ type Conn struct {
 	hooked  bool // conns knows c
 
 	// closing guards db against Interrupt, which comes from elsewhere.
+	// So it does file, the main database's within our VFS or 0.
 	closing sync.Mutex
+	file    uintptr
 }
 
 // Layout of scratch.
@@ -77,6 +84,11 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 	}
 	copy(bytesAt(c.scratch+scratchMain, 5), "main\x00")
 
+	own := uintptr(0)
+	if flags&DefaultVFS == 0 {
+		own = vfs()
+	}
+	flags &^= DefaultVFS
 	if flags == Immutable {
 		path = (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "immutable=1"}).String()
 	}
@@ -90,10 +102,13 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 	// would be taken several times for every column read.
 	const always = lib.SQLITE_OPEN_NOMUTEX | lib.SQLITE_OPEN_EXRESCODE
 	out := c.scratch + scratchOut
-	rc := lib.Xsqlite3_open_v2(c.tls, name, out, int32(flags)|always, 0)
+	rc := lib.Xsqlite3_open_v2(c.tls, name, out, int32(flags)|always, own)
 	c.db = *(*uintptr)(pointer(out)) // set even if the call failed
 	if rc != lib.SQLITE_OK {
 		return c.fail("open", rc)
+	}
+	if own != 0 {
+		c.stick()
 	}
 	return nil
 }
@@ -115,7 +130,7 @@ func (c *Conn) release() error {
 	}
 	c.closing.Lock()
 	db := c.db
-	c.db = 0
+	c.db, c.file = 0, 0
 	c.closing.Unlock()
 	var err error
 	// close_v2 always takes the connection over, also where close would fail

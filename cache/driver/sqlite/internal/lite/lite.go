@@ -55,7 +55,9 @@ func prepareProcess() error {
 		}
 		if rc := lib.Xsqlite3_initialize(tls); rc != lib.SQLITE_OK {
 			setup.err = &Error{Code: int(rc), Op: "initialize", Msg: libc.GoString(lib.Xsqlite3_errstr(tls, rc))}
+			return
 		}
+		registerVFS(tls)
 	})
 	return setup.err
 }

@@ -1,0 +1,188 @@
+//go:build unix
+
+package lite
+
+import (
+	"encoding/binary"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// SQLite writes each frame of the WAL with two system calls, 24 bytes of
+// header and the page. Here they are held back until the frame that commits
+// is complete, and go to the file in one.
+//
+// That is safe because nobody misses them before: a frame counts when the
+// wal-index says so, which SQLite changes after the commit frame was written,
+// or when a recovery finds the whole transaction in the file. The transaction
+// itself may read its own frames back; it gets them from here.
+//
+//   - Frames are held only while the write lock of the wal-index is known to
+//     be held (not with locking_mode = EXCLUSIVE, which takes no such locks),
+//     and dropped before it is released: afterwards their place in the file
+//     may be somebody else's.
+//   - After the commit frame everything passes straight through until the
+//     lock is released: the frames that pad to a sector, new checksums in
+//     old headers, and syncs, which so come after the frames.
+//   - If frames cannot be written SQLite gets that error for the frame that
+//     it is writing, and rolls back. Should it go on all the same, every
+//     further write fails until the lock is released: without the lost frames
+//     there must be no commit.
+type heldState struct {
+	db  uintptr // the database's file
+	buf uintptr // of size bytes
+	off int64   // where in the file the held bytes belong
+	n   int32   // held bytes
+
+	size int32
+	lost int32 // the error of a write of held frames
+
+	holding bool // between getting the write lock and the commit
+	header  bool // the last bytes are a header, its page comes next
+	commit  bool // that header is one of a commit frame
+}
+
+const (
+	walHeaderSize   = 32
+	frameHeaderSize = 24
+	// maxHeld bounds the buffer. SQLite's unix VFS never writes more in one
+	// call: it masks the number of bytes with this.
+	maxHeld = 0x1ffff
+	minHeld = 16 << 10
+)
+
+func overrideWAL(m *methods, t *lib.Tsqlite3_io_methods) bool {
+	m.close = override(&t.FxClose, walClose)
+	m.read = override(&t.FxRead, walRead)
+	m.write = override(&t.FxWrite, walWrite)
+	m.truncate = override(&t.FxTruncate, walTruncate)
+	m.sync = override(&t.FxSync, walSync)
+	m.size = override(&t.FxFileSize, walFileSize)
+	return true
+}
+
+func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
+	f := fileAt(id)
+	if !f.holding {
+		return shim.wal.write(tls, id, buf, n, off)
+	}
+	if f.lost != lib.SQLITE_OK {
+		return f.lost
+	}
+	// Before the commit frame SQLite writes frames (with synchronous = FULL
+	// too: it splits one only after that), the header of the WAL, and pages
+	// without a header over those of frames that the transaction wrote before.
+	switch {
+	case n == frameHeaderSize && off >= walHeaderSize:
+		f.header = true
+		f.commit = binary.BigEndian.Uint32(bytesAt(buf+4, 4)) != 0
+		return f.hold(tls, id, buf, n, off)
+	case f.header && off == f.off+int64(f.n):
+		f.header = false
+		rc := f.hold(tls, id, buf, n, off)
+		if rc == lib.SQLITE_OK && f.commit {
+			if rc = f.flush(tls, id); rc == lib.SQLITE_OK {
+				f.holding = false
+			}
+		}
+		return rc
+	}
+	if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shim.wal.write(tls, id, buf, n, off)
+}
+
+// hold keeps a copy of the bytes.
+func (f *heldState) hold(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
+	if off != f.off+int64(f.n) || f.n+n > maxHeld {
+		if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
+			return rc
+		}
+	}
+	if f.n == 0 {
+		f.off = off
+	}
+	if !f.grow(tls, f.n+n) {
+		return lib.SQLITE_NOMEM
+	}
+	copy(bytesAt(f.buf+uintptr(f.n), int(n)), bytesAt(buf, int(n)))
+	f.n += n
+	return lib.SQLITE_OK
+}
+
+func (f *heldState) grow(tls *libc.TLS, n int32) bool {
+	if n <= f.size {
+		return true
+	}
+	size := min(max(minHeld, 2*f.size, n), maxHeld)
+	p := lib.Xsqlite3_realloc64(tls, f.buf, lib.Tsqlite3_uint64(size))
+	if p == 0 {
+		return false
+	}
+	f.buf, f.size = p, size
+	return true
+}
+
+// flush writes what is held.
+func (f *heldState) flush(tls *libc.TLS, id uintptr) int32 {
+	if f.n == 0 {
+		return lib.SQLITE_OK
+	}
+	rc := shim.wal.write(tls, id, f.buf, f.n, f.off)
+	f.off += int64(f.n) // a page may still follow its header
+	f.n = 0
+	f.lost = rc
+	return rc
+}
+
+// begin is called when the write lock was taken, end before it is released.
+func (f *heldState) begin() { f.end(); f.holding = true }
+
+func (f *heldState) end() {
+	f.holding, f.header, f.commit = false, false, false
+	f.n, f.lost = 0, lib.SQLITE_OK
+}
+
+func walRead(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
+	if f := fileAt(id); f.n != 0 && off < f.off+int64(f.n) && off+int64(n) > f.off {
+		if off >= f.off && off+int64(n) <= f.off+int64(f.n) {
+			copy(bytesAt(buf, int(n)), bytesAt(f.buf+uintptr(off-f.off), int(n)))
+			return lib.SQLITE_OK
+		}
+		if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
+			return rc
+		}
+	}
+	return shim.wal.read(tls, id, buf, n, off)
+}
+
+func walTruncate(tls *libc.TLS, id uintptr, size int64) int32 {
+	if rc := fileAt(id).flush(tls, id); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shim.wal.truncate(tls, id, size)
+}
+
+func walSync(tls *libc.TLS, id uintptr, flags int32) int32 {
+	if rc := fileAt(id).flush(tls, id); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shim.wal.sync(tls, id, flags)
+}
+
+func walFileSize(tls *libc.TLS, id, out uintptr) int32 {
+	if rc := fileAt(id).flush(tls, id); rc != lib.SQLITE_OK {
+		return rc
+	}
+	return shim.wal.size(tls, id, out)
+}
+
+func walClose(tls *libc.TLS, id uintptr) int32 {
+	f := fileAt(id)
+	fileAt(f.db).wal = 0
+	lib.Xsqlite3_free(tls, f.buf)
+	f.heldState = heldState{}
+	return shim.wal.close(tls, id)
+}

@@ -1,0 +1,253 @@
+//go:build unix
+
+package lite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+func setMaxSticky(t *testing.T, d time.Duration) {
+	was := maxSticky
+	maxSticky = d
+	t.Cleanup(func() { maxSticky = was })
+}
+
+// countLocks counts the calls for locks that reach SQLite's VFS.
+func countLocks(t *testing.T) *int {
+	n := new(int)
+	was := shim.db.shmLock
+	shim.db.shmLock = func(tls *libc.TLS, id uintptr, slot, k, flags int32) int32 {
+		*n++
+		return was(tls, id, slot, k, flags)
+	}
+	t.Cleanup(func() { shim.db.shmLock = was })
+	return n
+}
+
+func wantSticky(t *testing.T, c *Conn, want bool) {
+	t.Helper()
+	if c.Sticky() != want {
+		t.Fatalf("sticky: %v", !want)
+	}
+}
+
+func TestStickyLocks(t *testing.T) {
+	setMaxSticky(t, time.Hour)
+	path := filepath.Join(t.TempDir(), "test.db")
+	w, r := openWAL(t, path), openWAL(t, path)
+	must(t, w.Exec("CREATE TABLE t(v)"))
+	n := countLocks(t)
+	calls := func(f func()) int { *n = 0; f(); return *n }
+	count := func(c *Conn) int64 { return integer(t, c, "SELECT count(*) FROM t") }
+
+	count(r)
+	if k := calls(func() { count(r); count(r) }); k != 0 {
+		t.Errorf("%d calls to read again", k)
+	}
+	wantSticky(t, r, true)
+	r.Unstick()
+	wantSticky(t, r, false)
+	if k := calls(func() { count(r) }); k != 1 {
+		t.Errorf("%d calls to read after Unstick", k)
+	}
+	must(t, w.Exec("INSERT INTO t VALUES (1)"))
+	if k := calls(func() { must(t, w.Exec("INSERT INTO t VALUES (1)")) }); k != 2 {
+		t.Errorf("%d calls to write again", k)
+	}
+	if k := calls(func() { count(r) }); k != 0 || count(r) != 2 {
+		t.Errorf("%d calls, %d rows after a write", k, count(r))
+	}
+	must(t, r.Exec("BEGIN; SELECT * FROM t"))
+	wantSticky(t, r, false)
+	r.Unstick()
+	must(t, w.Exec("INSERT INTO t VALUES (1)"))
+	if _, _, err := w.Checkpoint(Truncate); !IsBusy(err) {
+		t.Error("Unstick released a transaction", err)
+	}
+	must(t, r.Exec("COMMIT"))
+
+	// In this process sticky locks are not in the way.
+	wantSticky(t, r, true)
+	_, _, err := w.Checkpoint(Truncate)
+	must(t, err)
+	wantSticky(t, r, false)
+
+	// With an empty WAL readers lock slot 0.
+	if count(r) != 3 {
+		t.Error(count(r))
+	}
+	wantSticky(t, r, true)
+	must(t, w.Exec("INSERT INTO t VALUES (1)"))
+	if k := calls(func() { count(r) }); k > 6 || count(r) != 4 {
+		t.Errorf("%d calls, %d rows", k, count(r))
+	}
+
+	// An old lock is renewed, and its mark moved.
+	must(t, w.Exec("INSERT INTO t VALUES (1)"))
+	count(r)
+	maxSticky = 0
+	if k := calls(func() { count(r) }); k < 4 {
+		t.Errorf("%d calls with an old lock", k)
+	}
+	if k := calls(func() { count(r) }); k != 2 {
+		t.Errorf("%d calls with an old lock and a new mark", k)
+	}
+	maxSticky = time.Hour
+	count(r)
+	must(t, r.Exec("PRAGMA locking_mode = EXCLUSIVE; SELECT * FROM t; PRAGMA locking_mode = NORMAL; SELECT * FROM t"))
+	wantSticky(t, r, true)
+	must(t, w.Close())
+	must(t, r.Exec("PRAGMA journal_mode = DELETE"))
+	wantSticky(t, r, false)
+	must(t, r.Exec("PRAGMA journal_mode = WAL; SELECT * FROM t"))
+	wantSticky(t, r, true)
+	must(t, r.Close())
+	wantSticky(t, r, false)
+	r.Unstick()
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the last connection left its WAL", err)
+	}
+	if len(shim.sticky) != 0 {
+		t.Errorf("left: %v", shim.sticky)
+	}
+}
+
+// The sticky lock of a writer, whose mark is behind, is not in the way of
+// its own checkpoint.
+func TestOwnCheckpoint(t *testing.T) {
+	setMaxSticky(t, time.Hour)
+	c := openWAL(t, filepath.Join(t.TempDir(), "test.db"))
+	must(t, c.Exec("CREATE TABLE t(v)"))
+	for _, mode := range []CheckpointMode{Passive, Full, Restart, Truncate} {
+		must(t, c.Exec("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"))
+		wantSticky(t, c, true)
+		log, done, err := c.Checkpoint(mode)
+		if err != nil || log != done {
+			t.Error(mode, log, done, err)
+		}
+	}
+}
+
+// The WAL begins anew after a checkpoint although another connection of this
+// process has a sticky lock on it.
+func TestWALRestarts(t *testing.T) {
+	setMaxSticky(t, time.Hour)
+	path := filepath.Join(t.TempDir(), "test.db")
+	w, r := openWAL(t, path), openWAL(t, path)
+	must(t, w.Exec("CREATE TABLE t(v)"))
+	frames := 0
+	w.SetWALHook(func(n int) { frames = n })
+	for range 50 {
+		for range 10 {
+			must(t, w.Exec("INSERT INTO t VALUES (1)"))
+			integer(t, r, "SELECT count(*) FROM t")
+		}
+		_, _, err := w.Checkpoint(Passive)
+		must(t, err)
+	}
+	if frames > 30 {
+		t.Errorf("the WAL has %d frames", frames)
+	}
+}
+
+// Locks are taken away while their connections are used.
+func TestUnstickAnyTime(t *testing.T) {
+	setMaxSticky(t, time.Hour)
+	openWAL(t, filepath.Join(t.TempDir(), "first.db"))
+	was := shim.db.shmLock
+	t.Cleanup(func() { shim.db.shmLock = was })
+	var wrong atomic.Int64
+	shim.db.shmLock = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
+		// What is released must be held, and no longer on offer.
+		if flags == unlockShared && slot >= slotRead &&
+			(!locked(id, slot) || atomic.LoadUint32(&fileAt(id).sticky) == uint32(slot)) {
+			wrong.Add(1)
+		}
+		return was(tls, id, slot, n, flags)
+	}
+	path := filepath.Join(t.TempDir(), "test.db")
+	must(t, openWAL(t, path).Exec("CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES (1, 0, 0)"))
+	const each = 500
+	conns := make([]*Conn, 4)
+	for i := range conns {
+		conns[i] = openWAL(t, path)
+		conns[i].SetBusyHandler(func(int) bool { runtime.Gosched(); return true })
+		must(t, conns[i].Exec("PRAGMA synchronous = OFF"))
+		conns[i].SetAutoCheckpointOff()
+	}
+	var users, thieves sync.WaitGroup
+	stop := make(chan struct{})
+	for i, c := range conns {
+		users.Go(func() {
+			if err := useAndCheck(c, i, each); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	thieves.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, c := range conns {
+				c.Sticky()
+				c.Unstick()
+			}
+			runtime.Gosched()
+		}
+	})
+	users.Wait()
+	close(stop)
+	thieves.Wait()
+	if n := wrong.Load(); n != 0 {
+		t.Errorf("%d locks were released that nobody had or somebody could take", n)
+	}
+	c := openFile(t, path)
+	wantIntact(t, c)
+	if n := integer(t, c, "SELECT a FROM t"); n != 2*each {
+		t.Errorf("%d updates, want %d", n, 2*each)
+	}
+}
+
+// locked reports whether SQLite's VFS knows of a shared lock of the file.
+func locked(id uintptr, slot int32) bool {
+	shm := (*lib.TunixFile)(pointer(id)).FpShm
+	return shm != 0 && (*lib.TunixShm)(pointer(shm)).FsharedMask>>slot&1 != 0
+}
+
+// useAndCheck reads, and if i is even writes or checkpoints, rows in which a
+// is always b.
+func useAndCheck(c *Conn, i, times int) error {
+	for n := range times {
+		if i%2 == 0 {
+			if err := c.Exec("BEGIN IMMEDIATE; UPDATE t SET a = a + 1; UPDATE t SET b = b + 1; COMMIT"); err != nil {
+				return err
+			}
+			if n%10 == i {
+				if _, _, err := c.Checkpoint(Truncate); err != nil && !IsBusy(err) {
+					return err
+				}
+			}
+		}
+		for range 30 {
+			got, err := text(c, "SELECT a = b FROM t")
+			if err != nil || got != "1" {
+				return fmt.Errorf("a = b is %q, %w", got, err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+//go:build unix
+
+package lite
+
+import (
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// A read transaction locks one of five slots of the wal-index (shared), and
+// if its mark is out of date moves that first (exclusive): two system calls
+// per read, four per write. Here the lock is kept when SQLite releases it,
+// as a sticky one, and given back to it when it asks for the same slot again.
+//
+// To all others this is a reader whose transaction lasts a little longer: the
+// unlock is put off until just before the next lock. SQLite checks after
+// each lock that the mark and the header of the wal-index are what it read
+// before; a lock that it had all along makes that no weaker. And a mark that
+// it wants to move is reported busy while the sticky lock is young, without
+// a look: another process could hold that slot, so SQLite is prepared to go
+// on with the best mark there is. An old mark only limits what a checkpoint
+// copies meanwhile.
+//
+// What is left is that nobody waits for ever:
+//
+//   - A sticky lock is released, and with it the mark moved, when it is used
+//     again after maxSticky; [Conn.Unstick] releases that of an idle
+//     connection.
+//   - A checkpoint of another process polls for a moment in which a reader
+//     has released its slot, which a busy reader with sticky locks would
+//     almost never do. So each maxSticky we look whether there is one, and
+//     unlock as SQLite says until it is over.
+//   - A connection that wants more than to read or write (checkpoint,
+//     recovery, restart of the WAL) first releases those that are in its way
+//     of all connections of this process.
+//   - Slot 0 (everything is in the database) serves no reader of the WAL and
+//     is released when a mark is to be moved.
+//   - One round of refusals is followed by a shared lock. Another refusal
+//     would mean that SQLite did not like any mark.
+type lockState struct {
+	// sticky is the slot of the lock that SQLite has released and we have
+	// not, 0 if there is none, or stealing. Only the connection's own
+	// goroutine sets a slot; everybody may take it away by compare and swap.
+	sticky uint32
+
+	sticks  bool  // sticky locks are wanted for this file
+	upkeep  int32 // a bit for each of the checkpoint and recovery locks held
+	slot    int32 // the read slot that SQLite has locked now, or 0
+	refused int32 // exclusive locks since the last shared one
+
+	since   time.Duration // when the lock was taken, since epoch
+	checked time.Duration // when yield was
+	yield   bool          // another process checkpoints
+	wal     uintptr       // the WAL's file
+}
+
+// Slots of the wal-index.
+const (
+	slotWrite      = 0
+	slotCheckpoint = 1
+	slotRecover    = 2
+	slotRead       = 3 // the first of five
+	slots          = 8
+	marks          = slots - slotRead - 1
+	stealing       = slots
+
+	shmLockBase = 120 // the byte of the -shm file that slot 0 is a lock on
+)
+
+// Flags of xShmLock.
+const (
+	lockShared      = lib.SQLITE_SHM_LOCK | lib.SQLITE_SHM_SHARED
+	lockExclusive   = lib.SQLITE_SHM_LOCK | lib.SQLITE_SHM_EXCLUSIVE
+	unlockShared    = lib.SQLITE_SHM_UNLOCK | lib.SQLITE_SHM_SHARED
+	unlockExclusive = lib.SQLITE_SHM_UNLOCK | lib.SQLITE_SHM_EXCLUSIVE
+)
+
+// maxSticky is how long a sticky lock is used before it is renewed. Tests
+// change it.
+var maxSticky = 2 * time.Millisecond
+
+var epoch = time.Now()
+
+func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
+	if t.FiVersion < 2 || t.FxShmLock == 0 || t.FxShmUnmap == 0 {
+		return false
+	}
+	m.close = override(&t.FxClose, dbClose)
+	m.shmLock = override(&t.FxShmLock, dbShmLock)
+	m.shmUnmap = override(&t.FxShmUnmap, dbShmUnmap)
+	return true
+}
+
+func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
+	f := fileAt(id)
+	switch flags {
+	case unlockShared:
+		if slot >= slotRead && slot == f.slot {
+			f.slot = 0
+			if f.sticks && !f.yield {
+				atomic.StoreUint32(&f.sticky, uint32(slot))
+				return lib.SQLITE_OK
+			}
+		}
+	case lockShared:
+		if slot >= slotRead {
+			return f.lockRead(tls, id, slot)
+		}
+	case lockExclusive:
+		return f.lockExclusive(tls, id, slot, n)
+	case unlockExclusive:
+		if slot == slotWrite && f.wal != 0 {
+			fileAt(f.wal).end()
+		}
+		f.upkeep &^= upkeepBits(slot, n)
+	}
+	return shim.db.shmLock(tls, id, slot, n, flags)
+}
+
+// lockRead locks a read slot (shared).
+func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
+	refused := f.refused
+	f.refused = 0
+	if s := atomic.LoadUint32(&f.sticky); s != 0 {
+		if s == uint32(slot) && (refused > 0 || f.young()) &&
+			atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
+			f.slot = slot
+			return lib.SQLITE_OK
+		}
+		f.unstick(tls, id)
+	}
+	rc := shim.db.shmLock(tls, id, slot, 1, lockShared)
+	if rc == lib.SQLITE_OK {
+		f.slot = slot
+		if f.sticks {
+			f.since = time.Since(epoch)
+			if f.since-f.checked >= maxSticky {
+				f.checked, f.yield = f.since, checkpointElsewhere(id)
+			}
+		}
+	}
+	return rc
+}
+
+// checkpointElsewhere reports whether another process holds the checkpoint
+// lock. To try for it would make a checkpoint that begins just now fail.
+func checkpointElsewhere(id uintptr) bool {
+	shm := (*lib.TunixFile)(pointer(id)).FpShm
+	if shm == 0 {
+		return false
+	}
+	node := (*lib.TunixShm)(pointer(shm)).FpShmNode
+	if node == 0 {
+		return false
+	}
+	fd := (*lib.TunixShmNode)(pointer(node)).FhShm
+	if fd < 0 {
+		return false
+	}
+	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Start: shmLockBase + slotCheckpoint, Len: 1}
+	err := syscall.FcntlFlock(uintptr(fd), syscall.F_GETLK, &lock)
+	return err == nil && lock.Type != syscall.F_UNLCK
+}
+
+func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int32 {
+	switch {
+	case slot == slotWrite && n == 1:
+		rc := shim.db.shmLock(tls, id, slot, n, lockExclusive)
+		if rc == lib.SQLITE_OK && f.wal != 0 {
+			fileAt(f.wal).begin()
+		}
+		return rc
+	case slot >= slotRead && n == 1 && f.upkeep == 0:
+		// A reader wants to move a mark.
+		if s := atomic.LoadUint32(&f.sticky); s > slotRead && s < slots &&
+			f.refused < marks && (f.refused > 0 || f.young()) {
+			f.refused++
+			return lib.SQLITE_BUSY
+		}
+		f.unstick(tls, id)
+		return shim.db.shmLock(tls, id, slot, n, lockExclusive)
+	}
+	stealSticky(tls, id, slot, n)
+	rc := shim.db.shmLock(tls, id, slot, n, lockExclusive)
+	if rc == lib.SQLITE_OK {
+		f.upkeep |= upkeepBits(slot, n)
+	}
+	return rc
+}
+
+func upkeepBits(slot, n int32) int32 {
+	return (1<<n - 1) << slot & (1<<slotCheckpoint | 1<<slotRecover)
+}
+
+func (f *lockState) young() bool { return time.Since(epoch)-f.since < maxSticky }
+
+// unstick releases the sticky lock. Only the goroutine that uses the
+// connection calls it.
+func (f *lockState) unstick(tls *libc.TLS, id uintptr) {
+	s := atomic.LoadUint32(&f.sticky)
+	if s == 0 {
+		return
+	}
+	if s == stealing || !atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
+		// Somebody else is at it, under this lock.
+		shim.mu.Lock()
+		defer shim.mu.Unlock()
+		return
+	}
+	shim.db.shmLock(tls, id, int32(s), 1, unlockShared)
+}
+
+// stealSticky releases the sticky locks that this process has on the same
+// database, the connection's own included: those on n slots, or all of them
+// when a checkpoint or a recovery begins.
+func stealSticky(tls *libc.TLS, id uintptr, slot, n int32) {
+	if slot < slotRead {
+		slot, n = slotRead, slots-slotRead
+	}
+	shim.mu.Lock()
+	defer shim.mu.Unlock()
+	for _, ids := range shim.sticky {
+		if !slices.Contains(ids, id) {
+			continue
+		}
+		for _, one := range ids {
+			if s := int32(atomic.LoadUint32(&fileAt(one).sticky)); slot <= s && s < slot+n {
+				steal(tls, one)
+			}
+		}
+	}
+}
+
+// steal releases a sticky lock, whoever uses the connection. SQLite's VFS
+// guards its state against other connections of the process, and thus
+// against us. The caller holds shim.mu.
+func steal(tls *libc.TLS, id uintptr) {
+	f := fileAt(id)
+	s := atomic.LoadUint32(&f.sticky)
+	if s == 0 || !atomic.CompareAndSwapUint32(&f.sticky, s, stealing) {
+		return
+	}
+	shim.db.shmLock(tls, id, int32(s), 1, unlockShared)
+	atomic.StoreUint32(&f.sticky, 0)
+}
+
+func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {
+	f := fileAt(id)
+	f.unstick(tls, id)
+	f.slot, f.upkeep = 0, 0
+	return shim.db.shmUnmap(tls, id, remove)
+}
+
+func dbClose(tls *libc.TLS, id uintptr) int32 {
+	f := fileAt(id)
+	f.unstick(tls, id)
+	if f.sticks {
+		shim.mu.Lock()
+		for name, ids := range shim.sticky {
+			if i := slices.Index(ids, id); i >= 0 {
+				shim.sticky[name] = slices.Delete(ids, i, i+1)
+				if len(ids) == 1 {
+					delete(shim.sticky, name)
+				}
+			}
+		}
+		shim.mu.Unlock()
+	}
+	return shim.db.close(tls, id)
+}
+
+// stick switches sticky locks on for the main database of c.
+func (c *Conn) stick() {
+	out := c.scratch + scratchOut
+	if lib.Xsqlite3_file_control(c.tls, c.db, c.scratch+scratchMain, lib.SQLITE_FCNTL_FILE_POINTER, out) != lib.SQLITE_OK {
+		return
+	}
+	id := *(*uintptr)(pointer(out))
+	if !isOurs(id, &shim.db) {
+		return
+	}
+	name := c.Filename()
+	shim.mu.Lock()
+	defer shim.mu.Unlock()
+	if shim.sticky == nil {
+		shim.sticky = make(map[string][]uintptr)
+	}
+	shim.sticky[name] = append(shim.sticky[name], id)
+	fileAt(id).sticks = true
+	c.file = id
+}
+
+// Sticky reports whether c, though it has no transaction, keeps the lock of
+// its last one, which saves the next one two system calls. Like a reader it
+// limits the checkpoints of other processes; those of this process release
+// it. It may be called by any goroutine at any time.
+func (c *Conn) Sticky() bool {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	return c.file != 0 && atomic.LoadUint32(&fileAt(c.file).sticky) != 0
+}
+
+// Unstick releases the lock that [Conn.Sticky] is about. A connection that
+// is not used for some milliseconds should be relieved of it. It may be
+// called by any goroutine at any time, and does nothing while c has a
+// transaction.
+func (c *Conn) Unstick() {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if c.file == 0 || atomic.LoadUint32(&fileAt(c.file).sticky) == 0 {
+		return
+	}
+	tls := libc.NewTLS()
+	defer tls.Close()
+	shim.mu.Lock()
+	defer shim.mu.Unlock()
+	steal(tls, c.file)
+}

@@ -1,0 +1,17 @@
+//go:build !unix
+
+package lite
+
+import "modernc.org/libc"
+
+func registerVFS(*libc.TLS) {}
+
+func vfs() uintptr { return 0 }
+
+func (c *Conn) stick() {}
+
+// Sticky reports false: this is about a lock that is kept on Unix only.
+func (c *Conn) Sticky() bool { return false }
+
+// Unstick does nothing.
+func (c *Conn) Unstick() {}

@@ -1,0 +1,176 @@
+//go:build unix
+
+package lite
+
+import (
+	"sync"
+	"unsafe"
+
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
+
+// The VFS of this package is SQLite's own with fewer system calls: database
+// and WAL files are opened by that one and then get a copy of its table of
+// methods in which a few are ours. What they save is described in hold_unix.go
+// and sticky_unix.go. Other files, and other users of SQLite in the process,
+// are not touched.
+var shim shimType
+
+type shimType struct {
+	name uintptr // C string
+	tail uintptr // offset of the vfsFile within SQLite's file object
+	base uintptr // the VFS below
+	open openFunc
+
+	mu      sync.Mutex
+	db, wal methods              // written once
+	sticky  map[string][]uintptr // database files by name, see sticky_unix.go
+}
+
+const (
+	vfsName = "diskcache-lite"
+	// baseName is the only VFS that we know well enough to stand before.
+	baseName = "unix"
+)
+
+// vfsFile is what we know of a file. It lies in C memory, at the end of
+// SQLite's file object, and must have no Go pointers.
+type vfsFile struct {
+	lockState // of a database file
+	heldState // of a WAL file
+}
+
+func fileAt(id uintptr) *vfsFile { return (*vfsFile)(pointer(id + shim.tail)) }
+
+// Signatures of C's function pointers.
+type (
+	openFunc  = func(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
+	fileFunc  = func(tls *libc.TLS, id uintptr) int32
+	flagFunc  = func(tls *libc.TLS, id uintptr, arg int32) int32
+	ioFunc    = func(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32
+	truncFunc = func(tls *libc.TLS, id uintptr, size int64) int32
+	sizeFunc  = func(tls *libc.TLS, id, out uintptr) int32
+	lockFunc  = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32
+)
+
+// methods is a table of the VFS below and our copy of it.
+type methods struct {
+	from uintptr // the table that own was made of
+	own  uintptr
+
+	close    fileFunc
+	read     ioFunc
+	write    ioFunc
+	truncate truncFunc
+	sync     flagFunc
+	size     sizeFunc
+	shmLock  lockFunc
+	shmUnmap flagFunc
+}
+
+// goFunc is the inverse of function.
+func goFunc[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) }
+
+// registerVFS makes the VFS known to SQLite, not as the default one.
+func registerVFS(tls *libc.TLS) {
+	base := lib.Xsqlite3_vfs_find(tls, 0)
+	if base == 0 {
+		return
+	}
+	v := *(*lib.Tsqlite3_vfs)(pointer(base))
+	if libc.GoString(v.FzName) != baseName {
+		return
+	}
+	const align = 8
+	shim.tail = uintptr(v.FszOsFile+align-1) &^ (align - 1)
+	shim.open = goFunc[openFunc](v.FxOpen)
+
+	// What SQLite has pointers to lies in C memory like everything that its
+	// code touches, and for good.
+	p, name := cmalloc(tls, unsafe.Sizeof(v)), cmalloc(tls, uintptr(len(vfsName)+1))
+	if p == 0 || name == 0 {
+		return
+	}
+	copy(bytesAt(name, len(vfsName)+1), vfsName+"\x00")
+	v.FpNext = 0
+	v.FszOsFile = int32(shim.tail + unsafe.Sizeof(vfsFile{}))
+	v.FzName = name
+	v.FxOpen = function(shimOpen)
+	*(*lib.Tsqlite3_vfs)(pointer(p)) = v
+	if lib.Xsqlite3_vfs_register(tls, p, 0) == lib.SQLITE_OK {
+		shim.base, shim.name = base, name
+	}
+}
+
+// cmalloc returns memory that SQLite does not count as its own.
+func cmalloc(tls *libc.TLS, n uintptr) uintptr { return libc.Xmalloc(tls, libc.Tsize_t(n)) }
+
+// vfs is the name of the VFS to open a database with as a C string, or zero
+// for SQLite's default.
+func vfs() uintptr { return shim.name }
+
+func shimOpen(tls *libc.TLS, _, name, id uintptr, flags int32, out uintptr) int32 {
+	if rc := shim.open(tls, shim.base, name, id, flags, out); rc != lib.SQLITE_OK {
+		return rc
+	}
+	*fileAt(id) = vfsFile{}
+	const kinds = 0x0fff00
+	switch flags & kinds {
+	case lib.SQLITE_OPEN_MAIN_DB:
+		shim.wrap(tls, id, &shim.db, overrideDB)
+	case lib.SQLITE_OPEN_WAL:
+		// The name that SQLite passes belongs to the pager of the database.
+		db := lib.Xsqlite3_database_file_object(tls, name)
+		if isOurs(db, &shim.db) && shim.wrap(tls, id, &shim.wal, overrideWAL) {
+			fileAt(db).wal = id
+			fileAt(id).db = db
+		}
+	}
+	return lib.SQLITE_OK
+}
+
+// wrap gives the file our methods. It does not if the file's own are not
+// those that ours were made of: on some systems they depend on the file
+// system.
+func (s *shimType) wrap(tls *libc.TLS, id uintptr, m *methods, override overrideFunc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	table := (*uintptr)(pointer(id))
+	if m.own == 0 {
+		if *table == 0 {
+			return false
+		}
+		t := *(*lib.Tsqlite3_io_methods)(pointer(*table))
+		if !override(m, &t) {
+			return false
+		}
+		own := cmalloc(tls, unsafe.Sizeof(t))
+		if own == 0 {
+			return false
+		}
+		*(*lib.Tsqlite3_io_methods)(pointer(own)) = t
+		m.from, m.own = *table, own
+	}
+	if *table != m.from {
+		return false
+	}
+	*table = m.own
+	return true
+}
+
+// overrideFunc puts our functions in t and those that were there in m.
+type overrideFunc = func(m *methods, t *lib.Tsqlite3_io_methods) bool
+
+func isOurs(id uintptr, m *methods) bool {
+	shim.mu.Lock()
+	defer shim.mu.Unlock()
+	return id != 0 && m.own != 0 && *(*uintptr)(pointer(id)) == m.own
+}
+
+// override replaces the method in slot and returns what was there.
+func override[F any](slot *uintptr, f F) F {
+	was := goFunc[F](*slot)
+	*slot = function(f)
+	return was
+}
