@@ -426,8 +426,9 @@ func TestJournalModes(t *testing.T) {
 // The WAL begins anew under a constant load, and is bounded once a View that
 // kept it from that has ended.
 func TestWALIsBounded(t *testing.T) {
-	if testing.Short() {
-		t.Skip("writes 300 MB")
+	rounds := 5000
+	if testing.Short() || raceEnabled {
+		rounds = 500
 	}
 	dir := t.TempDir()
 	s := open(t, dir, nil)
@@ -446,18 +447,18 @@ func TestWALIsBounded(t *testing.T) {
 		return info.Size()
 	}
 	const bound = int64(truncateAt+restartAt) * 4200
-	write(5000)
+	write(rounds)
 	if n := size(); n > bound {
 		t.Errorf("the WAL has %d bytes", n)
 	}
 	err := s.View(context.Background(), func(driver.Tx) error {
-		write(5000)
+		write(rounds)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(5000)
+	write(rounds)
 	if n := size(); n > bound {
 		t.Errorf("after a view, the WAL has %d bytes", n)
 	}

@@ -68,7 +68,7 @@ func sides() []drivertest.Side {
 
 func TestRandom(t *testing.T) {
 	seeds := uint64(12)
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		seeds = 3
 	}
 	for seed := range seeds {
