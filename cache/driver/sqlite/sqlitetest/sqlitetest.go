@@ -14,7 +14,7 @@ type DB struct{ c *lite.Conn }
 
 // Open opens the database in a file, and makes it if it does not exist.
 func Open(path string) (*DB, error) {
-	c, err := lite.Open(path, lite.ReadWriteCreate)
+	c, err := lite.Open(path, lite.ReadWriteCreate|lite.DefaultVFS)
 	if err != nil {
 		return nil, err
 	}
