@@ -68,8 +68,16 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}
-	if err := lc.Exec(pragmas); err != nil {
-		return nil, translate(err)
+	// While another program changes the journal mode, SQLite says that it is
+	// busy without asking the handler whether to wait.
+	for i := 0; ; i++ {
+		err := lc.Exec(pragmas)
+		if err == nil {
+			break
+		}
+		if !lite.IsBusy(err) || i > 1000 || !cn.busy(i) {
+			return nil, translate(err)
+		}
 	}
 	return cn, nil
 }
@@ -221,9 +229,14 @@ func (cn *conn) setJournalMode(mode JournalMode) error {
 	if strings.EqualFold(got, string(mode)) {
 		return nil
 	}
-	got, err = cn.text("PRAGMA journal_mode = " + string(mode))
-	if err != nil {
-		return cn.waitErr(err)
+	for i := 0; ; i++ {
+		got, err = cn.text("PRAGMA journal_mode = " + string(mode))
+		if err == nil {
+			break
+		}
+		if !lite.IsBusy(err) || !cn.busy(i) {
+			return cn.waitErr(err)
+		}
 	}
 	if !strings.EqualFold(got, string(mode)) {
 		return fmt.Errorf("the file system or another user of the database allows journal mode %q, not %q: close other users, use a local disk, or open with that JournalMode", got, mode)
