@@ -20,6 +20,7 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 	} else {
 		var st *shard.Store
 		o.CacheSize = cacheSizeOf(o)
+		o.NearCache = nearCacheOf(o)
 		st, err = shard.Open(ctx, dir, o.Shards, func(ctx context.Context, dir string) (driver.Store, error) {
 			return openSQLite(ctx, dir, o)
 		})
@@ -45,6 +46,17 @@ func cacheSizeOf(o StoreOptions) int64 {
 	return size / int64(max(o.Shards, 1))
 }
 
+// defaultNearCache is divided among shards likewise.
+const defaultNearCache = 64 << 20
+
+func nearCacheOf(o StoreOptions) int64 {
+	size := o.NearCache
+	if size == 0 {
+		size = defaultNearCache
+	}
+	return size / int64(max(o.Shards, 1))
+}
+
 func openSQLite(ctx context.Context, dir string, o StoreOptions) (driver.Store, error) {
 	st, err := sqlite.Open(ctx, dir, &sqlite.Options{
 		Timeout:      o.Timeout,
@@ -54,6 +66,7 @@ func openSQLite(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 		AutoVacuum:   sqlite.AutoVacuum(o.AutoVacuum),
 		CacheSize:    o.CacheSize,
 		MmapSize:     o.MmapSize,
+		NearCache:    o.NearCache,
 		AllowNetwork: o.AllowNetwork,
 		Logger:       o.Logger,
 	})

@@ -63,6 +63,15 @@ type StoreOptions struct {
 	// bytes. Mapped pages count as memory of the process. Defaults to none.
 	MmapSize int64
 
+	// NearCache is the memory, in bytes, for copies of entries that Get
+	// answers from, in a fraction of a microsecond. It is coherent: a Get
+	// never returns what another process, of whatever program, has changed
+	// before. The memory is used as entries are read and written, and counts
+	// for the process. A negative NearCache is none. There is none either on
+	// Windows, in other journal modes than JournalWAL, and if ReadOnly.
+	// Defaults to 64 MiB.
+	NearCache int64
+
 	// AllowNetwork opens a directory on a network file system too. Locks are
 	// not reliable there: two machines at once will corrupt it.
 	AllowNetwork bool

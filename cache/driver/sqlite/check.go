@@ -89,6 +89,9 @@ func (k *checker) database() error {
 
 // everything checks rows, counters and files. With mend, t can write.
 func (k *checker) everything(t *tx) error {
+	if k.mend {
+		t.changedAll()
+	}
 	if k.repair {
 		if err := t.conn.Exec("REINDEX"); err != nil {
 			return t.fail(err)

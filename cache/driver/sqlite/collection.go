@@ -24,6 +24,7 @@ type collection struct {
 	reads         reads
 	looked        atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
 	dropped       atomic.Bool
+	settled       atomic.Uint64 // epoch of the near cache when the settings were read
 
 	// What follows is known under the write lock, and stale if epoch is not
 	// the writer's.
@@ -342,6 +343,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 }
 
 func (t *tx) drop(c *collection) error {
+	t.changedAll()
 	// AFTER triggers do not run for a DELETE of everything's file names: the
 	// files are listed first.
 	err := t.conn.Exec("INSERT INTO Trash (path) SELECT filename FROM " + c.table + " WHERE filename IS NOT NULL")

@@ -30,6 +30,7 @@ type core struct {
 	sessions   sessions
 	watches    watches
 	trash      trashCan
+	near       nearCache
 
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
@@ -170,6 +171,11 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
 		return errors.Join(err, c.readers.close(), c.watches.release())
 	}
+	if c.opts.JournalMode == JournalWAL {
+		if err := c.near.open(c); err != nil {
+			c.log.Debug("there is no near cache", "error", err)
+		}
+	}
 	c.maintainer = newMaintainer(c)
 	go c.maintainer.run()
 	return nil
@@ -299,7 +305,7 @@ func (c *core) close() error {
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}
-	errs = append(errs, c.readers.close())
+	errs = append(errs, c.readers.close(), c.near.close())
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}

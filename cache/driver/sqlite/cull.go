@@ -75,7 +75,7 @@ func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep code
 		if !keep.IsNull() && codec.Equal(rows[i].Key, keep) && !rows[i].ForeignKey {
 			continue
 		}
-		if err := t.deleteRow(c, rows[i].ID, rows[i].File); err != nil {
+		if err := t.deleteFound(c, &rows[i]); err != nil {
 			return nil, err
 		}
 		out = append(out, rows[i])
@@ -116,7 +116,7 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 		if !keep.IsNull() && codec.Equal(rows[i].Key, keep) && !rows[i].ForeignKey {
 			continue
 		}
-		if err := t.deleteRow(c, rows[i].ID, rows[i].File); err != nil {
+		if err := t.deleteFound(c, &rows[i]); err != nil {
 			return nil, err
 		}
 		out = append(out, rows[i])

@@ -185,6 +185,7 @@ func TestSweep(t *testing.T) {
 		t.Run("collection="+collection, func(t *testing.T) {
 			dir := t.TempDir()
 			s := open(t, dir, nil)
+			<-s.core.maintainer.swept // it would find some of what follows
 			c := collectionOf(t, s, collection)
 			kept := putFile(t, s, c, "kept", "content")
 
@@ -236,7 +237,7 @@ func TestSweep(t *testing.T) {
 			s.core.maintainer.sweep()
 			for _, n := range names(t, dir) {
 				switch {
-				case n == databaseName, n == lockName, n == watchName, n == kept.File:
+				case n == databaseName, n == lockName, n == watchName, n == nearName, n == kept.File:
 				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.id):
 				default:
 					t.Errorf("%s is left", n)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -23,10 +24,11 @@ import (
 // "cache.db", because DiskCache's check removes files that it does not know
 // unless their path does.
 const (
-	lockName     = "cache.db-lock"     // turns of writers
-	sessionsName = "cache.db-sessions" // a folder a session
-	watchName    = "cache.db-watch"    // a page of memory that signals commits
-	valuesName   = "cache.db-values"   // value files of named collections
+	lockName     = "cache.db-lock"         // turns of writers
+	sessionsName = "cache.db-sessions"     // a folder a session
+	watchName    = "cache.db-watch"        // a page of memory that signals commits
+	nearName     = "cache.db-" + near.Name // versions of rows, for near caches
+	valuesName   = "cache.db-values"       // value files of named collections
 )
 
 // path returns the full path of a name relative to the store.

@@ -51,6 +51,7 @@ type maintainer struct {
 	check  chan struct{} // the WAL has grown
 	trash  chan struct{} // the database has a list of files to remove
 	stop   chan struct{}
+	swept  chan struct{} // closed when the sweep of opening is over
 	ended  chan struct{}
 
 	mu   sync.Mutex
@@ -67,6 +68,7 @@ func newMaintainer(c *core) *maintainer {
 		check: make(chan struct{}, 1),
 		trash: make(chan struct{}, 1),
 		stop:  make(chan struct{}),
+		swept: make(chan struct{}),
 		ended: make(chan struct{}),
 	}
 	m.due.Store(checkpointAt)
@@ -108,6 +110,7 @@ func (m *maintainer) emptied(ids []int64) {
 func (m *maintainer) run() {
 	defer close(m.ended)
 	m.sweep()
+	close(m.swept)
 	timer := time.NewTimer(flushAfter)
 	timer.Stop()
 	defer timer.Stop()

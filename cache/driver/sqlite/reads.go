@@ -43,19 +43,24 @@ type read struct {
 	count  int64
 	slide  driver.Instant // if not 0, the expiry to be
 	base   driver.Instant // and the one in the database that it is to replace: not another, which somebody has set since
+	hash   uint64         // of the row's key
 }
 
 // noted is a read that a transaction has made and that counts once that is
 // committed.
 type noted struct {
-	c   *collection
-	row driver.Row // its ID, store time, and expiry in the database
-	ok  bool
-	l   driver.Lookup
+	c      *collection
+	hash   uint64 // of the key
+	id     int64  // of the row
+	stored driver.Instant
+	expire driver.Instant // in the database
+	ok     bool           // it was found
+	l      driver.Lookup
 }
 
-// note remembers one read. The row has the expiry that is in the database.
-func (r *reads) note(c *collection, row *driver.Row, ok bool, l driver.Lookup) {
+// note remembers one read.
+func (r *reads) note(n *noted) {
+	c, ok, l := n.c, n.ok, n.l
 	m := c.core.maintainer
 	if m == nil { // read-only
 		return
@@ -69,32 +74,32 @@ func (r *reads) note(c *collection, row *driver.Row, ok bool, l driver.Lookup) {
 		}
 		m.poke()
 	}
-	slides := l.Slide != 0 && row.Expire != 0
+	slides := l.Slide != 0 && n.expire != 0
 	counts := s.Policy.CountsAccesses() && !l.Quiet
 	if !ok || !slides && !counts {
 		return
 	}
 	r.mu.Lock()
-	e, known := r.rows[row.ID]
-	if !known || e.stored != row.Stored {
+	e, known := r.rows[n.id]
+	if !known || e.stored != n.stored {
 		if len(r.rows) >= maxReads && !slides {
 			r.mu.Unlock()
 			return
 		}
-		e = read{stored: row.Stored}
+		e = read{stored: n.stored, hash: n.hash}
 	}
 	if counts {
 		e.last = max(e.last, l.Now)
 		e.count++
 	}
 	if slides {
-		e.slide, e.base = l.Slide, row.Expire
+		e.slide, e.base = l.Slide, n.expire
 		r.slides.Store(true)
 	}
 	if r.rows == nil {
 		r.rows = make(map[int64]read)
 	}
-	r.rows[row.ID] = e
+	r.rows[n.id] = e
 	r.count()
 	many := len(r.rows) >= maxReads/2
 	r.mu.Unlock()
@@ -177,7 +182,7 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 	left := t.noted[:0]
 	s := c.Settings()
 	for _, n := range t.noted {
-		if n.c != c || id != 0 && n.row.ID != id {
+		if n.c != c || id != 0 && n.id != id {
 			left = append(left, n)
 			continue
 		}
@@ -193,14 +198,14 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 		if !n.ok {
 			continue
 		}
-		e := read{stored: n.row.Stored}
-		if n.row.Expire != 0 {
-			e.slide, e.base = n.l.Slide, n.row.Expire
+		e := read{stored: n.stored, hash: n.hash}
+		if n.expire != 0 {
+			e.slide, e.base = n.l.Slide, n.expire
 		}
 		if s.Policy.CountsAccesses() && !n.l.Quiet {
 			e.last, e.count = n.l.Now, 1
 		}
-		if err := t.writeRead(c, n.row.ID, e); err != nil {
+		if err := t.writeRead(c, n.id, e); err != nil {
 			return err
 		}
 	}
@@ -211,7 +216,7 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 // hasNoted reports whether this transaction has read a row before.
 func (t *tx) hasNoted(c *collection, id int64) bool {
 	for i := range t.noted {
-		if n := &t.noted[i]; n.c == c && n.ok && n.row.ID == id {
+		if n := &t.noted[i]; n.c == c && n.ok && n.id == id {
 			return true
 		}
 	}
@@ -274,6 +279,7 @@ func (t *tx) flushing(c *collection) {
 }
 
 func (t *tx) writeRead(c *collection, id int64, e read) error {
+	t.changedHash(e.hash)
 	if e.count > 0 {
 		s, err := t.conn.stmt(c, stmtAccess)
 		if err != nil {

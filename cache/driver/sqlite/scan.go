@@ -177,7 +177,7 @@ func (t *tx) remove(c *collection, f driver.Filter, limit int) ([]driver.Row, er
 		return nil, err
 	}
 	for i := range rows {
-		if err := t.deleteRow(c, rows[i].ID, rows[i].File); err != nil {
+		if err := t.deleteFound(c, &rows[i]); err != nil {
 			return nil, err
 		}
 	}

@@ -193,6 +193,7 @@ func (t *tx) configure(c *collection, fn func(*driver.Settings)) (driver.Setting
 	if s == old {
 		return s, nil
 	}
+	t.changedAll()
 	before, after := settingRows(old), settingRows(s)
 	for i := range after {
 		if codec.Equal(before[i].value, after[i].value) {

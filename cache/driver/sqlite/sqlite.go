@@ -47,6 +47,12 @@ type Options struct {
 	// memory map. Defaults to none: mapped pages count as resident memory.
 	MmapSize int64
 
+	// NearCache is the memory, in bytes, for copies of rows that Get answers
+	// from while nobody has changed them. Defaults to 64 MiB; a negative one
+	// is none. There is none either on Windows, in other journal modes than
+	// JournalWAL, and if ReadOnly.
+	NearCache int64
+
 	// AllowNetwork opens a directory on a network file system too. SQLite's
 	// locks are not reliable there: two machines that use the directory at
 	// once will corrupt it.
@@ -98,6 +104,7 @@ const (
 const (
 	defaultTimeout   = time.Minute
 	defaultCacheSize = 24 << 20
+	defaultNearCache = 64 << 20
 	minCacheSize     = 1 << 20
 	defaultPageSize  = 4096
 )
@@ -124,6 +131,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	out.CacheSize = max(out.CacheSize, minCacheSize)
 	out.MmapSize = max(out.MmapSize, 0)
+	if out.NearCache == 0 {
+		out.NearCache = defaultNearCache
+	}
 	if out.PageSize == 0 {
 		out.PageSize = defaultPageSize
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -31,6 +32,7 @@ type tx struct {
 	configured []configured
 	noted      []noted
 	flushed    []*collection // whose gathered reads this transaction writes
+	changes    changes
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -44,6 +46,7 @@ func (t *tx) reset() {
 	t.configured = nil
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
+	t.changes.reset()
 }
 
 // committed does what waits for the commit.
@@ -59,8 +62,7 @@ func (t *tx) committed() {
 		c.reads.flushed(t.core.viewed())
 	}
 	for i := range t.noted {
-		n := &t.noted[i]
-		n.c.reads.note(n.c, &n.row, n.ok, n.l)
+		t.noted[i].c.reads.note(&t.noted[i])
 	}
 	for _, c := range t.touched {
 		t.core.watches.notify(c)
@@ -130,7 +132,7 @@ func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.
 	if err != nil {
 		return driver.Row{}, false, err
 	}
-	r, ok, err := t.conn.lookup(c, key, l, t)
+	r, ok, err := t.lookup(c, key, l)
 	if err != nil {
 		return driver.Row{}, false, t.fail(c.explain(err))
 	}
@@ -236,7 +238,11 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
 	s.BindValue(4, p.Tag)
 	v.bind(s, 5)
 	c.expires(p.Expire)
-	return s.Run()
+	if err := s.Run(); err != nil {
+		return err
+	}
+	t.wrotePut(c, p, t.conn.LastInsertRowID())
+	return nil
 }
 
 // overwrite changes a row, and only those columns whose change costs: to
@@ -260,6 +266,11 @@ func (t *tx) overwrite(c *collection, p *driver.Put, v *stored, f found, keep bo
 		bindInstant(s, 7, p.Expire)
 		s.BindValue(8, p.Tag)
 		c.expires(p.Expire)
+	}
+	if keep { // the rest of the row is not known
+		t.changedRow(c, p.Key)
+	} else {
+		t.wrotePut(c, p, f.id)
 	}
 	return s.Run()
 }
@@ -288,6 +299,7 @@ func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Inst
 	}
 	c.expires(expire)
 	t.changed(c)
+	t.changedRow(c, key)
 	return true, nil
 }
 
@@ -307,9 +319,22 @@ func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (b
 	if err := t.deleteRow(c, f.id, f.file); err != nil {
 		return false, t.fail(err)
 	}
+	t.wrote(c, key, nil)
 	return f.expire == 0 || f.expire > now, nil
 }
 
+// deleteFound deletes a row that a scan has returned.
+func (t *tx) deleteFound(c *collection, r *driver.Row) error {
+	if err := t.deleteRow(c, r.ID, r.File); err != nil {
+		return err
+	}
+	if !r.ForeignKey {
+		t.wrote(c, r.Key, nil)
+	}
+	return nil
+}
+
+// deleteRow leaves it to the caller to say whose row that was.
 func (t *tx) deleteRow(c *collection, id int64, file string) error {
 	if file != "" {
 		if err := t.discard(file); err != nil {
@@ -395,27 +420,49 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 }
 
 // get reads one row outside of a transaction.
-func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
 	if ctx.Err() != nil {
 		return driver.Row{}, false, context.Cause(ctx)
+	}
+	hash := near.Hash(coll.id, key)
+	var stamp near.Stamp
+	keep := false
+	if c.near.rows != nil {
+		var answer near.Answer
+		if answer, stamp, keep = c.near.get(coll, hash, key, l.Bare, &r); answer != near.Unknown {
+			ok = coll.judge(&r, answer == near.Found, hash, l, nil)
+			if !ok {
+				r = driver.Row{}
+			}
+			return r, ok, nil
+		}
 	}
 	cn, err := c.readers.take(ctx, timeout)
 	if err != nil {
 		return driver.Row{}, false, err
 	}
+	defer c.readers.put(cn)
 	cn.look(coll)
-	r, ok, err := cn.lookup(coll, key, l, nil)
-	if err != nil {
-		err = coll.explain(cn.waitErr(err))
+	if c.near.rows != nil {
+		c.near.settle(cn, coll)
 	}
-	c.readers.put(cn)
-	return r, ok, err
+	r, ok, err = cn.fetch(coll, key, l.Bare)
+	if err != nil {
+		return driver.Row{}, false, coll.explain(cn.waitErr(err))
+	}
+	if keep && !(ok && l.Bare) {
+		c.near.keep(cn, stamp, hash, coll, key, &r, ok)
+	}
+	if ok = coll.judge(&r, ok, hash, l, nil); !ok {
+		r = driver.Row{}
+	}
+	return r, ok, nil
 }
 
-// lookup reads the row of key, in t or outside of a transaction.
-func (cn *conn) lookup(c *collection, key codec.Value, l driver.Lookup, t *tx) (r driver.Row, ok bool, err error) {
+// fetch reads the row of key as it is stored.
+func (cn *conn) fetch(c *collection, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
 	which := stmtGet
-	if l.Bare {
+	if bare {
 		which = stmtGetBare
 	}
 	s, err := cn.stmt(c, which)
@@ -425,36 +472,48 @@ func (cn *conn) lookup(c *collection, key codec.Value, l driver.Lookup, t *tx) (
 	s.BindValue(1, key)
 	ok, err = s.Step()
 	if err == nil && ok {
-		cn.scanRow(s, &r, l.Bare)
+		cn.scanRow(s, &r, bare)
 		r.Key = key
 	}
 	s.Reset()
-	if err != nil {
+	return r, ok, err
+}
+
+// lookup reads the row of key in a transaction.
+func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	r, ok, err := t.conn.fetch(c, key, l.Bare)
+	if err == nil && ok && t.write && t.hasNoted(c, r.ID) {
+		// Inside of an Update, what it has read is part of it.
+		if err = t.flushNoted(c, r.ID); err == nil {
+			r, ok, err = t.conn.fetch(c, key, l.Bare)
+		}
+	}
+	if err != nil || !c.judge(&r, ok, near.Hash(c.id, key), l, t) {
 		return driver.Row{}, false, err
 	}
+	return r, true, nil
+}
+
+// judge adds to a row that was found what is not in the database yet, reports
+// whether it counts as found, and notes that it was looked for, in t or
+// outside of a transaction. The hash is that of its key.
+func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Lookup, t *tx) (ok bool) {
 	base := r.Expire
-	if ok {
-		if t != nil && t.write && t.hasNoted(c, r.ID) {
-			// Inside of an Update, what it has read is part of it.
-			if err := t.flushNoted(c, r.ID); err != nil {
-				return driver.Row{}, false, err
-			}
-			return cn.lookup(c, key, l, t)
-		}
-		c.reads.overlay(&r, t != nil && t.write)
+	writing := t != nil && t.write
+	if found {
+		c.reads.overlay(r, writing)
 		ok = !r.Expired(l.Now)
 	}
-	switch {
-	case l.Quiet && l.Slide == 0:
-	case t != nil && t.write:
-		t.noted = append(t.noted, noted{c, driver.Row{ID: r.ID, Stored: r.Stored, Expire: base}, ok, l})
-	default:
-		c.reads.note(c, &driver.Row{ID: r.ID, Stored: r.Stored, Expire: base}, ok, l)
+	if l.Quiet && l.Slide == 0 {
+		return ok
 	}
-	if !ok {
-		return driver.Row{}, false, nil
+	n := noted{c: c, hash: hash, id: r.ID, stored: r.Stored, expire: base, ok: ok, l: l}
+	if writing {
+		t.noted = append(t.noted, n)
+	} else {
+		c.reads.note(&n)
 	}
-	return r, true, nil
+	return ok
 }
 
 func expireColumn(s *lite.Stmt, i int) driver.Instant {

@@ -404,7 +404,10 @@ func (w *writer) commit() error {
 	if w.tx.failed {
 		return w.tx.failure
 	}
-	if err := w.run("COMMIT"); err != nil {
+	w.core.near.begin(&w.tx)
+	err := w.run("COMMIT")
+	w.core.near.end(&w.tx, err == nil)
+	if err != nil {
 		return translate(err)
 	}
 	w.tx.committed()

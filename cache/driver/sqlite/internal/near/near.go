@@ -1,0 +1,71 @@
+// Package near keeps copies of rows in memory and tells at every use whether
+// they are still what the database says, also when other processes have
+// written meanwhile, and when those know nothing of this package.
+//
+// # Protocol
+//
+// A [Table] is a file that the processes map which have a store open. It has
+//
+//   - a version for each of many slots; a key belongs to the slot that its
+//     hash says,
+//   - an epoch, a version for all keys at once,
+//   - the print of the last commit that is accounted for: a fingerprint of
+//     SQLite's WAL-index header, which every commit changes, whoever makes it.
+//
+// A writer, while it holds the write lock and before COMMIT, makes the
+// versions of the keys that it has changed odd ([Table.Begin]); after COMMIT,
+// or a rollback, it notes the print that its commit has left, and makes the
+// versions even again, and higher ([Table.End]). A writer that finds, when it
+// begins, a print that was not noted advances the epoch.
+//
+// A reader looks at the print first, then the epoch, then the version
+// ([Table.Stamp]), and takes them as the stamp of the row that it then reads
+// from SQLite. A copy may be used as long as its stamp is the stamp of now.
+//
+//   - A commit of this project changes the version of its keys before it can
+//     be seen. What was read before has an older stamp, what is read while the
+//     version is odd has none.
+//   - After a commit of anybody else the print is another than the one that
+//     is noted, and there are no stamps, until somebody notes the new one:
+//     [Table.Adopt], or the next writer. Both advance the epoch before, so
+//     that no stamp of an earlier time is valid again.
+//   - A writer that dies between Begin and End leaves odd versions, which
+//     costs speed until the next writer makes them even.
+//
+// The print of an empty WAL-index is the same each time. SQLite itself takes
+// two of them for one state, and this package goes no further: it would need
+// a process that dies in the midst of writing the header of an empty WAL.
+//
+// All processes use the same hash and layout, which are part of the file's
+// name: a version of this package with others ignores the file, and is taken
+// for somebody who knows nothing of it.
+package near
+
+import "errors"
+
+// ErrUnsupported is returned by Open where memory cannot be shared.
+var ErrUnsupported = errors.New("no shared memory on this system")
+
+// Stamp tells the state of a key apart from all earlier ones. The zero Stamp
+// is that of no state.
+type Stamp struct {
+	epoch   uint64
+	version uint32
+}
+
+// Within reports whether s belongs to an epoch.
+func (s Stamp) Within(epoch uint64) bool { return s.epoch == epoch }
+
+// Index is SQLite's WAL-index header, as far as it is needed here.
+type Index interface {
+	Change() uint32        // counts commits
+	Pages() uint32         // size of the database
+	FrameChecksum() uint64 // of the last committed frame and all before
+}
+
+// printOf is the fingerprint of a header. Salts and number of frames are left
+// out, since they change without a commit when the WAL begins anew. It is
+// never 0.
+func printOf(ix Index) uint64 {
+	return mix(ix.FrameChecksum()^seed, uint64(ix.Change())<<32|uint64(ix.Pages())^seed>>1) | 1
+}

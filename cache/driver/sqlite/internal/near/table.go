@@ -1,0 +1,164 @@
+package near
+
+import "sync/atomic"
+
+// Layout of the file. Each of the first three has a cache line of its own.
+const (
+	epochOffset   = 0
+	printOffset   = 64
+	writingOffset = 128
+	slotsOffset   = 4096
+
+	slots     = 1 << 17
+	tableSize = slotsOffset + 4*slots
+)
+
+// Name is what the file's name ends in. It changes with the layout, the hash
+// and the protocol.
+const Name = "near1"
+
+// Table is the versions that the processes share. All methods may be called
+// by any goroutine, but Begin and End only by who has the write lock.
+type Table struct {
+	epoch   *atomic.Uint64 // odd while a commit changes any number of keys
+	noted   *atomic.Uint64 // print of the last commit that is accounted for
+	writing *atomic.Uint32 // between Begin and End
+	slots   *[slots]atomic.Uint32
+
+	index Index
+	stray stray
+	file  sharedFile
+}
+
+// stray is a print that was not noted, and when it was first seen.
+type stray struct {
+	print atomic.Uint64
+	since atomic.Int64
+}
+
+// SetIndex says where the WAL-index header is. It must be called before the
+// table is used, and the header must be readable as long as it is.
+func (t *Table) SetIndex(ix Index) { t.index = ix }
+
+func (t *Table) slot(hash uint64) *atomic.Uint32 { return &t.slots[hash&(slots-1)] }
+
+// Stamp returns the stamp of now for the key with a hash, or false if there
+// is none because a commit is under way or not accounted for. What is read
+// from the database afterwards may be kept under it, and what is kept under
+// it is valid.
+func (t *Table) Stamp(hash uint64) (Stamp, bool) {
+	// The order matters: see the package comment.
+	if printOf(t.index) != t.noted.Load() {
+		return Stamp{}, false
+	}
+	s := Stamp{epoch: t.epoch.Load()}
+	s.version = t.slot(hash).Load()
+	return s, s.epoch&1 == 0 && s.version&1 == 0
+}
+
+// Epoch returns a number that changes when anything may have changed that no
+// key's version is about, such as settings.
+func (t *Table) Epoch() uint64 { return t.epoch.Load() }
+
+// Stray reports whether there has been a commit that is not accounted for,
+// and none since for at least a duration; now is in the same unit. Then it is
+// time to Adopt it: earlier, it may be one of this project's that is about to
+// be noted, or the next may follow at once.
+func (t *Table) Stray(now, after int64) bool {
+	p := printOf(t.index)
+	if p == t.noted.Load() {
+		return false
+	}
+	if t.stray.print.Swap(p) != p {
+		t.stray.since.Store(now)
+		return false
+	}
+	return now-t.stray.since.Load() >= after
+}
+
+// Adopt accounts for commits of others: what was read before them is not
+// valid any more.
+func (t *Table) Adopt() {
+	p := printOf(t.index)
+	t.epoch.Add(2)
+	t.noted.Store(p)
+}
+
+// Commit is what a writer remembers between Begin and End.
+type Commit struct {
+	marked []uint32
+	all    bool
+	epoch  uint64
+	change uint32
+	before uint64
+}
+
+// maxMarked is the number of keys from which a commit advances the epoch
+// instead of their versions.
+const maxMarked = 4096
+
+// Begin announces that a transaction which is about to be committed has
+// changed the keys with some hashes, or, with all, any. The caller has the
+// write lock of SQLite, and all callers exclude each other until End.
+func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
+	if t.writing.Swap(1) != 0 {
+		t.heal()
+	}
+	c.change, c.before = t.index.Change(), printOf(t.index)
+	if c.before != t.noted.Load() {
+		t.epoch.Add(2)
+	}
+	c.epoch = t.epoch.Load()
+	c.marked = c.marked[:0]
+	if c.all = all || len(hashes) > maxMarked; c.all {
+		t.epoch.Add(1)
+		return
+	}
+	for _, h := range hashes {
+		if v := t.slot(h); v.Load()&1 == 0 {
+			v.Add(1)
+			c.marked = append(c.marked, uint32(h&(slots-1)))
+		}
+	}
+}
+
+// End says that the transaction is over, one way or the other.
+func (t *Table) End(c *Commit) {
+	// The write lock may be somebody else's already. If that has committed
+	// nothing, the print is the one that this transaction has left.
+	p, change := printOf(t.index), t.index.Change()
+	if p == c.before || change == c.change+1 {
+		t.noted.Store(p)
+	}
+	for _, i := range c.marked {
+		if t.slots[i].Add(1) == 0 {
+			t.epoch.Add(2) // 2^32 versions are used up
+		}
+	}
+	if c.all {
+		t.epoch.Add(1)
+	}
+	t.writing.Store(0)
+}
+
+// heal makes even what a writer that died has left odd.
+func (t *Table) heal() {
+	for i := range t.slots {
+		if v := &t.slots[i]; v.Load()&1 != 0 {
+			v.Add(1)
+		}
+	}
+	if t.epoch.Load()&1 != 0 {
+		t.epoch.Add(1)
+	}
+	t.epoch.Add(2)
+}
+
+// Written returns the stamp of a row that the transaction has written, or
+// false if there is none. It is called after End by who has called that, and
+// still excludes the other writers of this project. The epoch is that of
+// Begin: if others have committed since, the row may be theirs.
+func (t *Table) Written(c *Commit, hash uint64) (Stamp, bool) {
+	s := Stamp{epoch: c.epoch, version: t.slot(hash).Load()}
+	return s, !c.all && s.epoch&1 == 0 && s.version&1 == 0
+}

@@ -1,0 +1,215 @@
+package sqlite
+
+import (
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// nearCache answers Gets from memory. Package near says how it stays coherent
+// with all who write to the database; here is who calls it when.
+type nearCache struct {
+	table *near.Table // nil: no versions are kept, and so no copies either
+	rows  *near.Rows  // nil: no copies are kept here, but others may have some
+	start time.Time
+
+	commit near.Commit // the writer's
+}
+
+// adoptAfter is how old the last commit of another program has to be for
+// readers to take notice of it. As long as one follows the other there is
+// nothing to be kept in memory.
+const adoptAfter = time.Millisecond
+
+// open begins to keep versions, and copies of up to c.opts.NearCache bytes.
+// Where that is not possible there is no near cache, and nothing else changes.
+func (n *nearCache) open(c *core) error {
+	ix := c.writer.conn.WALIndexHeader()
+	if ix == nil {
+		return near.ErrUnsupported
+	}
+	table, err := near.Open(c.path(nearName))
+	if err != nil {
+		return err
+	}
+	n.start = time.Now()
+	if c.opts.NearCache > 0 {
+		if n.rows, err = near.NewRows(c.opts.NearCache); err != nil {
+			table.Close()
+			return err
+		}
+	}
+	n.table = table
+	table.SetIndex(ix)
+	return nil
+}
+
+// close is called before the connection is closed that the WAL-index is read
+// through.
+func (n *nearCache) close() error {
+	if n.table == nil {
+		return nil
+	}
+	if n.rows != nil {
+		if err := n.rows.Close(); err != nil {
+			return err
+		}
+	}
+	return n.table.Close()
+}
+
+// get looks a row up. Unless the answer is Unknown, r is what the database
+// holds at some moment during the call. If it is, and keep is true, what is
+// read from the database now may be kept under the stamp.
+func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, keep bool) {
+	s, keep = n.table.Stamp(hash)
+	if !keep {
+		if n.table.Stray(int64(time.Since(n.start)), int64(adoptAfter)) {
+			n.table.Adopt()
+		}
+		return near.Unknown, s, false
+	}
+	if !s.Within(c.settled.Load()) {
+		return near.Unknown, s, true
+	}
+	return n.rows.Get(hash, s, c.id, key, bare, r), s, true
+}
+
+// keep remembers what the database has answered to a Get: a row as it is
+// stored, or that there is none.
+func (n *nearCache) keep(cn *conn, s near.Stamp, hash uint64, c *collection, key codec.Value, r *driver.Row, ok bool) {
+	if !ok {
+		r = nil
+	}
+	cn.copied = near.Append(cn.copied[:0], hash, c.id, key, r)
+	if len(cn.copied) > 0 {
+		n.rows.Put(cn.copied, s)
+	}
+}
+
+// settle reads the settings of c if there may be newer ones. Every commit that
+// changes settings advances the epoch.
+func (n *nearCache) settle(cn *conn, c *collection) {
+	epoch := n.table.Epoch()
+	if c.settled.Load() == epoch {
+		return
+	}
+	old := c.settings.Load()
+	s, err := cn.readSettings(c)
+	if err != nil {
+		return // the Get that follows will say what is wrong
+	}
+	if s != *old {
+		c.settings.CompareAndSwap(old, &s)
+	}
+	c.settled.Store(epoch)
+}
+
+// begin announces what a transaction has changed; the next thing to happen is
+// its COMMIT.
+func (n *nearCache) begin(t *tx) {
+	if n.table != nil {
+		n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
+	}
+}
+
+// end is called after COMMIT, and keeps the rows that were written.
+func (n *nearCache) end(t *tx, committed bool) {
+	if n.table == nil {
+		return
+	}
+	n.table.End(&n.commit)
+	if !committed || n.rows == nil {
+		return
+	}
+	for _, s := range t.changes.steps {
+		if s.from == s.to {
+			n.rows.Forget(s.hash)
+		} else if stamp, ok := n.table.Written(&n.commit, s.hash); ok {
+			n.rows.Put(t.changes.entries[s.from:s.to], stamp)
+		}
+	}
+}
+
+// changes is what a transaction means for copies in memory.
+type changes struct {
+	hashes  []uint64 // of keys that it has changed
+	all     bool     // it has changed any number of keys, or settings
+	entries []byte   // of rows that it has written
+	steps   []step
+}
+
+// step says that what is known of a key is an entry, or nothing.
+type step struct {
+	hash     uint64
+	from, to int // in entries
+}
+
+const (
+	// maxChanges bounds the keys of a transaction that are told apart.
+	maxChanges = 4096
+	// maxEntries bounds the bytes of rows that are kept when it commits.
+	maxEntries = 1 << 20
+)
+
+func (ch *changes) reset() {
+	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
+}
+
+// changedAll notes that the transaction changes what no key's version tells.
+func (t *tx) changedAll() { t.changes.all = true }
+
+// changedRow notes that the transaction changes the row of a key. What its row
+// is then, nobody knows. A Null key is that of a row which no Get returns.
+func (t *tx) changedRow(c *collection, key codec.Value) {
+	if t.core.near.table != nil && !key.IsNull() {
+		t.changedHash(near.Hash(c.id, key))
+	}
+}
+
+func (t *tx) changedHash(hash uint64) {
+	ch := &t.changes
+	if t.core.near.table == nil || ch.all {
+		return
+	}
+	if len(ch.hashes) >= maxChanges {
+		ch.all = true
+		return
+	}
+	ch.hashes = append(ch.hashes, hash)
+	ch.steps = append(ch.steps, step{hash: hash})
+}
+
+// wrote notes the row that a key has now; nil: it has none.
+func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
+	n := &t.core.near
+	if n.table == nil {
+		return
+	}
+	hash := near.Hash(c.id, key)
+	t.changedHash(hash)
+	ch := &t.changes
+	if ch.all || n.rows == nil || len(ch.entries) > maxEntries {
+		return
+	}
+	from := len(ch.entries)
+	ch.entries = near.Append(ch.entries, hash, c.id, key, row)
+	s := &ch.steps[len(ch.steps)-1]
+	s.from, s.to = from, len(ch.entries)
+}
+
+// wrotePut is wrote for a row that was put. The row is what a Get would find.
+func (t *tx) wrotePut(c *collection, p *driver.Put, id int64) {
+	if t.core.near.table == nil {
+		return
+	}
+	if p.File != nil || p.Expire < 0 {
+		t.changedRow(c, p.Key)
+		return
+	}
+	t.wrote(c, p.Key, &driver.Row{
+		ID: id, Value: p.Value, Stored: p.Now, Expire: p.Expire, Accessed: p.Now, Tag: p.Tag,
+	})
+}
