@@ -1,6 +1,10 @@
 package cache
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
 
 // Stats counts reads, and writes that BestEffort gave up.
 type Stats struct {
@@ -8,7 +12,13 @@ type Stats struct {
 	Misses int64 // likewise
 
 	Dropped int64 // writes dropped through this handle since it was opened
+
+	Near NearStats
 }
+
+// NearStats is about the near cache, see [StoreOptions.NearCache]: of the
+// store, in this process, since it was opened. A reset leaves it alone.
+type NearStats = driver.NearStats
 
 // Stats returns the counts, exactly. Reads that do not count are those of
 // Contains, First, Last, Peek and of iteration. They are off unless
@@ -30,6 +40,9 @@ func (h *handle) stats(ctx context.Context, op string, reset bool) (Stats, error
 	if err == nil {
 		s, serr := h.st.engine.Stats(ctx, h.dc, reset)
 		out.Hits, out.Misses, err = s.Hits, s.Misses, serr
+		if e, ok := h.st.engine.(driver.NearCached); ok {
+			out.Near = e.Near()
+		}
 	}
 	return out, h.fail(ctx, op, err)
 }

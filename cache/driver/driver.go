@@ -164,6 +164,13 @@ type KeyedCreator interface {
 	CreateFor(ctx context.Context, c Collection, key codec.Value, kind codec.Kind) (File, error)
 }
 
+// NearCached is an optional interface of a Store that answers Gets from copies
+// in memory.
+type NearCached interface {
+	// Near returns what the copies are worth, for all collections.
+	Near() NearStats
+}
+
 // Divided is an optional interface of a Collection whose size limit is
 // divided among parts, such as shards.
 type Divided interface {

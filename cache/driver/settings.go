@@ -59,6 +59,14 @@ type Stats struct {
 	Hits, Misses int64
 }
 
+// NearStats is about copies of rows in this process's memory, from which an
+// engine may answer Gets, since the store was opened.
+type NearStats struct {
+	Hits   int64 // Gets that were answered from memory
+	Misses int64 // Gets for which there was no copy, or not a valid one
+	Bytes  int64 // of memory in use
+}
+
 // Volume is what a store takes on disk, in bytes.
 type Volume struct {
 	Database int64 // pages of the database

@@ -28,6 +28,19 @@ func (s *Store) Volume(ctx context.Context) (sum driver.Volume, err error) {
 	return sum, err
 }
 
+// Near implements [driver.NearCached].
+func (s *Store) Near() (sum driver.NearStats) {
+	for _, m := range s.opened() {
+		if st, ok := m.store.(driver.NearCached); ok {
+			one := st.Near()
+			sum.Hits += one.Hits
+			sum.Misses += one.Misses
+			sum.Bytes += one.Bytes
+		}
+	}
+	return sum
+}
+
 // Compact implements [driver.Store].
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -14,6 +15,8 @@ type nearCache struct {
 	table *near.Table // nil: no versions are kept, and so no copies either
 	rows  *near.Rows  // nil: no copies are kept here, but others may have some
 	start time.Time
+
+	bypassed atomic.Int64 // Gets that did not ask rows
 
 	commit near.Commit // the writer's
 }
@@ -69,9 +72,11 @@ func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, 
 		if n.table.Stray(int64(time.Since(n.start)), int64(adoptAfter)) {
 			n.table.Adopt()
 		}
+		n.bypassed.Add(1)
 		return near.Unknown, s, false
 	}
 	if !s.Within(c.settled.Load()) {
+		n.bypassed.Add(1)
 		return near.Unknown, s, true
 	}
 	return n.rows.Get(hash, s, c.id, key, bare, r), s, true
@@ -87,6 +92,20 @@ func (n *nearCache) keep(cn *conn, s near.Stamp, hash uint64, c *collection, key
 	if len(cn.copied) > 0 {
 		n.rows.Put(cn.copied, s)
 	}
+}
+
+// Near implements [driver.NearCached]. Handles that share a core share its
+// copies.
+func (s *Store) Near() (out driver.NearStats) {
+	if s.gate.enter() != nil {
+		return out
+	}
+	defer s.gate.leave()
+	if n := &s.core.near; n.rows != nil {
+		out.Hits, out.Misses, out.Bytes = n.rows.Stats()
+		out.Misses += n.bypassed.Load()
+	}
+	return out
 }
 
 // settle reads the settings of c if there may be newer ones. Every commit that

@@ -25,12 +25,12 @@ type reads struct {
 	pending atomic.Int64 // len(rows) + len(inflight): 0 lets readers pass without the lock
 	slides  atomic.Bool  // some of rows slide
 	mu      sync.Mutex
-	rows    map[int64]read
+	rows    map[int64]*read
 	// settled has slides that were written lately, for readers whose snapshot
 	// is older.
-	settled map[int64]read
+	settled map[int64]*read
 	// inflight has what a transaction is writing, until it has committed.
-	inflight                     map[int64]read
+	inflight                     map[int64]*read
 	inflightHits, inflightMisses int64
 }
 
@@ -80,13 +80,18 @@ func (r *reads) note(n *noted) {
 		return
 	}
 	r.mu.Lock()
-	e, known := r.rows[n.id]
-	if !known || e.stored != n.stored {
+	e := r.rows[n.id]
+	if e == nil || e.stored != n.stored {
 		if len(r.rows) >= maxReads && !slides {
 			r.mu.Unlock()
 			return
 		}
-		e = read{stored: n.stored, hash: n.hash}
+		if r.rows == nil {
+			r.rows = make(map[int64]*read)
+		}
+		e = &read{stored: n.stored, hash: n.hash}
+		r.rows[n.id] = e
+		r.count()
 	}
 	if counts {
 		e.last = max(e.last, l.Now)
@@ -96,11 +101,6 @@ func (r *reads) note(n *noted) {
 		e.slide, e.base = l.Slide, n.expire
 		r.slides.Store(true)
 	}
-	if r.rows == nil {
-		r.rows = make(map[int64]read)
-	}
-	r.rows[n.id] = e
-	r.count()
 	many := len(r.rows) >= maxReads/2
 	r.mu.Unlock()
 	m.poke()
@@ -126,7 +126,7 @@ func (r *reads) overlay(row *driver.Row, writing bool) {
 		row.Expire = e.slide
 	}
 	base := row.Expire
-	for i, m := range [2]map[int64]read{r.inflight, r.rows} {
+	for i, m := range [2]map[int64]*read{r.inflight, r.rows} {
 		e, ok := m[row.ID]
 		if !ok || e.stored != row.Stored || writing && i == 0 {
 			continue
@@ -198,7 +198,7 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 		if !n.ok {
 			continue
 		}
-		e := read{stored: n.stored, hash: n.hash}
+		e := &read{stored: n.stored, hash: n.hash}
 		if n.expire != 0 {
 			e.slide, e.base = n.l.Slide, n.expire
 		}
@@ -256,9 +256,9 @@ func (t *tx) flushRow(c *collection, id int64) error {
 	if ok {
 		delete(r.rows, id)
 		if r.inflight == nil {
-			r.inflight = make(map[int64]read)
+			r.inflight = make(map[int64]*read)
 		}
-		mergeReads(r.inflight, map[int64]read{id: e})
+		mergeReads(r.inflight, map[int64]*read{id: e})
 	}
 	r.mu.Unlock()
 	if !ok {
@@ -278,7 +278,7 @@ func (t *tx) flushing(c *collection) {
 	t.flushed = append(t.flushed, c)
 }
 
-func (t *tx) writeRead(c *collection, id int64, e read) error {
+func (t *tx) writeRead(c *collection, id int64, e *read) error {
 	t.changedHash(e.hash)
 	if e.count > 0 {
 		s, err := t.conn.stmt(c, stmtAccess)
@@ -322,7 +322,7 @@ func (r *reads) flushed(viewed bool) {
 			continue
 		}
 		if r.settled == nil {
-			r.settled = make(map[int64]read)
+			r.settled = make(map[int64]*read)
 		}
 		if old, ok := r.settled[id]; ok && old.stored == e.stored && old.slide == e.base {
 			e.base = old.base // of the oldest snapshot
@@ -362,18 +362,18 @@ func (r *reads) unflushed() {
 	r.count()
 }
 
-// mergeReads adds newer reads to older ones.
-func mergeReads(into, newer map[int64]read) {
+// mergeReads adds newer reads to older ones. Neither changes the other.
+func mergeReads(into, newer map[int64]*read) {
 	for id, n := range newer {
-		o := into[id]
-		if o.stored == n.stored {
-			n.count += o.count
-			n.last = max(n.last, o.last)
-			if n.slide == 0 {
-				n.slide, n.base = o.slide, o.base
+		sum := *n
+		if o := into[id]; o != nil && o.stored == n.stored {
+			sum.count += o.count
+			sum.last = max(sum.last, o.last)
+			if sum.slide == 0 {
+				sum.slide, sum.base = o.slide, o.base
 			}
 		}
-		into[id] = n
+		into[id] = &sum
 	}
 }
 
