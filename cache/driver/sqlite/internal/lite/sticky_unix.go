@@ -87,12 +87,13 @@ var maxSticky = 2 * time.Millisecond
 var epoch = time.Now()
 
 func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
-	if t.FiVersion < 2 || t.FxShmLock == 0 || t.FxShmUnmap == 0 {
+	if t.FiVersion < 2 || t.FxShmLock == 0 || t.FxShmUnmap == 0 || t.FxShmMap == 0 {
 		return false
 	}
 	m.close = override(&t.FxClose, dbClose)
 	m.shmLock = override(&t.FxShmLock, dbShmLock)
 	m.shmUnmap = override(&t.FxShmUnmap, dbShmUnmap)
+	m.shmMap = goFunc[mapFunc](t.FxShmMap)
 	return true
 }
 

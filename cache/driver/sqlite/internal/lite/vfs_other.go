@@ -15,3 +15,7 @@ func (c *Conn) Sticky() bool { return false }
 
 // Unstick does nothing.
 func (c *Conn) Unstick() {}
+
+// WALIndexHeader returns nil: where the WAL-index is mapped is known on Unix
+// only.
+func (c *Conn) WALIndexHeader() *WALIndexHeader { return nil }

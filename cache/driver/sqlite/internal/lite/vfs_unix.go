@@ -52,6 +52,7 @@ type (
 	truncFunc = func(tls *libc.TLS, id uintptr, size int64) int32
 	sizeFunc  = func(tls *libc.TLS, id, out uintptr) int32
 	lockFunc  = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32
+	mapFunc   = func(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr) int32
 )
 
 // methods is a table of the VFS below and our copy of it.
@@ -67,6 +68,7 @@ type methods struct {
 	size     sizeFunc
 	shmLock  lockFunc
 	shmUnmap flagFunc
+	shmMap   mapFunc
 }
 
 // goFunc is the inverse of function.
