@@ -47,9 +47,9 @@ type Conn struct {
 	hooked  bool // conns knows c
 
 	// closing guards db against Interrupt, which comes from elsewhere.
-	// So it does file, the main database's within our VFS or 0.
 	closing sync.Mutex
-	file    uintptr
+
+	file uintptr // the main database's within our VFS, or 0
 }
 
 // Layout of scratch.

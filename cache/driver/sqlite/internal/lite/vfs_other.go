@@ -10,12 +10,6 @@ func vfs() uintptr { return 0 }
 
 func (c *Conn) stick() {}
 
-// Sticky reports false: this is about a lock that is kept on Unix only.
-func (c *Conn) Sticky() bool { return false }
-
-// Unstick does nothing.
-func (c *Conn) Unstick() {}
-
 // WALIndexHeader returns nil: where the WAL-index is mapped is known on Unix
 // only.
 func (c *Conn) WALIndexHeader() *WALIndexHeader { return nil }
