@@ -35,9 +35,7 @@ type conn struct {
 // openConn opens a connection with the same pragmas for all. cacheSize is in
 // bytes.
 func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
-	// The VFS of lite saves system calls, but a connection that is idle then
-	// holds a lock that only Unstick gives up, which nobody calls here.
-	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags|lite.DefaultVFS)
+	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags)
 	if err != nil {
 		return nil, translate(err)
 	}
