@@ -91,7 +91,7 @@ func (cn *conn) busy(count int) bool {
 	if cn.ctx.Err() != nil || !cn.deadline.IsZero() && time.Now().After(cn.deadline) {
 		return false
 	}
-	d := 50 * time.Microsecond << min(count, 5)
+	d := 50 * time.Microsecond << min(max(count-40, 0), 5)
 	d += rand.N(d)
 	t := time.NewTimer(d)
 	defer t.Stop()
