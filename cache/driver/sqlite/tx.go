@@ -31,6 +31,7 @@ type tx struct {
 	configured []configured
 	noted      []noted
 	flushed    []*collection // whose gathered reads this transaction writes
+	last       recalled
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -44,6 +45,7 @@ func (t *tx) reset() {
 	t.configured = nil
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
+	t.last = recalled{}
 }
 
 // committed does what waits for the commit.
@@ -148,6 +150,10 @@ type found struct {
 
 // find looks the row of key up.
 func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
+	if f, ok := t.recall(c, key); ok && !gathered {
+		return f, nil
+	}
 	s, err := t.conn.stmt(c, stmtFind)
 	if err != nil {
 		return f, err
@@ -159,7 +165,7 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 		return f, err
 	}
 	f.id = s.ColumnInt(0)
-	if c.reads.pending.Load() != 0 || len(t.noted) > 0 {
+	if gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
 		s.Reset()
@@ -431,6 +437,9 @@ func (cn *conn) lookup(c *collection, key codec.Value, l driver.Lookup, t *tx) (
 	s.Reset()
 	if err != nil {
 		return driver.Row{}, false, err
+	}
+	if t != nil && t.write {
+		t.remember(c, key, &r, ok)
 	}
 	base := r.Expire
 	if ok {
