@@ -36,9 +36,7 @@ type conn struct {
 // openConn opens a connection with the same pragmas for all. cacheSize is in
 // bytes.
 func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
-	// The VFS of lite saves system calls, but a connection that is idle then
-	// holds a lock that only Unstick gives up, which nobody calls here.
-	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags|lite.DefaultVFS)
+	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -94,7 +92,7 @@ func (cn *conn) busy(count int) bool {
 	if cn.ctx.Err() != nil || !cn.deadline.IsZero() && time.Now().After(cn.deadline) {
 		return false
 	}
-	d := 50 * time.Microsecond << min(count, 5)
+	d := 50 * time.Microsecond << min(max(count-40, 0), 5)
 	d += rand.N(d)
 	t := time.NewTimer(d)
 	defer t.Stop()

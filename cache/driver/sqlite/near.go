@@ -18,7 +18,9 @@ type nearCache struct {
 
 	bypassed atomic.Int64 // Gets that did not ask rows
 
-	commit near.Commit // the writer's
+	// What follows belongs to the writer.
+	commit near.Commit
+	tx     *tx // that is being committed
 }
 
 // adoptAfter is how old the last commit of another program has to be for
@@ -46,6 +48,7 @@ func (n *nearCache) open(c *core) error {
 	}
 	n.table = table
 	table.SetIndex(ix)
+	c.writer.conn.SetUnlockHook(n.ended)
 	return nil
 }
 
@@ -131,23 +134,34 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 func (n *nearCache) begin(t *tx) {
 	if n.table != nil {
 		n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
+		n.tx = t
 	}
 }
 
-// end is called after COMMIT, and keeps the rows that were written.
-func (n *nearCache) end(t *tx, committed bool) {
-	if n.table == nil {
-		return
+// ended is called when the transaction is over, one way or the other, and the
+// write lock is about to be released.
+func (n *nearCache) ended() {
+	if n.tx == nil {
+		return // it never came to COMMIT
 	}
 	n.table.End(&n.commit)
-	if !committed || n.rows == nil {
+	for i := range n.tx.changes.steps {
+		s := &n.tx.changes.steps[i]
+		s.stamp, s.ok = n.table.Written(&n.commit, s.hash)
+	}
+	n.tx = nil
+}
+
+// keepWritten keeps the rows that a transaction has written and committed.
+func (n *nearCache) keepWritten(ch *changes) {
+	if n.rows == nil {
 		return
 	}
-	for _, s := range t.changes.steps {
-		if s.from == s.to {
+	for _, s := range ch.steps {
+		if s.from == s.to || !s.ok {
 			n.rows.Forget(s.hash)
-		} else if stamp, ok := n.table.Written(&n.commit, s.hash); ok {
-			n.rows.Put(t.changes.entries[s.from:s.to], stamp)
+		} else {
+			n.rows.Put(ch.entries[s.from:s.to], s.stamp)
 		}
 	}
 }
@@ -164,6 +178,8 @@ type changes struct {
 type step struct {
 	hash     uint64
 	from, to int // in entries
+	stamp    near.Stamp
+	ok       bool // there is a stamp
 }
 
 const (

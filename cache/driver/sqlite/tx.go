@@ -33,6 +33,7 @@ type tx struct {
 	noted      []noted
 	flushed    []*collection // whose gathered reads this transaction writes
 	changes    changes
+	last       recalled
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -47,6 +48,7 @@ func (t *tx) reset() {
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
 	t.changes.reset()
+	t.last = recalled{}
 }
 
 // committed does what waits for the commit.
@@ -150,6 +152,10 @@ type found struct {
 
 // find looks the row of key up.
 func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
+	if f, ok := t.recall(c, key); ok && !gathered {
+		return f, nil
+	}
 	s, err := t.conn.stmt(c, stmtFind)
 	if err != nil {
 		return f, err
@@ -161,7 +167,7 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 		return f, err
 	}
 	f.id = s.ColumnInt(0)
-	if c.reads.pending.Load() != 0 || len(t.noted) > 0 {
+	if gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
 		s.Reset()
@@ -488,8 +494,14 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 			r, ok, err = t.conn.fetch(c, key, l.Bare)
 		}
 	}
-	if err != nil || !c.judge(&r, ok, near.Hash(c.id, key), l, t) {
+	if err != nil {
 		return driver.Row{}, false, err
+	}
+	if t.write {
+		t.remember(c, key, &r, ok)
+	}
+	if !c.judge(&r, ok, near.Hash(c.id, key), l, t) {
+		return driver.Row{}, false, nil
 	}
 	return r, true, nil
 }

@@ -19,10 +19,10 @@ const maxGroup = 128
 // front of it.
 //
 // Callers take turns. Whoever finds nobody writing becomes the leader: it
-// takes the directory's lock, begins a transaction, runs its own operation and
-// those of the callers that queued up meanwhile, commits once for all, tells
-// them, and hands its place to the first that came too late. No goroutine of
-// its own is needed, and a lone writer passes through without a switch.
+// begins a transaction (see enter), runs its own operation and those of the
+// callers that queued up meanwhile, commits once for all, tells them, and
+// hands its place to the first that came too late. No goroutine of its own is
+// needed, and a lone writer passes through without a switch.
 //
 // Lock order: turn (the place of the leader), then the directory's lock, then
 // SQLite's.
@@ -36,6 +36,7 @@ type writer struct {
 	queue []*request
 
 	// What follows belongs to the leader.
+	crowd       crowd
 	tx          tx
 	batch       []*request
 	dataVersion int64  // as SQLite last told: changes when another connection commits
@@ -167,17 +168,13 @@ func (w *writer) lead(r *request) error {
 	var dead trash
 	defer func() { w.core.emptyTrash(dead) }() // when others may write again
 	defer w.handOver()
-	if err := w.dir.lock(r.ctx, r.deadline); err != nil {
-		return err
-	}
-	defer w.dir.unlock()
-	w.conn.bound(r.ctx, r.deadline)
-	if err := w.begin(); err != nil {
+	defer w.leave()
+	if err := w.enter(r.ctx, r.deadline); err != nil {
 		return err
 	}
 	// From here on nobody's context ends anything: the group's waits are
 	// over.
-	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
+	w.conn.boundFor(context.Background(), commitPatience)
 	defer func() { dead, w.tx.dead = w.tx.dead, trash{} }()
 	if r.alone {
 		err := w.runAlone(r)
@@ -300,9 +297,11 @@ func (w *writer) runOne(q *request) error {
 	if q.ctx.Err() != nil {
 		return context.Cause(q.ctx)
 	}
+	w.conn.bound(q.ctx, q.deadline) // others may have begun meanwhile
 	if err := w.begin(); err != nil {
 		return err
 	}
+	w.conn.boundFor(context.Background(), commitPatience)
 	if q.call(&w.tx); q.err != nil {
 		w.rollback()
 		return q.err
@@ -384,6 +383,11 @@ func (w *writer) begin() error {
 	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return w.conn.waitErr(err)
 	}
+	return w.begun()
+}
+
+// begun is what begin does in the transaction.
+func (w *writer) begun() error {
 	w.tx.reset()
 	version, err := w.conn.integer("PRAGMA data_version")
 	if err != nil {
@@ -405,11 +409,10 @@ func (w *writer) commit() error {
 		return w.tx.failure
 	}
 	w.core.near.begin(&w.tx)
-	err := w.run("COMMIT")
-	w.core.near.end(&w.tx, err == nil)
-	if err != nil {
+	if err := w.run("COMMIT"); err != nil {
 		return translate(err)
 	}
+	w.core.near.keepWritten(&w.tx.changes)
 	w.tx.committed()
 	return nil
 }
@@ -433,8 +436,9 @@ func (w *writer) run(sql string) error {
 }
 
 // exclusively runs fn with the turn and the directory's lock but without a
-// transaction, for what SQLite does not do inside of one. Processes that do
-// not take the directory's lock are not kept out.
+// transaction, for what SQLite does not do inside of one. Processes that have
+// met nobody lately, and programs that know nothing of the directory's lock,
+// are not kept out.
 func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn *conn) error) error {
 	if w == nil {
 		return driver.ErrReadOnly

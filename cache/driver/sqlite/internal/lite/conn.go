@@ -44,12 +44,15 @@ type Conn struct {
 
 	busy    func(count int) bool
 	walHook func(frames int)
-	hooked  bool // conns knows c
+
+	unlockHook func()
+
+	hooked bool // conns knows c
 
 	// closing guards db against Interrupt, which comes from elsewhere.
-	// So it does file, the main database's within our VFS or 0.
 	closing sync.Mutex
-	file    uintptr
+
+	file uintptr // the main database's within our VFS, or 0
 }
 
 // Layout of scratch.

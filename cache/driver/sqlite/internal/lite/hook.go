@@ -99,6 +99,23 @@ func (c *Conn) SetWALHook(f func(frames int)) {
 	lib.Xsqlite3_wal_hook(c.tls, c.db, function(walHook), c.db)
 }
 
+// SetUnlockHook has f called whenever c is about to release the write lock of
+// a database in WAL mode: when a transaction that could write ends, however
+// it does, and after some checkpoints. What was committed is in the WAL-index
+// already, and nobody else has committed since. f runs on the goroutine that
+// uses c, in the midst of SQLite: it must not use c and must not panic. A nil
+// f removes the hook. It is called only where [Conn.WALIndexHeader] is not nil.
+func (c *Conn) SetUnlockHook(f func()) {
+	if c.db == 0 {
+		return
+	}
+	c.unlockHook = f
+	if f != nil {
+		c.hook()
+	}
+	c.setUnlockHook(f != nil)
+}
+
 func walHook(_ *libc.TLS, db, _, _ uintptr, frames int32) int32 {
 	if c := conns.find(db); c != nil && c.walHook != nil {
 		c.walHook(int(frames))

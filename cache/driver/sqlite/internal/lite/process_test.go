@@ -163,7 +163,7 @@ func TestManyProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c := openWAL(t, path)
 	must(t, c.Exec(countSchema))
-	c.Unstick() // others' checkpoints would wait for it
+	c.unstick() // others' checkpoints would wait for it
 	times := 100
 	if testing.Short() {
 		times = 20
@@ -205,7 +205,7 @@ func TestManyProcesses(t *testing.T) {
 	if n := integer(t, c, "SELECT n FROM counters WHERE id = 0"); n != int64(counters) || integer(t, c, countCheck) != 1 {
 		t.Errorf("counted to %d, want %d", n, counters)
 	}
-	c.Unstick()
+	c.unstick()
 	wantIntact(t, copyDatabase(t, path))
 }
 
@@ -242,7 +242,7 @@ func TestKilledWriter(t *testing.T) {
 		if i%2 == 0 { // else c goes on with the wal-index it has
 			must(t, c.Close())
 		}
-		c.Unstick()
+		c.unstick()
 		cmd := child("ack", path)
 		out, _ := talk(t, cmd)
 		acked := int64(0)
@@ -319,7 +319,7 @@ func TestReaderAndCheckpoints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c := openWAL(t, path)
 	must(t, c.Exec(countSchema))
-	c.Unstick()
+	c.unstick()
 	reader := child("read", path)
 	out, in := talk(t, reader)
 	wantLine(t, out, "reading")
@@ -339,24 +339,30 @@ func TestReaderAndCheckpoints(t *testing.T) {
 	}
 }
 
-// childIdle reads once, and for each line of input releases its lock.
+// childIdle reads until it has a sticky lock, and once more for each line of
+// input.
 func childIdle(path string, _ []string) error {
 	c, err := openChild(path, 0)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	_, err = text(c, countCheck)
-	fmt.Println("read", c.Sticky())
+	for !c.isSticky() {
+		if _, err := text(c, countCheck); err != nil {
+			return err
+		}
+	}
+	fmt.Println("sticky")
 	in := bufio.NewReader(os.Stdin)
-	for err == nil {
-		if _, e := in.ReadString('\n'); e != nil {
+	for {
+		if _, err := in.ReadString('\n'); err != nil {
 			return nil
 		}
-		c.Unstick()
-		fmt.Println("released", c.Sticky())
+		if _, err := text(c, countCheck); err != nil {
+			return err
+		}
+		fmt.Println("sticky:", c.isSticky())
 	}
-	return err
 }
 
 func TestIdleProcess(t *testing.T) {
@@ -365,15 +371,26 @@ func TestIdleProcess(t *testing.T) {
 	must(t, c.Exec(countSchema))
 	idle := child("idle", path)
 	out, in := talk(t, idle)
-	wantLine(t, out, "read true")
-	if _, _, err := c.Checkpoint(Truncate); !IsBusy(err) {
-		t.Error("the other process has no lock:", err)
+	wantLine(t, out, "sticky")
+	start := time.Now()
+	c.SetBusyHandler(func(int) bool {
+		time.Sleep(time.Millisecond)
+		return time.Since(start) < 10*time.Second
+	})
+	_, _, err := c.Checkpoint(Truncate)
+	t.Logf("the other process was in the way for %v", time.Since(start))
+	must(t, err)
+	// What it reads now and then does not stick.
+	c.SetBusyHandler(nil)
+	for range 3 {
+		time.Sleep(30 * time.Millisecond)
+		_, err = io.WriteString(in, "\n")
+		must(t, err)
+		wantLine(t, out, "sticky: false")
+		must(t, c.Exec("UPDATE counters SET n = n"))
+		_, _, err = c.Checkpoint(Truncate)
+		must(t, err)
 	}
-	_, err := io.WriteString(in, "\n")
-	must(t, err)
-	wantLine(t, out, "released false")
-	_, _, err = c.Checkpoint(Truncate)
-	must(t, err)
 	must(t, in.Close())
 	io.Copy(io.Discard, out)
 	must(t, idle.Wait())

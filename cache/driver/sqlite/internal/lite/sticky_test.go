@@ -18,9 +18,32 @@ import (
 )
 
 func setMaxSticky(t *testing.T, d time.Duration) {
-	was := maxSticky
-	maxSticky = d
-	t.Cleanup(func() { maxSticky = was })
+	set := func(d int64) int64 {
+		was := maxSticky.Swap(d)
+		janitor.timer.Stop() // it may be due in hours
+		round()
+		return was
+	}
+	was := set(int64(d))
+	t.Cleanup(func() { set(was) })
+}
+
+// isSticky reports whether c, though it has no transaction, keeps the lock of
+// its last one.
+func (c *Conn) isSticky() bool {
+	return c.file != 0 && atomic.LoadUint32(&fileAt(c.file).sticky) != 0
+}
+
+// unstick releases that lock, like the janitor.
+func (c *Conn) unstick() {
+	if !c.isSticky() {
+		return
+	}
+	tls := libc.NewTLS()
+	defer tls.Close()
+	shim.mu.Lock()
+	defer shim.mu.Unlock()
+	steal(tls, c.file)
 }
 
 // countLocks counts the calls for locks that reach SQLite's VFS.
@@ -37,7 +60,7 @@ func countLocks(t *testing.T) *int {
 
 func wantSticky(t *testing.T, c *Conn, want bool) {
 	t.Helper()
-	if c.Sticky() != want {
+	if c.isSticky() != want {
 		t.Fatalf("sticky: %v", !want)
 	}
 }
@@ -56,10 +79,10 @@ func TestStickyLocks(t *testing.T) {
 		t.Errorf("%d calls to read again", k)
 	}
 	wantSticky(t, r, true)
-	r.Unstick()
+	r.unstick()
 	wantSticky(t, r, false)
 	if k := calls(func() { count(r) }); k != 1 {
-		t.Errorf("%d calls to read after Unstick", k)
+		t.Errorf("%d calls to read after its release", k)
 	}
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	if k := calls(func() { must(t, w.Exec("INSERT INTO t VALUES (1)")) }); k != 2 {
@@ -70,10 +93,10 @@ func TestStickyLocks(t *testing.T) {
 	}
 	must(t, r.Exec("BEGIN; SELECT * FROM t"))
 	wantSticky(t, r, false)
-	r.Unstick()
+	r.unstick()
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	if _, _, err := w.Checkpoint(Truncate); !IsBusy(err) {
-		t.Error("Unstick released a transaction", err)
+		t.Error("unstick released a transaction", err)
 	}
 	must(t, r.Exec("COMMIT"))
 
@@ -96,14 +119,14 @@ func TestStickyLocks(t *testing.T) {
 	// An old lock is renewed, and its mark moved.
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	count(r)
-	maxSticky = 0
+	maxSticky.Store(0)
 	if k := calls(func() { count(r) }); k < 4 {
 		t.Errorf("%d calls with an old lock", k)
 	}
 	if k := calls(func() { count(r) }); k != 2 {
 		t.Errorf("%d calls with an old lock and a new mark", k)
 	}
-	maxSticky = time.Hour
+	maxSticky.Store(int64(time.Hour))
 	count(r)
 	must(t, r.Exec("PRAGMA locking_mode = EXCLUSIVE; SELECT * FROM t; PRAGMA locking_mode = NORMAL; SELECT * FROM t"))
 	wantSticky(t, r, true)
@@ -114,7 +137,7 @@ func TestStickyLocks(t *testing.T) {
 	wantSticky(t, r, true)
 	must(t, r.Close())
 	wantSticky(t, r, false)
-	r.Unstick()
+	r.unstick()
 	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the last connection left its WAL", err)
 	}
@@ -203,8 +226,8 @@ func TestUnstickAnyTime(t *testing.T) {
 			default:
 			}
 			for _, c := range conns {
-				c.Sticky()
-				c.Unstick()
+				c.isSticky()
+				c.unstick()
 			}
 			runtime.Gosched()
 		}

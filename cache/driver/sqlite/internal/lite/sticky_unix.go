@@ -29,9 +29,10 @@ import (
 // What is left is that nobody waits for ever:
 //
 //   - A sticky lock is released, and with it the mark moved, when it is used
-//     again after maxSticky; [Conn.Unstick] releases that of an idle
-//     connection.
-//   - A checkpoint of another process polls for a moment in which a reader
+//     again after maxSticky; the janitor releases that of a connection which is
+//     not used. A connection that is used now and then only gets no sticky
+//     locks: there the janitor would be all that comes of them.
+//   - A checkpoint of somebody else polls for a moment in which a reader
 //     has released its slot, which a busy reader with sticky locks would
 //     almost never do. So each maxSticky we look whether there is one, and
 //     unlock as SQLite says until it is over.
@@ -44,19 +45,22 @@ import (
 //     would mean that SQLite did not like any mark.
 type lockState struct {
 	// sticky is the slot of the lock that SQLite has released and we have
-	// not, 0 if there is none, or stealing. Only the connection's own
-	// goroutine sets a slot; everybody may take it away by compare and swap.
+	// not, perhaps with aged, 0 if there is none, or stealing. Only the
+	// connection's own goroutine sets a slot; everybody may take it away by
+	// compare and swap.
 	sticky uint32
 
 	sticks  bool  // sticky locks are wanted for this file
+	rare    bool  // when the lock was taken the last one was long ago
 	upkeep  int32 // a bit for each of the checkpoint and recovery locks held
 	slot    int32 // the read slot that SQLite has locked now, or 0
 	refused int32 // exclusive locks since the last shared one
 
 	since   time.Duration // when the lock was taken, since epoch
 	checked time.Duration // when yield was
-	yield   bool          // another process checkpoints
+	yield   bool          // somebody else checkpoints
 	wal     uintptr       // the WAL's file
+	hooked  uintptr       // the connection, if it has an unlock hook
 }
 
 // Slots of the wal-index.
@@ -80,9 +84,13 @@ const (
 	unlockExclusive = lib.SQLITE_SHM_UNLOCK | lib.SQLITE_SHM_EXCLUSIVE
 )
 
-// maxSticky is how long a sticky lock is used before it is renewed. Tests
-// change it.
-var maxSticky = 2 * time.Millisecond
+// maxSticky is how long a sticky lock is used before it is renewed, a
+// [time.Duration]. Tests change it.
+var maxSticky atomic.Int64
+
+func init() { maxSticky.Store(int64(2 * time.Millisecond)) }
+
+func stickyTime() time.Duration { return time.Duration(maxSticky.Load()) }
 
 var epoch = time.Now()
 
@@ -103,8 +111,9 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 	case unlockShared:
 		if slot >= slotRead && slot == f.slot {
 			f.slot = 0
-			if f.sticks && !f.yield {
+			if f.sticks && !f.yield && !f.rare {
 				atomic.StoreUint32(&f.sticky, uint32(slot))
+				watchSticky()
 				return lib.SQLITE_OK
 			}
 		}
@@ -115,8 +124,13 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 	case lockExclusive:
 		return f.lockExclusive(tls, id, slot, n)
 	case unlockExclusive:
-		if slot == slotWrite && f.wal != 0 {
-			fileAt(f.wal).end()
+		if slot == slotWrite {
+			if f.wal != 0 {
+				fileAt(f.wal).end()
+			}
+			if f.hooked != 0 {
+				conns.find(f.hooked).unlockHook()
+			}
 		}
 		f.upkeep &^= upkeepBits(slot, n)
 	}
@@ -128,7 +142,7 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 	refused := f.refused
 	f.refused = 0
 	if s := atomic.LoadUint32(&f.sticky); s != 0 {
-		if s == uint32(slot) && (refused > 0 || f.young()) &&
+		if s&^aged == uint32(slot) && (refused > 0 || f.young()) &&
 			atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
 			f.slot = slot
 			return lib.SQLITE_OK
@@ -139,9 +153,11 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 	if rc == lib.SQLITE_OK {
 		f.slot = slot
 		if f.sticks {
-			f.since = time.Since(epoch)
-			if f.since-f.checked >= maxSticky {
-				f.checked, f.yield = f.since, checkpointElsewhere(id)
+			now := time.Since(epoch)
+			f.rare = now-f.since > roundEvery()
+			f.since = now
+			if now-f.checked >= stickyTime() {
+				f.checked, f.yield = now, checkpointElsewhere(id)
 			}
 		}
 	}
@@ -149,7 +165,9 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 }
 
 // checkpointElsewhere reports whether another process holds the checkpoint
-// lock. To try for it would make a checkpoint that begins just now fail.
+// lock, or a connection of this one, which may be one that knows nothing of
+// sticky locks. To try for it would make a checkpoint that begins just now
+// fail.
 func checkpointElsewhere(id uintptr) bool {
 	shm := (*lib.TunixFile)(pointer(id)).FpShm
 	if shm == 0 {
@@ -159,7 +177,11 @@ func checkpointElsewhere(id uintptr) bool {
 	if node == 0 {
 		return false
 	}
-	fd := (*lib.TunixShmNode)(pointer(node)).FhShm
+	n := (*lib.TunixShmNode)(pointer(node))
+	if atomic.LoadInt32(&n.FaLock[slotCheckpoint]) < 0 {
+		return true
+	}
+	fd := n.FhShm
 	if fd < 0 {
 		return false
 	}
@@ -178,7 +200,7 @@ func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int3
 		return rc
 	case slot >= slotRead && n == 1 && f.upkeep == 0:
 		// A reader wants to move a mark.
-		if s := atomic.LoadUint32(&f.sticky); s > slotRead && s < slots &&
+		if s := atomic.LoadUint32(&f.sticky) &^ aged; s > slotRead && s < slots &&
 			f.refused < marks && (f.refused > 0 || f.young()) {
 			f.refused++
 			return lib.SQLITE_BUSY
@@ -198,22 +220,25 @@ func upkeepBits(slot, n int32) int32 {
 	return (1<<n - 1) << slot & (1<<slotCheckpoint | 1<<slotRecover)
 }
 
-func (f *lockState) young() bool { return time.Since(epoch)-f.since < maxSticky }
+func (f *lockState) young() bool { return time.Since(epoch)-f.since < stickyTime() }
 
 // unstick releases the sticky lock. Only the goroutine that uses the
 // connection calls it.
 func (f *lockState) unstick(tls *libc.TLS, id uintptr) {
-	s := atomic.LoadUint32(&f.sticky)
-	if s == 0 {
-		return
-	}
-	if s == stealing || !atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
+	for {
+		s := atomic.LoadUint32(&f.sticky)
+		if s == 0 {
+			return
+		}
+		if s != stealing && atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
+			shim.db.shmLock(tls, id, int32(s&^aged), 1, unlockShared)
+			return
+		}
 		// Somebody else is at it, under this lock.
 		shim.mu.Lock()
-		defer shim.mu.Unlock()
-		return
+		//lint:ignore SA2001 it is held for as long as that takes
+		shim.mu.Unlock()
 	}
-	shim.db.shmLock(tls, id, int32(s), 1, unlockShared)
 }
 
 // stealSticky releases the sticky locks that this process has on the same
@@ -230,7 +255,7 @@ func stealSticky(tls *libc.TLS, id uintptr, slot, n int32) {
 			continue
 		}
 		for _, one := range ids {
-			if s := int32(atomic.LoadUint32(&fileAt(one).sticky)); slot <= s && s < slot+n {
+			if s := int32(atomic.LoadUint32(&fileAt(one).sticky) &^ aged); slot <= s && s < slot+n {
 				steal(tls, one)
 			}
 		}
@@ -246,7 +271,7 @@ func steal(tls *libc.TLS, id uintptr) {
 	if s == 0 || !atomic.CompareAndSwapUint32(&f.sticky, s, stealing) {
 		return
 	}
-	shim.db.shmLock(tls, id, int32(s), 1, unlockShared)
+	shim.db.shmLock(tls, id, int32(s&^aged), 1, unlockShared)
 	atomic.StoreUint32(&f.sticky, 0)
 }
 
@@ -275,6 +300,17 @@ func dbClose(tls *libc.TLS, id uintptr) int32 {
 	return shim.db.close(tls, id)
 }
 
+// setUnlockHook says whether c's unlock hook is to be called.
+func (c *Conn) setUnlockHook(on bool) {
+	if c.file == 0 {
+		return
+	}
+	fileAt(c.file).hooked = 0
+	if on {
+		fileAt(c.file).hooked = c.db
+	}
+}
+
 // stick switches sticky locks on for the main database of c.
 func (c *Conn) stick() {
 	out := c.scratch + scratchOut
@@ -294,31 +330,4 @@ func (c *Conn) stick() {
 	shim.sticky[name] = append(shim.sticky[name], id)
 	fileAt(id).sticks = true
 	c.file = id
-}
-
-// Sticky reports whether c, though it has no transaction, keeps the lock of
-// its last one, which saves the next one two system calls. Like a reader it
-// limits the checkpoints of other processes; those of this process release
-// it. It may be called by any goroutine at any time.
-func (c *Conn) Sticky() bool {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	return c.file != 0 && atomic.LoadUint32(&fileAt(c.file).sticky) != 0
-}
-
-// Unstick releases the lock that [Conn.Sticky] is about. A connection that
-// is not used for some milliseconds should be relieved of it. It may be
-// called by any goroutine at any time, and does nothing while c has a
-// transaction.
-func (c *Conn) Unstick() {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	if c.file == 0 || atomic.LoadUint32(&fileAt(c.file).sticky) == 0 {
-		return
-	}
-	tls := libc.NewTLS()
-	defer tls.Close()
-	shim.mu.Lock()
-	defer shim.mu.Unlock()
-	steal(tls, c.file)
 }

@@ -10,11 +10,7 @@ func vfs() uintptr { return 0 }
 
 func (c *Conn) stick() {}
 
-// Sticky reports false: this is about a lock that is kept on Unix only.
-func (c *Conn) Sticky() bool { return false }
-
-// Unstick does nothing.
-func (c *Conn) Unstick() {}
+func (c *Conn) setUnlockHook(bool) {}
 
 // WALIndexHeader returns nil: where the WAL-index is mapped is known on Unix
 // only.

@@ -58,8 +58,8 @@ func TestWALIndexHeader(t *testing.T) {
 
 	for _, mode := range []CheckpointMode{Passive, Full, Restart, Truncate} {
 		change, sum, salts := h.Change(), h.FrameChecksum(), h.Salts()
-		w.Unstick()
-		r.Unstick()
+		w.unstick()
+		r.unstick()
 		log, done, err := d.Checkpoint(mode)
 		if err != nil || log != done {
 			t.Fatal(mode, log, done, err)

@@ -89,8 +89,6 @@ type Commit struct {
 	marked []uint32
 	all    bool
 	epoch  uint64
-	change uint32
-	before uint64
 }
 
 // maxMarked is the number of keys from which a commit advances the epoch
@@ -98,14 +96,13 @@ type Commit struct {
 const maxMarked = 4096
 
 // Begin announces that a transaction which is about to be committed has
-// changed the keys with some hashes, or, with all, any. The caller has the
-// write lock of SQLite, and all callers exclude each other until End.
+// changed the keys with some hashes, or, with all, any. The caller has SQLite's
+// write lock, until after End.
 func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	if t.writing.Swap(1) != 0 {
 		t.heal()
 	}
-	c.change, c.before = t.index.Change(), printOf(t.index)
-	if c.before != t.noted.Load() {
+	if printOf(t.index) != t.noted.Load() {
 		t.epoch.Add(2)
 	}
 	c.epoch = t.epoch.Load()
@@ -122,14 +119,10 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	}
 }
 
-// End says that the transaction is over, one way or the other.
+// End says that the transaction is over, one way or the other. The print is
+// the one that it has left: the write lock is still held.
 func (t *Table) End(c *Commit) {
-	// The write lock may be somebody else's already. If that has committed
-	// nothing, the print is the one that this transaction has left.
-	p, change := printOf(t.index), t.index.Change()
-	if p == c.before || change == c.change+1 {
-		t.noted.Store(p)
-	}
+	t.noted.Store(printOf(t.index))
 	for _, i := range c.marked {
 		if t.slots[i].Add(1) == 0 {
 			t.epoch.Add(2) // 2^32 versions are used up
@@ -155,9 +148,8 @@ func (t *Table) heal() {
 }
 
 // Written returns the stamp of a row that the transaction has written, or
-// false if there is none. It is called after End by who has called that, and
-// still excludes the other writers of this project. The epoch is that of
-// Begin: if others have committed since, the row may be theirs.
+// false if there is none. It is called after End, while the write lock is
+// still held.
 func (t *Table) Written(c *Commit, hash uint64) (Stamp, bool) {
 	s := Stamp{epoch: c.epoch, version: t.slot(hash).Load()}
 	return s, !c.all && s.epoch&1 == 0 && s.version&1 == 0

@@ -1,0 +1,99 @@
+//go:build unix
+
+package lite
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// wantSoon waits for what happens within some milliseconds, unless the machine
+// is busy with something else.
+func wantSoon(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for start := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > 10*time.Second {
+			t.Fatal("never:", what)
+		}
+	}
+}
+
+func TestJanitor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	conns := []*Conn{openWAL(t, path), openWAL(t, path), openWAL(t, path)}
+	must(t, conns[0].Exec("CREATE TABLE t(v)"))
+	use := func(c *Conn) { integer(t, c, "SELECT count(*) FROM t") }
+	for range 3 {
+		for _, c := range conns {
+			wantSoon(t, "a sticky lock", func() bool { use(c); return c.isSticky() })
+		}
+		for _, c := range conns {
+			wantSoon(t, "the release of a lock that is not used", func() bool { return !c.isSticky() })
+		}
+		wantSoon(t, "an end of the rounds", func() bool { return !janitor.due.Load() })
+	}
+
+	// A connection of SQLite's own VFS, in the same process, is not kept from
+	// beginning the WAL anew, neither by one that is used all the time.
+	d, err := Open(path, ReadWrite|DefaultVFS)
+	must(t, err)
+	defer d.Close()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s, err := conns[1].Prepare("SELECT count(*) FROM t")
+		for err == nil {
+			if _, err = s.Step(); err != nil {
+				break
+			}
+			s.Reset()
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+		t.Error(err)
+	}()
+	for range 10 {
+		must(t, d.Exec("INSERT INTO t VALUES (1)"))
+		start := time.Now()
+		d.SetBusyHandler(func(int) bool {
+			time.Sleep(100 * time.Microsecond)
+			return time.Since(start) < 10*time.Second
+		})
+		_, _, err := d.Checkpoint(Restart)
+		must(t, err)
+	}
+	close(stop)
+	<-stopped
+}
+
+// A lock that is used stays, however many rounds see it.
+func TestJanitorLeavesWhatIsUsed(t *testing.T) {
+	setMaxSticky(t, time.Hour)
+	c := openWAL(t, filepath.Join(t.TempDir(), "test.db"))
+	must(t, c.Exec("CREATE TABLE t(v)"))
+	integer(t, c, "SELECT count(*) FROM t")
+	n := countLocks(t)
+	for range 10 {
+		integer(t, c, "SELECT count(*) FROM t")
+		round()
+		wantSticky(t, c, true)
+	}
+	if *n != 0 {
+		t.Errorf("%d calls", *n)
+	}
+	must(t, c.Exec("BEGIN; SELECT * FROM t"))
+	round()
+	round()
+	must(t, c.Exec("COMMIT"))
+	wantSticky(t, c, true)
+	round()
+	round()
+	wantSticky(t, c, false)
+	if *n != 1 {
+		t.Errorf("%d calls", *n)
+	}
+}
