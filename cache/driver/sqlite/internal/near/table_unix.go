@@ -42,9 +42,11 @@ func Open(path string) (*Table, error) {
 // fill makes the file complete. Of several processes one does, and nobody maps
 // a file before it is: later it may not be written to but through a map.
 func fill(f *os.File) error {
-	if err := lock(f); err != nil { // until f is closed
+	if err := flock(f, unix.LOCK_EX); err != nil {
 		return err
 	}
+	// To close f would not do it, since a map keeps the lock as well.
+	defer flock(f, unix.LOCK_UN)
 	info, err := f.Stat()
 	if err != nil || info.Size() == tableSize {
 		return err
@@ -55,9 +57,9 @@ func fill(f *os.File) error {
 	return err
 }
 
-func lock(f *os.File) error {
+func flock(f *os.File, how int) error {
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err := unix.Flock(int(f.Fd()), how)
 		if err != unix.EINTR {
 			return os.NewSyscallError("flock", err)
 		}
