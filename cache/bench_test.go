@@ -82,22 +82,26 @@ func benchCache(b *testing.B, n, size int, o *cache.Options[string, []byte]) *ca
 var benchSizes = []int{100, 10_000, 1_000_000}
 
 func BenchmarkGet(b *testing.B) {
-	for _, policy := range []cache.Policy{cache.LeastRecentlyStored, cache.LeastRecentlyUsed} {
-		for _, n := range benchSizes {
-			b.Run(fmt.Sprintf("%s/entries=%d", policy, n), func(b *testing.B) {
-				c := benchCache(b, n, 1024, &cache.Options[string, []byte]{Policy: policy})
-				keys := benchKeys(n)
-				var l latencies
-				b.ReportAllocs()
-				for b.Loop() {
-					k := keys[rand.IntN(n)]
-					err := l.time(func() error { _, _, err := c.Get(b.Context(), k); return err })
-					if err != nil {
-						b.Fatal(err)
+	for _, near := range []int64{0, -1} {
+		for _, policy := range []cache.Policy{cache.LeastRecentlyStored, cache.LeastRecentlyUsed} {
+			for _, n := range benchSizes {
+				b.Run(fmt.Sprintf("near=%d/%s/entries=%d", near, policy, n), func(b *testing.B) {
+					c := benchCache(b, n, 1024, &cache.Options[string, []byte]{
+						Policy: policy, Store: &cache.StoreOptions{NearCache: near},
+					})
+					keys := benchKeys(n)
+					var l latencies
+					b.ReportAllocs()
+					for b.Loop() {
+						k := keys[rand.IntN(n)]
+						err := l.time(func() error { _, _, err := c.Get(b.Context(), k); return err })
+						if err != nil {
+							b.Fatal(err)
+						}
 					}
-				}
-				l.report(b, "get")
-			})
+					l.report(b, "get")
+				})
+			}
 		}
 	}
 }

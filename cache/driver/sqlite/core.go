@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 )
 
 // core is what all handles of one directory in one process share.
@@ -31,6 +32,7 @@ type core struct {
 	watches    watches
 	trash      trashCan
 	near       nearCache
+	hints      *near.Hints // nil where there is no memory for them
 
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
@@ -157,6 +159,9 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
+	if c.hints, err = near.NewHints(); err != nil {
+		c.log.Debug("rows are looked up with the index of keys only", "error", err)
+	}
 	if c.opts.ReadOnly {
 		return nil
 	}
@@ -165,11 +170,11 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 		deadline = time.Now().Add(c.opts.Timeout)
 	}
 	if err := c.readers.drain(); err != nil { // page size and journal mode may be set now
-		return translate(err)
+		return translate(errors.Join(err, c.hints.Close()))
 	}
 	c.watches.openPage()
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return errors.Join(err, c.readers.close(), c.watches.release())
+		return errors.Join(err, c.readers.close(), c.watches.release(), c.hints.Close())
 	}
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
@@ -309,7 +314,7 @@ func (c *core) close() error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}
-	errs = append(errs, c.sessions.close(), c.watches.release())
+	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close())
 	return translate(errors.Join(errs...))
 }
 

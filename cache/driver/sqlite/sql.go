@@ -9,6 +9,9 @@ const (
 	stmtGet stmtKind = iota
 	stmtGetBare
 	stmtFind
+	stmtGetAt
+	stmtGetBareAt
+	stmtFindAt
 	stmtInsert
 	stmtOverwrite    // everything but expiry and tag, which were and are NULL
 	stmtOverwriteAll // everything
@@ -23,9 +26,11 @@ const (
 )
 
 // The columns of a row that a Get or a Scan reads, in the order of scanRow.
-// The second form leaves the value out and has its length instead.
+// bareColumns leaves the value out and has its length instead. findColumns are
+// what a write wants to know.
 const (
 	rowColumns  = "rowid, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
+	findColumns = "rowid, expire_time, tag, filename"
 	bareColumns = "rowid, expire_time, mode, filename, " +
 		"CASE typeof(value) WHEN 'null' THEN 0 WHEN 'text' THEN octet_length(value) WHEN 'blob' THEN octet_length(value) ELSE 8 END, " +
 		"store_time, access_time, access_count, tag, size"
@@ -34,7 +39,12 @@ const (
 var statements = [numStmts]string{
 	stmtGet:     "SELECT " + rowColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
 	stmtGetBare: "SELECT " + bareColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
-	stmtFind:    "SELECT rowid, expire_time, tag, filename FROM %[1]s WHERE key = ?1 AND raw = 1",
+	stmtFind:    "SELECT " + findColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
+	// The same for a row that may be the one: the caller compares key and raw,
+	// which are the last columns.
+	stmtGetAt:     "SELECT " + rowColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
+	stmtGetBareAt: "SELECT " + bareColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
+	stmtFindAt:    "SELECT " + findColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
 	stmtInsert: "INSERT INTO %[1]s (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
 		" VALUES (?1, 1, ?2, ?3, ?2, 0, ?4, ?5, ?6, ?7, ?8)",
 	stmtOverwrite: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +

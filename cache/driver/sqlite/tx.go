@@ -156,35 +156,65 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 	if f, ok := t.recall(c, key); ok && !gathered {
 		return f, nil
 	}
-	s, err := t.conn.stmt(c, stmtFind)
-	if err != nil {
-		return f, err
-	}
-	defer s.Reset()
-	s.BindValue(1, key)
-	f.exists, err = s.Step()
-	if err != nil || !f.exists {
-		return f, err
-	}
-	f.id = s.ColumnInt(0)
-	if gathered {
+	err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
+	if err == nil && f.exists && gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
-		s.Reset()
 		if err := t.flushRow(c, f.id); err != nil {
 			return f, err
 		}
-		s.BindValue(1, key)
-		if _, err := s.Step(); err != nil {
-			return f, err
-		}
+		err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
 	}
+	return f, err
+}
+
+// scan reads the findColumns.
+func (f *found) scan(s *lite.Stmt) {
+	f.exists = true
+	f.id = s.ColumnInt(0)
 	f.expire = expireColumn(s, 1)
 	f.tagged = s.ColumnType(2) != codec.Null
 	if s.ColumnType(3) != codec.Null {
 		f.file = s.ColumnText(3)
 	}
-	return f, nil
+}
+
+// seek looks the row of a key up and has scan read it, if there is one: where
+// a hint says, or with the index of keys. The statements are the two ways to
+// read the same columns.
+func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at stmtKind, scan func(*lite.Stmt)) error {
+	hints := c.core.hints
+	if id := hints.Rowid(hash); id != 0 {
+		s, err := cn.stmt(c, at)
+		if err != nil {
+			return err
+		}
+		s.BindInt(1, id)
+		ok, err := s.Step()
+		if ok && err == nil {
+			n := s.ColumnCount()
+			if ok = s.ColumnInt(n-1) == 1 && s.ColumnIs(n-2, key); ok {
+				scan(s)
+			}
+		}
+		s.Reset()
+		if ok || err != nil {
+			return err
+		}
+		hints.Drop(hash)
+	}
+	s, err := cn.stmt(c, byKey)
+	if err != nil {
+		return err
+	}
+	s.BindValue(1, key)
+	ok, err := s.Step()
+	if ok && err == nil {
+		scan(s)
+		hints.Set(hash, s.ColumnInt(0))
+	}
+	s.Reset()
+	return err
 }
 
 // Put implements [driver.Tx].
@@ -247,7 +277,9 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
 	if err := s.Run(); err != nil {
 		return err
 	}
-	t.wrotePut(c, p, t.conn.LastInsertRowID())
+	id := t.conn.LastInsertRowID()
+	t.core.hints.Set(near.Hash(c.id, p.Key), id)
+	t.wrotePut(c, p, id)
 	return nil
 }
 
@@ -452,7 +484,7 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	if c.near.rows != nil {
 		c.near.settle(cn, coll)
 	}
-	r, ok, err = cn.fetch(coll, key, l.Bare)
+	r, ok, err = cn.fetch(coll, hash, key, l.Bare)
 	if err != nil {
 		return driver.Row{}, false, coll.explain(cn.waitErr(err))
 	}
@@ -466,32 +498,27 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 }
 
 // fetch reads the row of key as it is stored.
-func (cn *conn) fetch(c *collection, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
-	which := stmtGet
+func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
+	byKey, at := stmtGet, stmtGetAt
 	if bare {
-		which = stmtGetBare
+		byKey, at = stmtGetBare, stmtGetBareAt
 	}
-	s, err := cn.stmt(c, which)
-	if err != nil {
-		return r, false, err
-	}
-	s.BindValue(1, key)
-	ok, err = s.Step()
-	if err == nil && ok {
+	err = cn.seek(c, hash, key, byKey, at, func(s *lite.Stmt) {
 		cn.scanRow(s, &r, bare)
 		r.Key = key
-	}
-	s.Reset()
+		ok = true
+	})
 	return r, ok, err
 }
 
 // lookup reads the row of key in a transaction.
 func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	r, ok, err := t.conn.fetch(c, key, l.Bare)
+	hash := near.Hash(c.id, key)
+	r, ok, err := t.conn.fetch(c, hash, key, l.Bare)
 	if err == nil && ok && t.write && t.hasNoted(c, r.ID) {
 		// Inside of an Update, what it has read is part of it.
 		if err = t.flushNoted(c, r.ID); err == nil {
-			r, ok, err = t.conn.fetch(c, key, l.Bare)
+			r, ok, err = t.conn.fetch(c, hash, key, l.Bare)
 		}
 	}
 	if err != nil {
@@ -500,7 +527,7 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 	if t.write {
 		t.remember(c, key, &r, ok)
 	}
-	if !c.judge(&r, ok, near.Hash(c.id, key), l, t) {
+	if !c.judge(&r, ok, hash, l, t) {
 		return driver.Row{}, false, nil
 	}
 	return r, true, nil

@@ -1,6 +1,8 @@
 package lite
 
 import (
+	"bytes"
+
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/go-diskcache/diskcache/codec"
@@ -100,4 +102,29 @@ func (s *Stmt) ColumnValue(i int) codec.Value {
 		return codec.BlobValue(s.ColumnBlob(i))
 	}
 	return codec.Value{}
+}
+
+// ColumnIs reports whether column i equals v as a key does: 1 and 1.0 are
+// equal, a text and a blob are not. It allocates nothing.
+func (s *Stmt) ColumnIs(i int, v codec.Value) bool {
+	kind := s.ColumnType(i)
+	switch v.Kind() {
+	case codec.Text:
+		return kind == codec.Text && string(s.columnBytes(i)) == v.Text()
+	case codec.Blob:
+		return kind == codec.Blob && bytes.Equal(s.columnBytes(i), v.Blob())
+	case codec.Integer, codec.Real:
+		return (kind == codec.Integer || kind == codec.Real) && codec.Equal(s.ColumnValue(i), v)
+	}
+	return kind == codec.Null
+}
+
+// columnBytes is SQLite's memory, valid until the next call.
+func (s *Stmt) columnBytes(i int) []byte {
+	p := lib.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
+	n := lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
+	if p == 0 {
+		return nil
+	}
+	return bytesAt(p, int(n))
 }
