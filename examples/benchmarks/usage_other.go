@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "io/fs"
+
+// allocated returns how long a file is, which is what the system tells easily.
+func allocated(info fs.FileInfo) int64 { return info.Size() }
