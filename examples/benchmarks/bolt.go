@@ -9,7 +9,7 @@ import (
 
 const (
 	survivesPower = "a power cut undoes nothing that was acknowledged"
-	survivesNone  = "a power cut may corrupt it"
+	survivesNone  = "the process may die; a power cut may corrupt it"
 )
 
 // boltEngines are bbolt, which one process at a time can open.

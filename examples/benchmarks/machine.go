@@ -54,8 +54,8 @@ func describe(s *settings, dir string) machine {
 		}
 	}
 	for name, v := range map[string]string{
-		"redis-server": versionOf(redisServer, "--version"),
-		"memcached":    versionOf(memcachedServer, "--version"),
+		"redis-server": versionOf(redisServer),
+		"memcached":    versionOf(memcachedServer),
 		"python":       s.pythonVersion,
 	} {
 		if v != "" {

@@ -45,7 +45,7 @@ func connectMattn(file string) (floorConn, error) {
 	return c, nil
 }
 
-func run(s driver.Stmt, args ...driver.Value) error {
+func execute(s driver.Stmt, args ...driver.Value) error {
 	_, err := s.Exec(args) //lint:ignore SA1019 the one that does without a context is the quicker one
 	return err
 }
@@ -64,8 +64,8 @@ func (c *mattn) first(s driver.Stmt, n int, args ...driver.Value) (ok bool, err 
 	return err == nil, errors.Join(err, cerr)
 }
 
-func (c *mattn) begin() error  { return run(c.beginS) }
-func (c *mattn) commit() error { return run(c.commitS) }
+func (c *mattn) begin() error  { return execute(c.beginS) }
+func (c *mattn) commit() error { return execute(c.commitS) }
 
 func (c *mattn) get(key string) ([]byte, bool, error) {
 	ok, err := c.first(c.getS, 10, key)
@@ -85,14 +85,14 @@ func (c *mattn) find(key string) (int64, bool, error) {
 }
 
 func (c *mattn) insert(key string, now float64, value []byte) error {
-	return run(c.insertS, key, now, value)
+	return execute(c.insertS, key, now, value)
 }
 
 func (c *mattn) overwrite(rowid int64, now float64, value []byte) error {
-	return run(c.overwriteS, rowid, now, value)
+	return execute(c.overwriteS, rowid, now, value)
 }
 
-func (c *mattn) remove(rowid int64) error { return run(c.deleteS, rowid) }
+func (c *mattn) remove(rowid int64) error { return execute(c.deleteS, rowid) }
 
 func (c *mattn) close() error {
 	for _, s := range []driver.Stmt{c.beginS, c.commitS, c.getS, c.findS, c.insertS, c.overwriteS, c.deleteS} {

@@ -10,12 +10,18 @@ import (
 	"strings"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
 )
+
+func init() {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	plotter.DefaultFont = plot.DefaultFont
+}
 
 // plot draws a plot for each case, and one for the workload growth, and returns
 // the names of the files.
@@ -32,7 +38,7 @@ func (r *report) plot(dir string) (map[[2]string]string, error) {
 	for _, w := range r.Workloads {
 		if w.Name == "growth" {
 			panels := r.growthPanels()
-			if err := save(w.Name, "", panels, 14*vg.Centimeter, 10*vg.Centimeter); err != nil {
+			if err := save(w.Name, "", panels, 9*vg.Centimeter, 10*vg.Centimeter); err != nil {
 				return nil, err
 			}
 			continue
@@ -95,6 +101,7 @@ func percentilePanels(rows []result) []*plot.Plot {
 	}
 	var panels []*plot.Plot
 	for _, op := range measured(rows) {
+		var all plotter.XYs
 		p := plot.New()
 		p.Title.Text = op
 		p.X.Label.Text = "µs"
@@ -112,21 +119,26 @@ func percentilePanels(rows []result) []*plot.Plot {
 			if err != nil {
 				continue // no points
 			}
+			all = append(all, points...)
 			s.GlyphStyle = draw.GlyphStyle{Color: m.color, Radius: 3, Shape: m.shape}
 			p.Add(s)
 			p.Legend.Add(m.name, s)
 		}
 		p.Legend.Top = true
-		widen(p, len(rows))
+		low, high, _, _ := plotter.XYRange(all)
+		p.X.Min, p.X.Max = low/1.5, high*15 // room for the legend
+		p.Y.Min, p.Y.Max = -0.5, float64(len(rows))-0.5
 		panels = append(panels, p)
 	}
 	return panels
 }
 
-// widen leaves room around the points, and for the legend.
-func widen(p *plot.Plot, rows int) {
-	p.X.Min, p.X.Max = p.X.Min/1.5, p.X.Max*4
-	p.Y.Min, p.Y.Max = -0.5, float64(rows)-0.5
+func allPoints(lines map[string]plotter.XYs) plotter.XYs {
+	var all plotter.XYs
+	for _, points := range lines {
+		all = append(all, points...)
+	}
+	return all
 }
 
 // growthPanels draws the median of each operation over the number of rows.
@@ -149,6 +161,9 @@ func (r *report) growthPanels() []*plot.Plot {
 		}
 	}
 	var panels []*plot.Plot
+	names := plot.New() // a panel for the legend alone
+	names.HideAxes()
+	names.Legend.Top, names.Legend.Left = true, true
 	for _, op := range operations {
 		if lines[op] == nil {
 			continue
@@ -166,12 +181,18 @@ func (r *report) growthPanels() []*plot.Plot {
 			}
 			l.Color, s.Color, s.Shape = plotutil.Color(i), plotutil.Color(i), plotutil.Shape(i)
 			p.Add(l, s)
-			p.Legend.Add(e, l, s)
+			if len(panels) == 0 {
+				names.Legend.Add(e, l, s)
+			}
 		}
-		p.Legend.Top, p.Legend.Left = true, true
-		p.X.Max *= 1.3
-		p.Y.Max *= 30 // for the legend
+		// Where all values are the same the plot would begin below 0, where
+		// there is no logarithm.
+		lowX, highX, lowY, highY := plotter.XYRange(allPoints(lines[op]))
+		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lowX/1.2, highX*1.2, lowY/1.5, highY*1.5
 		panels = append(panels, p)
+	}
+	if len(panels) > 0 {
+		panels = append(panels, names)
 	}
 	return panels
 }

@@ -12,9 +12,11 @@ import (
 	"time"
 )
 
-// patience bounds how long a job may take beyond its phases: loading it may
-// have to write gigabytes.
-const patience = 5 * time.Minute
+// patience returns how long a job may take: what its phases last, and time to
+// load the slowest engine with its keys.
+func patience(j *job) time.Duration {
+	return time.Minute + 20*j.duration() + time.Duration(j.Keys)*100*time.Microsecond
+}
 
 // process is a child that carries out a job.
 type process struct {
@@ -22,13 +24,14 @@ type process struct {
 	in     io.WriteCloser
 	out    *bufio.Reader
 	errors *strings.Builder
+	ctx    context.Context
 	cancel context.CancelFunc
 }
 
 // startProcess starts a child for a job of an engine.
 func startProcess(ctx context.Context, e *engine, j *job) (*process, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience+20*j.duration())
-	p := &process{errors: &strings.Builder{}, cancel: cancel}
+	ctx, cancel := context.WithTimeout(ctx, patience(j))
+	p := &process{errors: &strings.Builder{}, ctx: ctx, cancel: cancel}
 	if e.command != nil {
 		p.cmd = e.command(ctx, j)
 	} else {
@@ -92,6 +95,9 @@ func (p *process) outcome() (*outcome, error) {
 
 // fail ends the child and returns what it says about the error.
 func (p *process) fail(err error) error {
+	if p.ctx.Err() != nil {
+		err = p.ctx.Err() // which is why it ended
+	}
 	p.kill()
 	text := strings.TrimSpace(p.errors.String())
 	if lines := strings.Split(text, "\n"); len(lines) > 6 {

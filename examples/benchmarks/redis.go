@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-	"github.com/redis/rueidis/rueidislock"
 )
 
 const redisServer = "redis-server"
@@ -31,7 +30,7 @@ func redisEngines() []*engine {
 	}
 	return []*engine{
 		variant("redis", "Redis over TCP, rueidis", true, false, false, "published"),
-		variant("redis-unix", "Redis over a Unix socket, rueidis", true, true, false,
+		variant("redis-unix", "Redis over a Unix socket, rueidis; its lock is a list with one token, which is lost with its holder", true, true, false,
 			append([]string{"lru", "queue", "lock"}, mapLoads...)...),
 		variant("redis-tracking", "Redis over a Unix socket, rueidis with client-side caching", true, true, true,
 			"published", "keys", "lru"),
@@ -62,7 +61,6 @@ type redisStore struct {
 	ctx      context.Context
 	conn     rueidis.Client
 	tracking bool
-	locks    rueidislock.Locker
 }
 
 func openRedis(ctx context.Context, j *job, socket, tracking bool) (store, error) {
@@ -75,17 +73,19 @@ func openRedis(ctx context.Context, j *job, socket, tracking bool) (store, error
 	}
 	s := &redisStore{ctx: ctx, tracking: tracking}
 	var err error
-	if j.Kind == "lock" {
-		// One server, so that one key is the majority.
-		o.DisableCache = false
-		s.locks, err = rueidislock.NewLocker(rueidislock.LockerOption{ClientOption: o, KeyMajority: 1, NoLoopTracking: true})
-		if err != nil {
-			return nil, err
-		}
-		return s, nil
-	}
 	if s.conn, err = rueidis.NewClient(o); err != nil {
 		return nil, err
+	}
+	if j.Kind == "lock" {
+		// The first one makes the token.
+		made, err := s.conn.Do(ctx, s.conn.B().Setnx().Key(redisLock+"-made").Value("1").Build()).AsBool()
+		if err == nil && made {
+			err = s.putToken()
+		}
+		if err != nil {
+			s.conn.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -163,20 +163,21 @@ func (s *redisStore) popWait() ([]byte, error) {
 	return []byte(items[1]), nil
 }
 
+// The lock is a list with one token: whoever has taken it has the lock. That is
+// as quick as Redis can wake somebody. If its holder dies, nobody ever gets it;
+// locks that expire, such as rueidislock's, are slower.
+const redisLock = "lock"
+
+func (s *redisStore) putToken() error {
+	return s.conn.Do(s.ctx, s.conn.B().Rpush().Key(redisLock).Element("token").Build()).Error()
+}
+
 func (s *redisStore) lock() (func() error, error) {
-	_, cancel, err := s.locks.WithContext(s.ctx, "lock")
-	if err != nil {
-		return nil, err
-	}
-	return func() error { cancel(); return nil }, nil
+	err := s.conn.Do(s.ctx, s.conn.B().Blpop().Key(redisLock).Timeout(0).Build()).Error()
+	return s.putToken, err
 }
 
 func (s *redisStore) close() error {
-	if s.locks != nil {
-		s.locks.Close()
-	}
-	if s.conn != nil {
-		s.conn.Close()
-	}
+	s.conn.Close()
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -84,14 +85,15 @@ func notFound(program, debian string) string {
 	return ""
 }
 
-// versionOf returns the first line that a program prints about itself.
-func versionOf(program string, args ...string) string {
-	out, err := exec.Command(program, args...).CombinedOutput()
+var versionPattern = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
+
+// versionOf returns the version that a program prints, or "".
+func versionOf(program string) string {
+	out, err := exec.Command(program, "--version").CombinedOutput()
 	if err != nil {
 		return ""
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	return line
+	return versionPattern.FindString(string(out))
 }
 
 func socketIn(dir string) string { return filepath.Join(dir, "socket") }

@@ -52,7 +52,7 @@ func workloads() []*workload {
 		{
 			name: "growth", title: "Growth",
 			about: "One client on entries of 100 bytes, more and more of them: 70 % get, 30 % set of random ones, and now and then" +
-				" a delete and an insert of the same key.",
+				" a delete and an insert of the same key. Disk is what the files take while the engine has them open, logs included.",
 			run: runGrowing,
 		},
 	}
