@@ -9,9 +9,9 @@ import (
 
 // badgerEngines are Badger, which one process at a time can open.
 func badgerEngines() []*engine {
-	variant := func(name, about, durability string, sync bool) *engine {
+	variant := func(name, about, durability string, sync bool, does []string) *engine {
 		return &engine{
-			name: name, about: about, durability: durability, does: mapLoads,
+			name: name, about: about, durability: durability, does: does,
 			open: func(_ context.Context, j *job) (store, error) {
 				db, err := badger.Open(badger.DefaultOptions(j.Dir).WithLogger(nil).WithSyncWrites(sync))
 				if err != nil {
@@ -22,8 +22,8 @@ func badgerEngines() []*engine {
 		}
 	}
 	return []*engine{
-		variant("badger-sync", "Badger with SyncWrites", survivesPower, true),
-		variant("badger", "Badger with its defaults", "the process may die; a power cut may undo the last moments", false),
+		variant("badger-sync", "Badger with SyncWrites", survivesPower, true, syncLoads),
+		variant("badger", "Badger with its defaults", "the process may die; a power cut may undo the last moments", false, mapLoads),
 	}
 }
 

@@ -14,9 +14,9 @@ const (
 
 // boltEngines are bbolt, which one process at a time can open.
 func boltEngines() []*engine {
-	variant := func(name, about, durability string, noSync bool) *engine {
+	variant := func(name, about, durability string, noSync bool, does []string) *engine {
 		return &engine{
-			name: name, about: about, durability: durability, does: mapLoads,
+			name: name, about: about, durability: durability, does: does,
 			open: func(_ context.Context, j *job) (store, error) {
 				db, err := bbolt.Open(filepath.Join(j.Dir, "bolt.db"), 0o600, &bbolt.Options{
 					NoSync: noSync, NoFreelistSync: noSync, FreelistType: bbolt.FreelistMapType,
@@ -37,8 +37,8 @@ func boltEngines() []*engine {
 		}
 	}
 	return []*engine{
-		variant("bbolt", "bbolt; each write waits for the disk", survivesPower, false),
-		variant("bbolt-nosync", "bbolt with NoSync", survivesNone, true),
+		variant("bbolt", "bbolt; each write waits for the disk", survivesPower, false, syncLoads),
+		variant("bbolt-nosync", "bbolt with NoSync", survivesNone, true, mapLoads),
 	}
 }
 

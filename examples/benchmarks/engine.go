@@ -72,10 +72,12 @@ type locker interface {
 	lock() (unlock func() error, err error)
 }
 
-// The sets of workloads that engines run.
+// The sets of workloads that engines run. Where each write waits for the disk,
+// more entries would only show more of the disk.
 var (
 	mapLoads   = []string{"published", "keys", "million", "growth"}
 	floorLoads = []string{"published", "keys", "growth"}
+	syncLoads  = []string{"published", "keys"}
 )
 
 // engines returns all engines in the order of the report, also those that the

@@ -81,16 +81,16 @@ import (
 
 // lmdbEngines are LMDB, called through cgo.
 func lmdbEngines() []*engine {
-	variant := func(name, about, durability string, flags C.uint) *engine {
+	variant := func(name, about, durability string, flags C.uint, does []string) *engine {
 		return &engine{
-			name: name, about: about + " (" + C.GoString(C.mdb_version(nil, nil, nil)) + ")", durability: durability,
-			does: mapLoads, processes: true,
+			name: name, about: about + " (" + lmdbVersion() + ")", durability: durability,
+			does: does, processes: true,
 			open: func(_ context.Context, j *job) (store, error) { return openLMDB(j.Dir, flags) },
 		}
 	}
 	return []*engine{
-		variant("lmdb", "LMDB; each write waits for the disk", survivesPower, 0),
-		variant("lmdb-nosync", "LMDB with MDB_NOSYNC", survivesNone, C.MDB_NOSYNC),
+		variant("lmdb", "LMDB; each write waits for the disk", survivesPower, 0, syncLoads),
+		variant("lmdb-nosync", "LMDB with MDB_NOSYNC", survivesNone, C.MDB_NOSYNC, mapLoads),
 	}
 }
 
@@ -114,6 +114,12 @@ func openLMDB(dir string, flags C.uint) (store, error) {
 	// NOTLS: a goroutine has no thread of its own.
 	rc := C.bench_open(name, flags|C.MDB_NOTLS, lmdbMap, &s.env, &s.dbi)
 	return s, lmdbError(rc)
+}
+
+func lmdbVersion() string {
+	var major, minor, patch C.int
+	C.mdb_version(&major, &minor, &patch)
+	return fmt.Sprintf("%d.%d.%d", major, minor, patch)
 }
 
 func lmdbError(rc C.int) error {

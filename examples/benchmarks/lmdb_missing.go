@@ -6,7 +6,7 @@ const lmdbMissing = "it needs cgo and liblmdb (Debian's package is liblmdb-dev):
 
 func lmdbEngines() []*engine {
 	return []*engine{
-		{name: "lmdb", about: "LMDB; each write waits for the disk", durability: survivesPower, does: mapLoads, processes: true, missing: lmdbMissing},
+		{name: "lmdb", about: "LMDB; each write waits for the disk", durability: survivesPower, does: syncLoads, processes: true, missing: lmdbMissing},
 		{name: "lmdb-nosync", about: "LMDB with MDB_NOSYNC", durability: survivesNone, does: mapLoads, processes: true, missing: lmdbMissing},
 	}
 }

@@ -10,9 +10,9 @@ import (
 
 // pebbleEngines are Pebble, which one process at a time can open.
 func pebbleEngines() []*engine {
-	variant := func(name, about, durability string, write *pebble.WriteOptions) *engine {
+	variant := func(name, about, durability string, write *pebble.WriteOptions, does []string) *engine {
 		return &engine{
-			name: name, about: about, durability: durability, does: mapLoads,
+			name: name, about: about, durability: durability, does: does,
 			open: func(_ context.Context, j *job) (store, error) {
 				db, err := pebble.Open(j.Dir, &pebble.Options{Logger: quiet{}})
 				if err != nil {
@@ -23,8 +23,8 @@ func pebbleEngines() []*engine {
 		}
 	}
 	return []*engine{
-		variant("pebble", "Pebble with its defaults: each write waits for the disk", survivesPower, pebble.Sync),
-		variant("pebble-nosync", "Pebble with NoSync", "the death of the process or a power cut may undo the last moments", pebble.NoSync),
+		variant("pebble", "Pebble with its defaults: each write waits for the disk", survivesPower, pebble.Sync, syncLoads),
+		variant("pebble-nosync", "Pebble with NoSync", "the death of the process or a power cut may undo the last moments", pebble.NoSync, mapLoads),
 	}
 }
 

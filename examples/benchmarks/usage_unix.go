@@ -14,3 +14,6 @@ func allocated(info fs.FileInfo) int64 {
 	}
 	return info.Size()
 }
+
+// syncDisks waits until what the system has to write is written.
+func syncDisks() { syscall.Sync() }
