@@ -12,8 +12,7 @@ import (
 )
 
 // nearOff makes reads go through SQLite each time.
-func nearOff(o *cache.StoreOptions) {
-}
+func nearOff(o *cache.StoreOptions) { o.NearCache = -1 }
 
 const survivesProcess = "any process may die; a power cut may undo the last moments, never corrupts"
 
