@@ -35,7 +35,7 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 }
 
 // defaultCacheSize is divided among shards when StoreOptions do not say more.
-const defaultCacheSize = 24 << 20
+const defaultCacheSize = 12 << 20
 
 // cacheSizeOf returns what each shard has of the memory for pages.
 func cacheSizeOf(o StoreOptions) int64 {

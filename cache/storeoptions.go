@@ -55,8 +55,9 @@ type StoreOptions struct {
 	AutoVacuum AutoVacuum
 
 	// CacheSize is the memory for database pages, in bytes, of all
-	// connections of the store together. Defaults to the engine's choice, a
-	// few tens of megabytes.
+	// connections of the store together. Where pages are in the operating
+	// system's cache, more of it hardly makes a difference. Defaults to
+	// 12 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database is read through a memory map, in

@@ -40,7 +40,7 @@ type Options struct {
 	AutoVacuum AutoVacuum
 
 	// CacheSize is the memory, in bytes, that all connections of the store
-	// together may use for pages. Defaults to 24 MiB; at least 1 MiB is used.
+	// together may use for pages. Defaults to 12 MiB; at least 1 MiB is used.
 	CacheSize int64
 
 	// MmapSize is how much of the database, in bytes, is read through a
@@ -103,7 +103,7 @@ const (
 
 const (
 	defaultTimeout   = time.Minute
-	defaultCacheSize = 24 << 20
+	defaultCacheSize = 12 << 20
 	defaultNearCache = 64 << 20
 	minCacheSize     = 1 << 20
 	defaultPageSize  = 4096
