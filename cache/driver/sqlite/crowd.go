@@ -27,9 +27,9 @@ const (
 // process lines up first, and keeps its place until it has committed. Those who
 // push in, not having met anybody yet, meet the one in front soon.
 type crowd struct {
-	until  time.Time // when the place is crowded no more, as far as one knows
-	span   time.Duration
-	locked bool // the directory's lock is held
+	until  time.Time     // when the place is crowded no more, as far as one knows
+	span   time.Duration // 0 if nobody has ever been met
+	locked bool          // the directory's lock is held
 }
 
 // met is called when others have been found to write.
@@ -47,7 +47,7 @@ var past = time.Unix(0, 0)
 // enter begins a transaction that may write. Whether it fails or not, leave
 // comes after.
 func (w *writer) enter(ctx context.Context, deadline time.Time) error {
-	if now := time.Now(); now.After(w.crowd.until) {
+	if w.crowd.span == 0 || time.Now().After(w.crowd.until) {
 		w.conn.bound(ctx, past)
 		err := w.run("BEGIN IMMEDIATE")
 		if err == nil {
@@ -56,7 +56,7 @@ func (w *writer) enter(ctx context.Context, deadline time.Time) error {
 		if !lite.IsBusy(err) {
 			return w.conn.waitErr(err)
 		}
-		w.crowd.met(now)
+		w.crowd.met(time.Now())
 	}
 	if err := w.dir.lock(ctx, deadline); err != nil {
 		return err

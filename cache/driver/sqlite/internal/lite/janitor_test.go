@@ -97,3 +97,43 @@ func TestJanitorLeavesWhatIsUsed(t *testing.T) {
 		t.Errorf("%d calls", *n)
 	}
 }
+
+// While one of our connections checkpoints, the others' locks stick: it takes
+// away those that are in its way.
+func TestStickyDuringOwnCheckpoint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	c, r, long := openWAL(t, path), openWAL(t, path), openWAL(t, path)
+	must(t, c.Exec("CREATE TABLE t(v)"))
+	for _, ours := range []bool{true, false} {
+		w := c
+		if !ours {
+			var err error
+			w, err = Open(path, ReadWrite|DefaultVFS)
+			must(t, err)
+			defer w.Close()
+		}
+		must(t, w.Exec("INSERT INTO t VALUES (1)"))
+		checked := false
+		w.SetBusyHandler(func(int) bool { // with the checkpoint lock held
+			for range 3 {
+				time.Sleep(3 * time.Millisecond)
+				integer(t, r, "SELECT count(*) FROM t")
+			}
+			checked = true
+			if fileAt(r.file).yield == ours {
+				t.Error("ours:", ours, "readers make room:", ours)
+			}
+			must(t, long.Exec("COMMIT"))
+			return true
+		})
+		must(t, long.Exec("BEGIN; SELECT * FROM t"))
+		_, _, err := w.Checkpoint(Restart)
+		must(t, err)
+		if !checked {
+			t.Error("nobody waited")
+		}
+	}
+	if n := shim.checkpoints.Load(); n != 0 {
+		t.Errorf("%d checkpoints go on", n)
+	}
+}

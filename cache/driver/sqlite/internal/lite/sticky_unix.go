@@ -132,7 +132,7 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 				conns.find(f.hooked).unlockHook()
 			}
 		}
-		f.upkeep &^= upkeepBits(slot, n)
+		f.keepUp(f.upkeep &^ upkeepBits(slot, n))
 	}
 	return shim.db.shmLock(tls, id, slot, n, flags)
 }
@@ -165,9 +165,8 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 }
 
 // checkpointElsewhere reports whether another process holds the checkpoint
-// lock, or a connection of this one, which may be one that knows nothing of
-// sticky locks. To try for it would make a checkpoint that begins just now
-// fail.
+// lock, or a connection of this one that knows nothing of sticky locks. To try
+// for it would make a checkpoint that begins just now fail.
 func checkpointElsewhere(id uintptr) bool {
 	shm := (*lib.TunixFile)(pointer(id)).FpShm
 	if shm == 0 {
@@ -179,7 +178,7 @@ func checkpointElsewhere(id uintptr) bool {
 	}
 	n := (*lib.TunixShmNode)(pointer(node))
 	if atomic.LoadInt32(&n.FaLock[slotCheckpoint]) < 0 {
-		return true
+		return shim.checkpoints.Load() == 0
 	}
 	fd := n.FhShm
 	if fd < 0 {
@@ -211,9 +210,21 @@ func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int3
 	stealSticky(tls, id, slot, n)
 	rc := shim.db.shmLock(tls, id, slot, n, lockExclusive)
 	if rc == lib.SQLITE_OK {
-		f.upkeep |= upkeepBits(slot, n)
+		f.keepUp(f.upkeep | upkeepBits(slot, n))
 	}
 	return rc
+}
+
+// keepUp sets upkeep.
+func (f *lockState) keepUp(upkeep int32) {
+	const checkpoint = 1 << slotCheckpoint
+	switch {
+	case upkeep&^f.upkeep&checkpoint != 0:
+		shim.checkpoints.Add(1)
+	case f.upkeep&^upkeep&checkpoint != 0:
+		shim.checkpoints.Add(-1)
+	}
+	f.upkeep = upkeep
 }
 
 func upkeepBits(slot, n int32) int32 {
@@ -278,7 +289,8 @@ func steal(tls *libc.TLS, id uintptr) {
 func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {
 	f := fileAt(id)
 	f.unstick(tls, id)
-	f.slot, f.upkeep = 0, 0
+	f.slot = 0
+	f.keepUp(0)
 	return shim.db.shmUnmap(tls, id, remove)
 }
 

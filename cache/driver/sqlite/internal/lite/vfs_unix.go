@@ -4,6 +4,7 @@ package lite
 
 import (
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -26,6 +27,8 @@ type shimType struct {
 	mu      sync.Mutex
 	db, wal methods              // written once
 	sticky  map[string][]uintptr // database files by name, see sticky_unix.go
+
+	checkpoints atomic.Int32 // that our connections do, of whatever database
 }
 
 const (
