@@ -29,6 +29,7 @@ type core struct {
 	maintainer *maintainer // nil if read-only
 	sessions   sessions
 	watches    watches
+	ends       ends
 	trash      trashCan
 
 	mu    sync.Mutex // guards colls
@@ -136,6 +137,7 @@ func releaseCore(c *core) error {
 func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	c.sessions.init(c.dir, c.opts.ReadOnly)
 	c.watches.init(c)
+	c.ends.init(c)
 	c.readers = newPool(c)
 	if err := c.prepareDir(inUse); err != nil {
 		return err
@@ -296,6 +298,7 @@ func (c *core) refuseStrangers() error {
 func (c *core) close() error {
 	var errs []error
 	c.watches.close()
+	c.ends.close()
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}

@@ -165,7 +165,11 @@ func (w *writer) wait(r *request) (verdict, error) {
 // here, also if r panics.
 func (w *writer) lead(r *request) error {
 	var dead trash
-	defer func() { w.core.emptyTrash(dead) }() // when others may write again
+	var told uint32
+	defer func() { // when others may write again
+		w.core.watches.tell(told)
+		w.core.emptyTrash(dead)
+	}()
 	defer w.handOver()
 	if err := w.dir.lock(r.ctx, r.deadline); err != nil {
 		return err
@@ -178,7 +182,10 @@ func (w *writer) lead(r *request) error {
 	// From here on nobody's context ends anything: the group's waits are
 	// over.
 	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
-	defer func() { dead, w.tx.dead = w.tx.dead, trash{} }()
+	defer func() {
+		dead, w.tx.dead = w.tx.dead, trash{}
+		told, w.tx.told = w.tx.told, 0
+	}()
 	if r.alone {
 		err := w.runAlone(r)
 		w.watchSpace()
