@@ -2,18 +2,18 @@ package sync
 
 import (
 	"net"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxKey is the length of the longest key that is sent; a longer one is
-// noticed by the collection's Watch.
+// maxKey is the length of the longest key that is sent.
 const maxKey = 512
 
 // A bell wakes a waiter of another process when its turn has come. It is a
 // datagram socket with an abstract name, that of the waiter's space: it leaves
-// no file behind and goes away with the process. Rings carry no authority and
-// may get lost; whoever hears one looks at the row.
+// no file behind and goes away with the process. Rings carry no authority;
+// whoever hears one looks at the row.
 type bell struct{ conn *net.UnixConn }
 
 func address(owner string) string { return "@go-diskcache/" + owner }
@@ -44,16 +44,37 @@ func (b *bell) remove() {
 	}
 }
 
-// ring rings the bell of another space. It never blocks: a process that is
-// stopped leaves its bell full.
-func ring(owner, key string) {
+// ringer rings the bells of other spaces.
+type ringer struct {
+	mu     sync.Mutex
+	fd     int
+	opened bool
+}
+
+// ring rings the bell of another space, and reports whether that will be
+// heard. It never blocks: a process that is stopped leaves its bell full, and
+// one in another network namespace cannot be reached.
+func (r *ringer) ring(owner, key string) bool {
 	if len(key) > maxKey {
-		return
+		return false
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		r.fd, r.opened = fd, true
 	}
-	defer unix.Close(fd)
-	_ = unix.Sendto(fd, []byte(key), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address(owner)})
+	return unix.Sendto(r.fd, []byte(key), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address(owner)}) == nil
+}
+
+func (r *ringer) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opened {
+		unix.Close(r.fd)
+		r.opened = false
+	}
 }

@@ -64,6 +64,22 @@ func (s *space) poke(key string) {
 	}
 }
 
+// hear is told that a row has changed for somebody in this process.
+func (s *space) hear(key string) {
+	s.poke(key)
+	s.mu.Lock()
+	var observed []*hold
+	for h := range s.observed {
+		if h.key == key {
+			observed = append(observed, h)
+		}
+	}
+	s.mu.Unlock()
+	for _, h := range observed {
+		h.look()
+	}
+}
+
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
