@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -36,7 +37,8 @@ type end struct {
 	// Guarded by ends.mu.
 	waiters int
 	unused  *time.Timer
-	err     error // set before came is closed
+	f       *os.File // the session's file, or nil
+	err     error    // set before came is closed
 }
 
 const (
@@ -47,6 +49,18 @@ const (
 	// closed, but its lock is not gone yet.
 	endFirst = 50 * time.Microsecond
 )
+
+// Alive implements [driver.Store].
+func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
+	if err := s.gate.enter(); err != nil {
+		return false, err
+	}
+	defer s.gate.leave()
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	return s.core.ends.alive(session)
+}
 
 // AwaitEnd implements [driver.Store].
 func (s *Store) AwaitEnd(ctx context.Context, session string) error {
@@ -78,6 +92,23 @@ func closedWhileWaiting() error {
 func (es *ends) init(c *core) {
 	es.core = c
 	es.by = make(map[string]*end)
+}
+
+// alive reports whether a session lives. Whoever asks for one that is waited
+// for, as those do who contend for a lock, saves opening its file.
+func (es *ends) alive(session string) (bool, error) {
+	es.mu.Lock()
+	if e := es.by[session]; e != nil && e.f != nil {
+		ended, err := tryLockFileShared(e.f) // at once
+		if ended {
+			unlockFile(e.f)
+			signal(e.changed)
+		}
+		es.mu.Unlock()
+		return !ended, translate(err)
+	}
+	es.mu.Unlock()
+	return es.core.sessions.alive(session)
 }
 
 // join returns nil if the store is closed.
@@ -131,19 +162,20 @@ func (es *ends) await(session string, e *end) {
 			defer w.Remove()
 			rest = netEvery
 		}
+		defer es.open(session, e)()
 	}
 	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	soon := rest
 	for {
-		if alive, err := es.core.sessions.alive(session); err != nil || !alive {
+		if alive, err := es.alive(session); err != nil || !alive {
 			es.mu.Lock()
-			defer es.mu.Unlock()
 			if es.by[session] == e {
 				delete(es.by, session)
 			}
 			e.err = err
 			close(e.came)
+			es.mu.Unlock()
 			return
 		}
 		timer.Reset(soon)
@@ -155,6 +187,24 @@ func (es *ends) await(session string, e *end) {
 		case <-timer.C:
 			soon = min(4*soon, rest)
 		}
+	}
+}
+
+// open opens the session's file for alive, until the returned function is
+// called.
+func (es *ends) open(session string, e *end) func() {
+	f, err := os.Open(es.core.sessions.file(session))
+	if err != nil {
+		return func() {}
+	}
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	e.f = f
+	return func() {
+		es.mu.Lock()
+		defer es.mu.Unlock()
+		e.f = nil
+		f.Close()
 	}
 }
 

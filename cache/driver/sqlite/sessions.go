@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -215,16 +214,4 @@ func (s *Store) Session() string {
 		}
 	}
 	return ss.id
-}
-
-// Alive implements [driver.Store].
-func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
-	if err := s.gate.enter(); err != nil {
-		return false, err
-	}
-	defer s.gate.leave()
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	return s.core.sessions.alive(session)
 }
