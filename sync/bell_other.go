@@ -7,7 +7,7 @@ package sync
 // it.
 type bell struct{}
 
-func hang(string, func(key string)) *bell { return nil }
+func hang(string, func(string, *claim)) *bell { return nil }
 
 func (b *bell) remove() {}
 
@@ -15,6 +15,6 @@ func (b *bell) remove() {}
 type ringer struct{}
 
 // ring says that everybody was told: without bells, all watch the rows.
-func (r *ringer) ring(string, string) bool { return true }
+func (r *ringer) ring(string, *claim) bool { return true }
 
 func (r *ringer) close() {}

@@ -178,6 +178,9 @@ func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists
 		return err
 	}
 	s.tell(key, granted)
+	for i := range lost {
+		lost[i].Token = 0 // no hold any more
+	}
 	s.tell(key, lost)
 	return nil
 }
@@ -266,21 +269,22 @@ func (s *space) tidy() {
 	}
 }
 
-// tell wakes the owners of claims that have changed.
+// tell wakes the owners of claims that have become holds, or are none any
+// more and have no token.
 func (s *space) tell(key string, claims []claim) {
 	heard := true
 	for i := range claims {
-		owner := claims[i].Owner
-		if owner == s.owner {
-			s.hear(key)
+		c := &claims[i]
+		if c.Owner == s.owner {
+			s.hear(key, c)
 			continue
 		}
-		if other := neighbour(owner); other != nil {
-			other.hear(key)
+		if other := neighbour(c.Owner); other != nil {
+			other.hear(key, c)
 			continue
 		}
 		if s.st.Dir() != "" {
-			heard = s.ringer.ring(owner, key) && heard
+			heard = s.ringer.ring(key, c) && heard
 		}
 	}
 	if !heard {
