@@ -33,8 +33,6 @@ const (
 	// pollEvery is how often is looked where nobody tells. A look takes two or
 	// three microseconds.
 	pollEvery = 10 * time.Millisecond
-	// netEvery is how often is looked where somebody tells.
-	netEvery = time.Second
 	// firstLook is the time after which a commit that was written can be seen,
 	// unless it waits for the disk. The times between further looks grow up
 	// to lastLook.
@@ -45,6 +43,10 @@ const (
 	busyLook  = 20 * time.Millisecond
 	thirdLook = time.Millisecond
 )
+
+// netEvery is how often is looked where somebody tells. Tests do without, so
+// that what nobody tells stops them.
+var netEvery = time.Second
 
 func newStrangers(c *core) *strangers {
 	s := &strangers{
