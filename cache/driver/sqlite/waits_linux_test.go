@@ -131,6 +131,13 @@ func awaitEnd(ctx context.Context, session string, stores ...*Store) (wait func(
 	}
 }
 
+// listens reports whether the end of a session is told by now.
+func listens(es *ends, session string) bool {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	return es.by[session] != nil && es.by[session].f != nil
+}
+
 // Whoever waits for a session is told when its process is killed, and when it
 // closes the store and lives on, but not while it is stopped; whatever is in
 // the session's file, whoever else has opened it, and whether it was waited
@@ -143,6 +150,13 @@ func TestAwaitEnd(t *testing.T) {
 			child := spawn(t, "session", dir)
 			session := child.hear()
 			wait := awaitEnd(t.Context(), session, writer, reader)
+			ended := make(chan error, 1)
+			go func() { ended <- wait() }()
+			for _, s := range []*Store{writer, reader} {
+				for !listens(&s.core.ends, session) {
+					runtime.Gosched()
+				}
+			}
 
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -159,6 +173,11 @@ func TestAwaitEnd(t *testing.T) {
 				t.Errorf("the session of a stopped process lives: %v, %v", alive, err)
 			}
 			child.Process.Signal(syscall.SIGCONT)
+			select {
+			case err := <-ended:
+				t.Fatalf("told of the end of a session that lives: %v", err)
+			default:
+			}
 
 			began := time.Now()
 			if end == "kill" {
@@ -169,7 +188,7 @@ func TestAwaitEnd(t *testing.T) {
 					t.Fatal(got)
 				}
 			}
-			if err := wait(); err != nil {
+			if err := <-ended; err != nil {
 				t.Error(err)
 			}
 			took := time.Since(began)

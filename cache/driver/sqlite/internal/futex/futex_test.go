@@ -4,6 +4,7 @@ package futex
 
 import (
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,7 @@ func TestNoLostWakeUp(t *testing.T) {
 						turn.Add(1)
 						p.Signal(mask)
 					default:
+						runtime.Gosched() // time for others to signal
 						p.Wait(ticket, mask)
 					}
 				}
