@@ -66,16 +66,28 @@ func (s *strangers) run() {
 		return
 	}
 	defer s.conn.Close()
+	var told *inotify.Watch
+	defer func() {
+		if told != nil {
+			told.Remove()
+		}
+	}()
 	for {
 		w, err := inotify.Add(s.core.dir, inotify.Modified|inotify.Once, func() { signal(s.wrote) })
+		if told != nil { // only now, as the first and the last watch of a process cost more
+			told.Remove()
+		}
+		told = w
 		rest := pollEvery
 		if err == nil {
 			rest = netEvery
 		}
-		s.look()
-		wrote, ok := s.wait(rest)
-		if err == nil {
-			w.Remove()
+		wrote, ok := false, true
+		for ok && !wrote {
+			s.look()
+			if wrote, ok = s.wait(rest); err != nil {
+				break
+			}
 		}
 		if !ok || wrote && !s.follow() {
 			return
