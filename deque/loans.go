@@ -121,22 +121,25 @@ func (d *Deque[T]) soonest(ctx context.Context, kind string) (int64, bool, error
 	return 0, false, nil
 }
 
-// dead returns the sessions that have made claims and have ended.
-func (d *Deque[T]) dead(ctx context.Context) (ended []string, err error) {
+// holders returns the sessions that have made claims, and those of them that
+// have ended.
+func (d *Deque[T]) holders(ctx context.Context) (living, ended []string, err error) {
 	for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(holder)) {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		session := strings.TrimPrefix(k, holder)
 		alive, err := d.shared.st.Alive(ctx, session)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if !alive {
+		if alive {
+			living = append(living, session)
+		} else {
 			ended = append(ended, session)
 		}
 	}
-	return ended, nil
+	return living, ended, nil
 }
 
 // settle brings back the items that are due or whose holders have died. It
@@ -160,7 +163,7 @@ func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
 	if must || clock-d.shared.looked.Load() >= int64(lookEvery) {
 		d.shared.looked.Store(clock)
 		var err error
-		if dead, err = d.dead(ctx); err != nil {
+		if _, dead, err = d.holders(ctx); err != nil {
 			return err
 		}
 	}

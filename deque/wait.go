@@ -9,9 +9,9 @@ import (
 )
 
 // PopFrontWait is PopFront that waits until there is an item. It wakes at
-// once when this process pushes one, and within some milliseconds when
-// another process does, when a delayed item is due, or when a claim comes
-// back. It ends with the context, and with cache.ErrClosed when the deque or
+// once when one is pushed, by any process, when a delayed item is due, when a
+// claim comes back, and within 50 ms when the holder of one is dead. Waiting
+// takes no processor time. It ends with the context, and with cache.ErrClosed when the deque or
 // its store is closed; no item is lost then.
 //
 // It cannot be used inside a transaction, which would keep others from
@@ -42,9 +42,9 @@ func (d *Deque[T]) ClaimWait(ctx context.Context, lease time.Duration) (c *Claim
 	return c, d.fail("ClaimWait", err)
 }
 
-// deadEvery is how often a waiter looks for sessions that have ended. Nothing
-// tells of that.
-const deadEvery = 50 * time.Millisecond
+// pause is the time after which a waiter looks again that has seen an item and
+// did not get it.
+const pause = 50 * time.Millisecond
 
 // wait calls take until it has got something. Of the waiters of one handle
 // one looks at a time, so that an item does not wake them all and they are
@@ -79,8 +79,13 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 		}
 		defer stop()
 	}
+	dead := mourn(ctx, d.shared.st)
+	defer dead.stop()
+	// Looking first saves a transaction when there is nothing. But most often
+	// there is something, for the first signal at least.
+	eager := true
 	for {
-		soon, err := d.soon(ctx)
+		soon, err := d.soon(ctx, dead)
 		if err != nil {
 			return err
 		}
@@ -89,15 +94,23 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 			if ok || err != nil {
 				return err
 			}
-			if soon, err = d.soon(ctx); err != nil {
+			if soon, err = d.soon(ctx, dead); err != nil {
 				return err
 			}
-			soon = max(soon, deadEvery) // somebody else was quicker; more would be signalled
+			soon = max(soon, pause) // somebody else was quicker; more would be signalled
 		}
 		timer := time.NewTimer(soon)
 		select {
 		case <-pushed:
+			if eager {
+				eager = false
+				if ok, err := take(); ok || err != nil {
+					timer.Stop()
+					return err
+				}
+			}
 		case <-lent:
+		case <-dead.came:
 		case <-timer.C:
 		case <-ctx.Done():
 		case <-d.shared.closed:
@@ -117,8 +130,8 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 const forever = time.Hour
 
 // soon returns after which time it is worth while to look for an item, if
-// nothing changes: 0 if there is one.
-func (d *Deque[T]) soon(ctx context.Context) (time.Duration, error) {
+// nothing changes: 0 if there is one. m waits for those who have claims.
+func (d *Deque[T]) soon(ctx context.Context, m *mourning) (time.Duration, error) {
 	if _, ok, err := d.end(ctx, false, 0); ok || err != nil {
 		return 0, err
 	}
@@ -138,11 +151,11 @@ func (d *Deque[T]) soon(ctx context.Context) (time.Duration, error) {
 		}
 		if ok && kind == claimed {
 			// A look for the dead: take does it when there is nothing else.
-			dead, err := d.dead(ctx)
+			living, dead, err := d.holders(ctx)
 			if err != nil || len(dead) > 0 {
 				return 0, err
 			}
-			wait = min(wait, deadEvery)
+			m.await(living)
 		}
 	}
 	return wait, nil

@@ -141,6 +141,12 @@ func (s *space) wait(ctx context.Context, q want, c claim, l *line) (*claim, err
 			}
 			select {
 			case <-l.changed:
+				if h := s.heard(l, &c); h != nil {
+					if timer != nil {
+						timer.Stop()
+					}
+					return h, nil
+				}
 			case <-dead:
 				again = true
 			case <-over:

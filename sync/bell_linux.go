@@ -1,41 +1,90 @@
 package sync
 
 import (
+	"encoding/binary"
 	"net"
+	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxKey is the length of the longest key that is sent; a longer one is
-// noticed by the collection's Watch.
+// maxKey is the length of the longest key that is sent.
 const maxKey = 512
 
 // A bell wakes a waiter of another process when its turn has come. It is a
 // datagram socket with an abstract name, that of the waiter's space: it leaves
-// no file behind and goes away with the process. Rings carry no authority and
-// may get lost; whoever hears one looks at the row.
+// no file behind and goes away with the process.
+//
+// A ring says which claim has become which hold, so that the waiter need not
+// read the row. The kernel tells who rings: it is believed if it is the user
+// who could also write to the store. Anybody else's ring is a reason to look
+// at the row.
 type bell struct{ conn *net.UnixConn }
 
 func address(owner string) string { return "@go-diskcache/" + owner }
 
-// hang makes a bell that calls fn with each key rung, or nil if there can be
-// none.
-func hang(owner string, fn func(key string)) *bell {
+// hang makes a bell that calls fn with each key rung, and the claim that was
+// granted or nil. It returns nil if there can be none.
+func hang(owner string, fn func(key string, granted *claim)) *bell {
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: address(owner)})
 	if err != nil {
 		return nil
 	}
+	if raw, err := conn.SyscallConn(); err == nil {
+		// Without it no sender is known, and every ring is a reason to look.
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	}
 	go func() {
-		var buf [maxKey]byte
+		var buf [ringHead + maxKey]byte
+		oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+		user := uint32(os.Geteuid())
 		for {
-			n, err := conn.Read(buf[:])
+			n, m, _, _, err := conn.ReadMsgUnix(buf[:], oob)
 			if err != nil {
 				return
 			}
-			fn(string(buf[:n]))
+			if n < ringHead {
+				continue
+			}
+			var granted *claim
+			if c := decodeRing(buf[:]); c.Token != 0 && sender(oob[:m]) == user {
+				c.Owner, granted = owner, &c
+			}
+			fn(string(buf[ringHead:n]), granted)
 		}
 	}()
 	return &bell{conn}
+}
+
+// sender returns the user that the kernel names, or an impossible one.
+func sender(oob []byte) uint32 {
+	if msgs, err := unix.ParseSocketControlMessage(oob); err == nil {
+		for i := range msgs {
+			if cred, err := unix.ParseUnixCredentials(&msgs[i]); err == nil {
+				return cred.Uid
+			}
+		}
+	}
+	return ^uint32(0)
+}
+
+// ringHead is the length of what is in front of the key in a ring: five
+// numbers of a claim. Without a token it has not become a hold.
+const ringHead = 5 * 8
+
+func encodeRing(b []byte, c *claim) []byte {
+	for _, n := range [...]int64{c.Seq, c.N, c.Max, c.Token, c.Since} {
+		b = binary.NativeEndian.AppendUint64(b, uint64(n))
+	}
+	return b
+}
+
+func decodeRing(b []byte) (c claim) {
+	for i, n := range [...]*int64{&c.Seq, &c.N, &c.Max, &c.Token, &c.Since} {
+		*n = int64(binary.NativeEndian.Uint64(b[8*i:]))
+	}
+	return c
 }
 
 func (b *bell) remove() {
@@ -44,16 +93,38 @@ func (b *bell) remove() {
 	}
 }
 
-// ring rings the bell of another space. It never blocks: a process that is
-// stopped leaves its bell full.
-func ring(owner, key string) {
+// ringer rings the bells of other spaces.
+type ringer struct {
+	mu     sync.Mutex
+	fd     int
+	opened bool
+}
+
+// ring rings the bell of a claim's owner, and reports whether that will be
+// heard. It never blocks: a process that is stopped leaves its bell full, and
+// one in another network namespace cannot be reached.
+func (r *ringer) ring(key string, c *claim) bool {
 	if len(key) > maxKey {
-		return
+		return false
 	}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.opened {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		r.fd, r.opened = fd, true
 	}
-	defer unix.Close(fd)
-	_ = unix.Sendto(fd, []byte(key), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address(owner)})
+	msg := append(encodeRing(make([]byte, 0, ringHead+len(key)), c), key...)
+	return unix.Sendto(r.fd, msg, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: address(c.Owner)}) == nil
+}
+
+func (r *ringer) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opened {
+		unix.Close(r.fd)
+		r.opened = false
+	}
 }

@@ -3,11 +3,18 @@
 package sync
 
 // bell is what wakes waiters of other processes faster than the collection's
-// Watch does, where the system has something for it.
+// Watch does, and without waking others, where the system has something for
+// it.
 type bell struct{}
 
-func hang(string, func(key string)) *bell { return nil }
+func hang(string, func(string, *claim)) *bell { return nil }
 
 func (b *bell) remove() {}
 
-func ring(owner, key string) {}
+// ringer rings the bells of other spaces.
+type ringer struct{}
+
+// ring says that everybody was told: without bells, all watch the rows.
+func (r *ringer) ring(string, *claim) bool { return true }
+
+func (r *ringer) close() {}

@@ -70,8 +70,15 @@ func median[T int64 | float64](x []T) T {
 }
 
 // BenchmarkHandOver measures, while two processes contend for a lock, the time
-// from the call of Unlock in one to the return of Lock in the other.
+// from the call of Unlock in one to the return of Lock in the other. With a
+// lock that is held for a while, the other one is always waiting; without, it
+// may have to wait for its place in the queue.
 func BenchmarkHandOver(b *testing.B) {
+	b.Run("AtOnce", func(b *testing.B) { handOver(b, 0) })
+	b.Run("Held", func(b *testing.B) { handOver(b, time.Millisecond) })
+}
+
+func handOver(b *testing.B, held time.Duration) {
 	dir := b.TempDir()
 	openDir(b, dir)
 	for b.Loop() {
@@ -87,7 +94,7 @@ func BenchmarkHandOver(b *testing.B) {
 			children = append(children, c)
 		}
 		for _, c := range children {
-			c.say("go")
+			c.say(held.String())
 		}
 		time.Sleep(time.Second)
 		for _, c := range children {

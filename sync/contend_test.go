@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
@@ -85,14 +86,18 @@ func init() {
 		}
 		return nil
 	}
-	// handover locks and unlocks until its input ends, and tells only then.
+	// handover locks and unlocks until its input ends, and tells only then. It
+	// holds the lock for the time that it is told.
 	helpers["handover"] = func(ctx context.Context, p *peer) error {
 		l, err := dsync.NewLock(ctx, p.st, "l", nil)
 		if err != nil {
 			return err
 		}
 		p.say("ready")
-		p.hear()
+		hold, err := time.ParseDuration(p.hear())
+		if err != nil {
+			return err
+		}
 		stop := make(chan struct{})
 		go func() {
 			p.hear()
@@ -111,6 +116,9 @@ func init() {
 				return err
 			}
 			locked := monotonic()
+			if hold > 0 {
+				time.Sleep(hold)
+			}
 			unlocking := monotonic()
 			if err := g.Unlock(); err != nil {
 				return err

@@ -68,6 +68,7 @@ type world struct {
 	now   time.Time
 	alive func(session string) (bool, error)
 	fence func() (int64, error)
+	lost  []claim // holds that were ended though their owners live
 }
 
 func index(cs []claim, c *claim) int {
@@ -100,6 +101,7 @@ func (l *lease) settle(w *world) (granted []claim, changed bool, err error) {
 	before := len(l.Holds) + len(l.Queue)
 	if l.Holds, err = keep(l.Holds, func(c *claim) (bool, error) {
 		if c.over(w.now) {
+			w.lost = append(w.lost, *c)
 			return false, nil
 		}
 		return w.alive(c.session())

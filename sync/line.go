@@ -11,6 +11,7 @@ import (
 type line struct {
 	waiters []*waiter     // the first one waits for other processes
 	changed chan struct{} // has room for one: the row may have changed
+	granted claim         // the last one that was heard of; guarded by space.mu
 }
 
 type waiter struct {
@@ -55,13 +56,37 @@ func (s *space) lined(key string) bool {
 	return s.lines[key] != nil
 }
 
-// poke tells the first of a line to look at its row.
-func (s *space) poke(key string) {
+// hear is told that a claim of this process has become a hold, or that a row
+// has changed for some other reason.
+func (s *space) hear(key string, c *claim) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if l := s.lines[key]; l != nil {
+		if c != nil && c.Token != 0 {
+			l.granted = *c
+		}
 		signal(l.changed)
 	}
+	var observed []*hold
+	for h := range s.observed {
+		if h.key == key {
+			observed = append(observed, h)
+		}
+	}
+	s.mu.Unlock()
+	for _, h := range observed {
+		h.look()
+	}
+}
+
+// heard returns the hold that c has become, if that was heard of.
+func (s *space) heard(l *line, c *claim) *claim {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !l.granted.is(c) || l.granted.Token == 0 {
+		return nil
+	}
+	h := l.granted
+	return &h
 }
 
 func signal(ch chan struct{}) {

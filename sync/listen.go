@@ -7,10 +7,13 @@ import (
 
 const (
 	// rest is the least time between two looks at rows because something in
-	// the collection has changed. Who is granted a claim is told directly;
-	// the collection's Watch is the net below, and for changes that nobody
-	// tells of.
+	// the collection has changed, where there are no bells.
 	rest = 5 * time.Millisecond
+
+	// longRest is that time where there are. Then Watch is the net below, for
+	// changes that nobody tells of, such as a row that is deleted: every
+	// change would wake every process that waits.
+	longRest = time.Second
 
 	// linger is how long the listener stays when nobody waits any more.
 	linger = time.Second
@@ -19,12 +22,16 @@ const (
 // listener is the goroutine that wakes those who wait when another process
 // has changed their row. It lives while there is interest, and a little
 // longer.
+//
+// Who is granted a claim is told by its bell. Whoever cannot reach that shouts
+// instead, by a change of a collection that all listeners watch and that is
+// not changed for anything else.
 type listener struct {
-	changed <-chan struct{}
-	stop    func()
-	bell    *bell
-	idle    chan struct{} // has room for one: interest has ended
-	ended   chan struct{} // the goroutine has ended
+	shouts *watch
+	rows   *watch
+	bell   *bell         // nil if there is none
+	idle   chan struct{} // has room for one: interest has ended
+	ended  chan struct{} // the goroutine has ended
 }
 
 // listen registers interest in changes. If it returns nil, unlisten has to
@@ -33,13 +40,20 @@ func (s *space) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener == nil {
-		changed, stop, err := s.rows.Watch()
-		if err != nil {
-			return err
+		l := &listener{
+			shouts: &watch{of: s.shouts.Watch}, rows: &watch{of: s.rows.Watch},
+			idle: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
-		l := &listener{changed: changed, stop: stop, idle: make(chan struct{}, 1), ended: make(chan struct{})}
 		if s.st.Dir() != "" {
-			l.bell = hang(s.owner, s.poke)
+			l.bell = hang(s.owner, s.hear)
+		}
+		err := l.rows.begin()
+		if err == nil && l.bell != nil {
+			err = l.shouts.begin()
+		}
+		if err != nil {
+			l.end()
+			return err
 		}
 		s.listener = l
 		go s.run(l)
@@ -59,20 +73,29 @@ func (s *space) unlisten() {
 
 func (s *space) run(l *listener) {
 	defer close(l.ended)
-	defer l.stop()
-	defer l.bell.remove()
-	pause := time.NewTimer(0) // until the next look may come
+	defer l.end()
+	pause := time.NewTimer(time.Hour) // until rows are looked at again
 	defer pause.Stop()
 	var lingering <-chan time.Time
-	changed := l.changed
+	changed := l.rows.changed
 	for {
 		select {
-		case <-changed:
+		case <-l.shouts.changed:
 			s.pokeAll()
+		case <-changed:
 			changed = nil
-			pause.Reset(rest)
+			if l.bell == nil {
+				s.pokeAll()
+				pause.Reset(rest)
+			} else {
+				l.rows.end()
+				pause.Reset(longRest)
+			}
 		case <-pause.C:
-			changed = l.changed
+			if l.bell != nil && l.rows.begin() == nil {
+				s.pokeAll() // for what has changed in between
+			}
+			changed = l.rows.changed
 		case <-l.idle:
 			lingering = time.After(linger)
 		case <-lingering:
@@ -84,6 +107,37 @@ func (s *space) run(l *listener) {
 			return
 		}
 	}
+}
+
+// watch is a Watch that can be interrupted.
+type watch struct {
+	of      func() (<-chan struct{}, func(), error)
+	changed <-chan struct{} // nil while it does not watch
+	stop    func()
+}
+
+func (w *watch) begin() (err error) {
+	w.changed, w.stop, err = w.of()
+	return err
+}
+
+func (w *watch) end() {
+	if w.changed != nil {
+		w.stop()
+		w.changed = nil
+	}
+}
+
+func (l *listener) end() {
+	l.rows.end()
+	l.shouts.end()
+	l.bell.remove()
+}
+
+// shout tells all processes that wait for anything to look. What fails here
+// they notice within longRest.
+func (s *space) shout() {
+	_ = s.shouts.Set(context.Background(), "", s.owner)
 }
 
 // retire takes the listener away if there is no interest.

@@ -20,10 +20,12 @@ import (
 type space struct {
 	st      *cache.Store
 	rows    *cache.Cache[string, lease]
+	shouts  *cache.Cache[string, string] // see listener
 	session string
 	owner   string // of this space's claims
 	seq     atomic.Int64
 	closed  chan struct{} // closed when the store's Close begins
+	ringer  ringer
 
 	mu        sync.Mutex // held for moments, never during an operation of the store
 	ended     bool       // closed is closed
@@ -65,6 +67,10 @@ func spaceOf(ctx context.Context, st *cache.Store) (*space, error) {
 	if err != nil {
 		return nil, err
 	}
+	shouts, err := cache.New(ctx, st, "shouts", &cache.Options[string, string]{Family: "sync", Persistent: true})
+	if err != nil {
+		return nil, err
+	}
 	spacesMu.Lock()
 	defer spacesMu.Unlock()
 	if s := spaces[st]; s != nil {
@@ -74,6 +80,7 @@ func spaceOf(ctx context.Context, st *cache.Store) (*space, error) {
 	s = &space{
 		st:       st,
 		rows:     rows,
+		shouts:   shouts,
 		session:  session,
 		owner:    fmt.Sprintf("%s.%d", session, number.Add(1)),
 		closed:   make(chan struct{}),
@@ -134,13 +141,14 @@ func (s *space) close() {
 	if l != nil {
 		<-l.ended
 	}
+	s.ringer.close()
 }
 
 // update changes the row of key, in a transaction, by fn, which returns
 // whether there is something to write. It then wakes those that were granted
-// their claims.
+// their claims, and those whose holds have ended though they live.
 func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists bool, w *world) (granted []claim, write bool, err error)) error {
-	var granted []claim
+	var granted, lost []claim
 	err := s.rows.Update(ctx, func(tx *cache.Tx) error {
 		rows := s.rows.In(tx)
 		l, ok, err := rows.Get(ctx, key)
@@ -155,6 +163,7 @@ func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists
 		}}
 		var write bool
 		granted, write, err = fn(&l, ok, w)
+		lost = w.lost
 		if err != nil || !write {
 			return err
 		}
@@ -169,6 +178,10 @@ func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists
 		return err
 	}
 	s.tell(key, granted)
+	for i := range lost {
+		lost[i].Token = 0 // no hold any more
+	}
+	s.tell(key, lost)
 	return nil
 }
 
@@ -256,21 +269,26 @@ func (s *space) tidy() {
 	}
 }
 
-// tell wakes the owners of new holds.
-func (s *space) tell(key string, granted []claim) {
-	for i := range granted {
-		owner := granted[i].Owner
-		if owner == s.owner {
-			s.poke(key)
+// tell wakes the owners of claims that have become holds, or are none any
+// more and have no token.
+func (s *space) tell(key string, claims []claim) {
+	heard := true
+	for i := range claims {
+		c := &claims[i]
+		if c.Owner == s.owner {
+			s.hear(key, c)
 			continue
 		}
-		if other := neighbour(owner); other != nil {
-			other.poke(key)
+		if other := neighbour(c.Owner); other != nil {
+			other.hear(key, c)
 			continue
 		}
 		if s.st.Dir() != "" {
-			ring(owner, key)
+			heard = s.ringer.ring(key, c) && heard
 		}
+	}
+	if !heard {
+		s.shout()
 	}
 }
 
@@ -294,13 +312,9 @@ func (s *space) breakHolds(ctx context.Context, key string) (ok bool, err error)
 	defer s.busy.Done()
 	err = s.update(ctx, key, func(l *lease, exists bool, w *world) ([]claim, bool, error) {
 		ok = len(l.Holds) > 0
-		l.Holds = nil
+		w.lost, l.Holds = l.Holds, nil
 		granted, err := l.grant(w)
 		return granted, ok || len(granted) > 0, err
 	})
-	if err != nil {
-		return false, err
-	}
-	s.pokeAll()
-	return ok, nil
+	return ok, err
 }

@@ -337,6 +337,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	if c != nil {
 		c.dropped.Store(true)
 		s.core.watches.notify(c)
+		s.core.watches.tell(c.topic())
 		s.core.readers.forget(c)
 	}
 	return nil

@@ -30,6 +30,7 @@ type core struct {
 	maintainer *maintainer // nil if read-only
 	sessions   sessions
 	watches    watches
+	ends       ends
 	trash      trashCan
 	near       nearCache
 	hints      *near.Hints // nil where there is no memory for them
@@ -139,6 +140,7 @@ func releaseCore(c *core) error {
 func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	c.sessions.init(c.dir, c.opts.ReadOnly)
 	c.watches.init(c)
+	c.ends.init(c)
 	c.readers = newPool(c)
 	if err := c.prepareDir(inUse); err != nil {
 		return err
@@ -307,6 +309,7 @@ func (c *core) refuseStrangers() error {
 func (c *core) close() error {
 	var errs []error
 	c.watches.close()
+	c.ends.close()
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}

@@ -1,16 +1,13 @@
 package sqlite
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -108,11 +105,9 @@ func (s *sessions) alive(id string) (bool, error) {
 	if s.mine(id) {
 		return true, nil
 	}
-	mode := os.O_RDWR
-	if s.readOnly {
-		mode = os.O_RDONLY
-	}
-	f, err := os.OpenFile(s.file(id), mode, 0)
+	// For reading, so that those who are told when it is closed by somebody
+	// who could write, are not told of this.
+	f, err := os.Open(s.file(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -219,39 +214,4 @@ func (s *Store) Session() string {
 		}
 	}
 	return ss.id
-}
-
-// Alive implements [driver.Store].
-func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
-	if err := s.gate.enter(); err != nil {
-		return false, err
-	}
-	defer s.gate.leave()
-	if ctx.Err() != nil {
-		return false, context.Cause(ctx)
-	}
-	return s.core.sessions.alive(session)
-}
-
-// awaitEvery is how often AwaitEnd looks. A look is two system calls; nobody
-// tells when a lock is given up but to the one who waits for it, and such a
-// wait could not be ended with the context.
-const awaitEvery = 20 * time.Millisecond
-
-// AwaitEnd implements [driver.Store].
-func (s *Store) AwaitEnd(ctx context.Context, session string) error {
-	tick := time.NewTicker(awaitEvery)
-	defer tick.Stop()
-	for {
-		if ok, err := s.Alive(ctx, session); err != nil || !ok {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-s.core.watches.closed:
-			return fmt.Errorf("while waiting for a session: %w", driver.ErrClosed)
-		}
-	}
 }

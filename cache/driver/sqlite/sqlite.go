@@ -174,6 +174,7 @@ type Store struct {
 	timeout  time.Duration
 	gate     gate
 	watching handleWatches
+	closing  chan struct{} // closed when Close begins
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -198,7 +199,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{core: c, timeout: opts.Timeout}, nil
+	return &Store{core: c, timeout: opts.Timeout, closing: make(chan struct{})}, nil
 }
 
 // Close ends the handle, and with the last handle of the directory everything
@@ -207,6 +208,7 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
+	close(s.closing)
 	s.watching.end(s.core)
 	return releaseCore(s.core)
 }

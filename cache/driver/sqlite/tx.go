@@ -31,6 +31,7 @@ type tx struct {
 
 	configured []configured
 	noted      []noted
+	told       uint32        // topics of what was committed since other processes were last told
 	flushed    []*collection // whose gathered reads this transaction writes
 	changes    changes
 	last       recalled
@@ -69,9 +70,7 @@ func (t *tx) committed() {
 	for _, c := range t.touched {
 		t.core.watches.notify(c)
 	}
-	if len(t.touched) > 0 {
-		t.core.watches.committed()
-	}
+	t.told |= topicsOf(t.touched)
 }
 
 // rolledBack takes back what is not in the database.

@@ -1,35 +1,35 @@
 package sqlite
 
 import (
-	"context"
 	"sync"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
 // watches wakes those who wait for a change. Commits of this process tell it
-// directly; those of others it notices by itself, as long as anybody
-// watches.
+// directly; signals brings those of other processes, and strangers those of
+// programs that do not signal. Both are there while anybody watches, and for
+// a while longer.
 type watches struct {
-	core   *core
-	page   *futex.Page // how others' commits are signalled; nil where it cannot be
-	closed chan struct{}
+	core      *core
+	signals   *signals   // nil where there are none
+	strangers *strangers // nil until somebody watches
 
 	mu     sync.Mutex
 	by     map[*collection]map[chan struct{}]struct{}
 	count  int
-	stop   chan struct{} // ends the goroutine that looks at other processes' commits
 	isDone bool
-
-	followers sync.WaitGroup // that goroutine, and those that are about to end
+	unused *time.Timer // ends strangers
 }
+
+// linger is how long what brings changes stays when nobody watches any more:
+// whoever waits for something is likely to wait again.
+const linger = time.Second
 
 func (w *watches) init(c *core) {
 	w.core = c
-	w.closed = make(chan struct{})
 	w.by = make(map[*collection]map[chan struct{}]struct{})
 }
 
@@ -38,16 +38,39 @@ func (w *watches) init(c *core) {
 func (w *watches) openPage() {
 	page, err := futex.Open(w.core.path(watchName))
 	if err != nil {
-		w.core.log.Debug("other processes' commits are polled for", "error", err)
+		w.core.log.Debug("other processes are not signalled", "error", err)
 		return
 	}
-	w.page = page
+	w.signals = newSignals(page, w.signalled)
 }
 
-// committed tells other processes that this one has committed.
-func (w *watches) committed() {
-	if w.page != nil {
-		w.page.Signal()
+// topic returns the bit that stands for the collection when commits are
+// signalled. Others may share it.
+func (c *collection) topic() uint32 { return 1 << (uint64(c.id) % futex.Topics) }
+
+// topicsOf returns the topics of collections.
+func topicsOf(cs []*collection) (topics uint32) {
+	for _, c := range cs {
+		topics |= c.topic()
+	}
+	return topics
+}
+
+// tell tells other processes that this one has committed something.
+func (w *watches) tell(topics uint32) {
+	if w.signals != nil && topics != 0 {
+		w.signals.send(topics)
+	}
+}
+
+// signalled wakes the watchers of topics that another process has signalled.
+func (w *watches) signalled(topics uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for c, chans := range w.by {
+		if c.topic()&topics != 0 {
+			signalAll(chans)
+		}
 	}
 }
 
@@ -114,10 +137,15 @@ func (w *watches) add(c *collection) chan struct{} {
 	}
 	w.by[c][ch] = struct{}{}
 	w.count++
-	if w.count == 1 {
-		stop := make(chan struct{})
-		w.stop = stop
-		w.followers.Go(func() { w.follow(stop) })
+	if w.unused != nil {
+		w.unused.Stop()
+		w.unused = nil
+	}
+	if w.strangers == nil {
+		w.strangers = newStrangers(w.core)
+	}
+	if w.signals != nil {
+		w.signals.want(c.topic())
 	}
 	return ch
 }
@@ -134,28 +162,43 @@ func (w *watches) remove(c *collection, ch chan struct{}) bool {
 		delete(w.by, c)
 	}
 	w.count--
+	if w.signals != nil {
+		w.signals.forget(c.topic())
+	}
 	if w.count == 0 {
-		close(w.stop)
+		w.unused = time.AfterFunc(linger, w.rest)
 	}
 	return true
+}
+
+// rest ends strangers if nobody watches.
+func (w *watches) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count == 0 && w.strangers != nil && !w.isDone {
+		w.strangers.end()
+		w.strangers = nil
+	}
 }
 
 // notify wakes the watchers of c.
 func (w *watches) notify(c *collection) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for ch := range w.by[c] {
-		signal(ch)
-	}
+	signalAll(w.by[c])
 }
 
 func (w *watches) notifyAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, chans := range w.by {
-		for ch := range chans {
-			signal(ch)
-		}
+		signalAll(chans)
+	}
+}
+
+func signalAll(chans map[chan struct{}]struct{}) {
+	for ch := range chans {
+		signal(ch)
 	}
 }
 
@@ -166,107 +209,30 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// followEvery is how often commits of programs that do not signal theirs are
-// looked for: Python's DiskCache, the sqlite3 shell, and everybody where there
-// is no futex. A look takes two or three microseconds.
-const followEvery = 10 * time.Millisecond
-
-// follow looks for commits of other connections until stop.
-func (w *watches) follow(stop chan struct{}) {
-	cn, err := w.core.openConn(lite.ReadOnly, minCacheSize/4)
-	for err != nil {
-		w.core.log.Warn("changes by other processes are not noticed", "error", err)
-		select {
-		case <-stop:
-			return
-		case <-time.After(time.Second):
-		}
-		cn, err = w.core.openConn(lite.ReadOnly, minCacheSize/4)
-	}
-	defer cn.Close()
-	pause := w.pauser(stop)
-	last := int64(-1)
-	for {
-		ticket := pause.prepare()
-		cn.bound(context.Background(), time.Now().Add(time.Second))
-		version, err := cn.integer("PRAGMA data_version")
-		if err != nil || version != last {
-			last = version
-			w.notifyAll()
-		}
-		if !pause.wait(ticket) {
-			return
-		}
-	}
-}
-
-// pauser makes follow wait for the next reason to look.
-type pauser struct {
-	page *futex.Page // nil where there is none
-	stop chan struct{}
-	tick *time.Ticker
-}
-
-func (w *watches) pauser(stop chan struct{}) pauser {
-	if w.page != nil {
-		return pauser{page: w.page, stop: stop}
-	}
-	return pauser{stop: stop, tick: time.NewTicker(followEvery)}
-}
-
-func (p pauser) prepare() uint32 {
-	if p.page == nil {
-		return 0
-	}
-	return p.page.Prepare()
-}
-
-// wait returns false when it is time to stop.
-func (p pauser) wait(ticket uint32) bool {
-	if p.page == nil {
-		select {
-		case <-p.tick.C:
-			return true
-		case <-p.stop:
-			p.tick.Stop()
-			return false
-		}
-	}
-	p.page.Wait(ticket, followEvery)
-	select {
-	case <-p.stop:
-		return false
-	default:
-		return true
-	}
-}
-
 // close ends all watches.
 func (w *watches) close() {
 	w.mu.Lock()
 	w.isDone = true
-	close(w.closed)
 	for _, chans := range w.by {
 		for ch := range chans {
 			close(ch)
 		}
 	}
 	clear(w.by)
-	if w.count > 0 {
-		close(w.stop)
-		w.count = 0
+	if w.unused != nil {
+		w.unused.Stop()
 	}
 	w.mu.Unlock()
-	if w.page != nil {
-		w.page.Signal() // the goroutine may be asleep
+	if w.strangers != nil {
+		w.strangers.end()
+		<-w.strangers.ended
 	}
-	w.followers.Wait()
 }
 
 // release unmaps the page, when nobody commits any more.
 func (w *watches) release() error {
-	if w.page == nil {
+	if w.signals == nil {
 		return nil
 	}
-	return w.page.Close()
+	return w.signals.close()
 }

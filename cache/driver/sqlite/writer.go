@@ -166,7 +166,11 @@ func (w *writer) wait(r *request) (verdict, error) {
 // here, also if r panics.
 func (w *writer) lead(r *request) error {
 	var dead trash
-	defer func() { w.core.emptyTrash(dead) }() // when others may write again
+	var told uint32
+	defer func() { // when others may write again
+		w.core.watches.tell(told)
+		w.core.emptyTrash(dead)
+	}()
 	defer w.handOver()
 	defer w.leave()
 	if err := w.enter(r.ctx, r.deadline); err != nil {
@@ -175,7 +179,10 @@ func (w *writer) lead(r *request) error {
 	// From here on nobody's context ends anything: the group's waits are
 	// over.
 	w.conn.boundFor(context.Background(), commitPatience)
-	defer func() { dead, w.tx.dead = w.tx.dead, trash{} }()
+	defer func() {
+		dead, w.tx.dead = w.tx.dead, trash{}
+		told, w.tx.told = w.tx.told, 0
+	}()
 	if r.alone {
 		err := w.runAlone(r)
 		w.watchSpace()

@@ -1,25 +1,33 @@
 // Package futex wakes waiters of other processes through a page of shared
 // memory, which takes a fifth of the time that a file-system notification
-// takes and costs the one who signals a single memory access while nobody
+// takes and costs the one who signals a few memory accesses while nobody
 // waits. It exists on Linux only; elsewhere Open fails with
 // errors.ErrUnsupported.
 package futex
 
-// The page has two words. A waiter
+// Topics is the number of things that can be signalled, each of which is a bit
+// of a set. Who waits for some is not woken for others.
+const Topics = 32
+
+// The page has a counter, a set of wanted topics, and a count of the signals
+// of each topic. A waiter
 //
 //  1. reads the counter,
-//  2. sets wanted,
-//  3. looks whether what it waits for has happened,
+//  2. adds what it waits for to wanted,
+//  3. looks whether a topic's count has changed,
 //  4. sleeps as long as the counter has not changed.
 //
-// Whoever signals, after the event, swaps wanted for 0 and, if it was set,
-// increments the counter and wakes everybody. An event after step 3 finds
-// wanted set, or it was swapped by another one that has incremented the
-// counter since step 1: either way the sleep does not begin or ends. A
-// process that dies at any point leaves nothing behind but perhaps a wanted
-// that costs somebody one needless wake-up.
+// Whoever signals, after the event, increments the count of the topic, takes
+// it out of wanted and, if it was there, increments the counter and wakes
+// everybody who sleeps for it. An event after step 3 finds the topic wanted,
+// or it was taken out by another one who increments the counter after step 1:
+// either way the sleep does not begin or ends.
+//
+// A process that dies while it signals leaves nothing behind but, at worst,
+// waiters that sleep on: they need another reason to look from time to time.
 const (
 	counterOffset = 0
 	wantedOffset  = 64 // another cache line
+	countsOffset  = 128
 	pageSize      = 4096
 )

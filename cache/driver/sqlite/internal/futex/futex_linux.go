@@ -1,9 +1,9 @@
 package futex
 
 import (
+	"math/bits"
 	"os"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +15,7 @@ type Page struct {
 	mem     []byte
 	counter *atomic.Uint32
 	wanted  *atomic.Uint32
+	counts  *[Topics]atomic.Uint32
 }
 
 // Open maps the file in path and creates it if it does not exist.
@@ -43,38 +44,47 @@ func Open(path string) (*Page, error) {
 		mem:     mem,
 		counter: (*atomic.Uint32)(unsafe.Pointer(&mem[counterOffset])),
 		wanted:  (*atomic.Uint32)(unsafe.Pointer(&mem[wantedOffset])),
+		counts:  (*[Topics]atomic.Uint32)(unsafe.Pointer(&mem[countsOffset])),
 	}, nil
 }
 
 // Close unmaps the page. Nobody may use it any more.
 func (p *Page) Close() error { return unix.Munmap(p.mem) }
 
-// Signal wakes all waiters of all processes.
-func (p *Page) Signal() {
-	if p.wanted.Load() != 0 && p.wanted.Swap(0) != 0 {
-		p.counter.Add(1)
-		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWake, 1<<30, 0, 0, 0)
+// Signal wakes those waiters of all processes that wait for one of the topics.
+func (p *Page) Signal(topics uint32) {
+	for t := topics; t != 0; t &= t - 1 {
+		p.counts[bits.TrailingZeros32(t)].Add(1)
+	}
+	if p.wanted.Load()&topics != 0 && p.wanted.And(^topics)&topics != 0 {
+		p.Wake(topics)
 	}
 }
 
-// Prepare announces a waiter, who then looks whether there is something to
-// wait for, and passes the result to Wait.
-func (p *Page) Prepare() (ticket uint32) {
-	ticket = p.counter.Load()
-	p.wanted.Store(1)
-	return ticket
+// Wake wakes who waits for one of the topics without a signal.
+func (p *Page) Wake(topics uint32) {
+	p.counter.Add(1)
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWakeBitset, 1<<30, 0, 0, uintptr(topics))
 }
 
-// Wait sleeps until a Signal that came after Prepare, or for d. It may return
-// early.
-func (p *Page) Wait(ticket uint32, d time.Duration) {
-	ts := unix.NsecToTimespec(d.Nanoseconds())
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWait, uintptr(ticket),
-		uintptr(unsafe.Pointer(&ts)), 0, 0)
+// Count returns how often a topic was signalled, which wraps around.
+func (p *Page) Count(topic int) uint32 { return p.counts[topic].Load() }
+
+// Ticket begins a wait; its result is for Wait.
+func (p *Page) Ticket() uint32 { return p.counter.Load() }
+
+// Want announces a waiter, who then looks at the counts of the topics.
+func (p *Page) Want(topics uint32) { p.wanted.Or(topics) }
+
+// Wait sleeps until one of the topics is signalled, if it was wanted, or Wake
+// is called. It does not sleep if any was since Ticket, and may return early.
+func (p *Page) Wait(ticket, topics uint32) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWaitBitset, uintptr(ticket),
+		0, 0, uintptr(topics))
 }
 
 // The operations of futex(2), between processes.
 const (
-	futexWait = 0
-	futexWake = 1
+	futexWaitBitset = 9
+	futexWakeBitset = 10
 )

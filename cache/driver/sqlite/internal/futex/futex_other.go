@@ -2,10 +2,7 @@
 
 package futex
 
-import (
-	"errors"
-	"time"
-)
+import "errors"
 
 // Page does not exist on this system.
 type Page struct{}
@@ -13,7 +10,10 @@ type Page struct{}
 // Open fails with errors.ErrUnsupported.
 func Open(string) (*Page, error) { return nil, errors.ErrUnsupported }
 
-func (p *Page) Close() error               { return nil }
-func (p *Page) Signal()                    {}
-func (p *Page) Prepare() uint32            { return 0 }
-func (p *Page) Wait(uint32, time.Duration) {}
+func (p *Page) Close() error        { return nil }
+func (p *Page) Signal(uint32)       {}
+func (p *Page) Wake(uint32)         {}
+func (p *Page) Count(int) uint32    { return 0 }
+func (p *Page) Ticket() uint32      { return 0 }
+func (p *Page) Want(uint32)         {}
+func (p *Page) Wait(uint32, uint32) {}

@@ -4,61 +4,105 @@ package futex
 
 import (
 	"path/filepath"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// TestNoLostWakeUp passes a turn to and fro between two mappings of a file.
-// A wake-up that is lost costs a timeout, which is far longer than the test
-// may take.
-func TestNoLostWakeUp(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "page")
-	var turn atomic.Int64
-	const rounds = 20_000
-	play := func(me int64) {
-		p, err := Open(path)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		defer p.Close()
-		for {
-			ticket := p.Prepare()
-			n := turn.Load()
-			switch {
-			case n >= rounds:
-				p.Signal()
-				return
-			case n%2 == me:
-				turn.Add(1)
-				p.Signal()
-			default:
-				start := time.Now()
-				p.Wait(ticket, time.Minute)
-				if time.Since(start) > 50*time.Second {
-					t.Error("a wake-up was lost")
-					turn.Store(rounds)
-				}
-			}
-		}
-	}
-	done := make(chan struct{})
-	go func() { play(0); close(done) }()
-	play(1)
-	<-done
-}
-
-func TestWaitEnds(t *testing.T) {
-	p, err := Open(filepath.Join(t.TempDir(), "page"))
+func open(t *testing.T, path string) *Page {
+	t.Helper()
+	p, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
-	p.Wait(p.Prepare(), time.Millisecond)
-	ticket := p.Prepare()
-	p.Signal()
-	p.Wait(ticket, time.Hour) // came too late to sleep
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// TestNoLostWakeUp passes turns of several topics to and fro between mappings
+// of a file. The whole stands still when a wake-up is lost.
+func TestNoLostWakeUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	const pairs, rounds = 3, 10_000
+	var all sync.WaitGroup
+	for topic := range pairs {
+		var turn atomic.Int64
+		mask := uint32(1) << topic
+		for me := range int64(2) {
+			p := open(t, path)
+			all.Go(func() {
+				for {
+					ticket := p.Ticket()
+					p.Want(mask)
+					n := turn.Load()
+					switch {
+					case n >= rounds:
+						p.Signal(mask)
+						return
+					case n%2 == me:
+						turn.Add(1)
+						p.Signal(mask)
+					default:
+						runtime.Gosched() // time for others to signal
+						p.Wait(ticket, mask)
+					}
+				}
+			})
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("a wake-up was lost")
+	}
+}
+
+// Who waits for a topic sleeps through others, also if somebody wants those.
+func TestTopics(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	p, other := open(t, path), open(t, path)
+	woken := make(chan uint32)
+	for _, topic := range []int{3, 4} {
+		before := p.Count(topic)
+		go func() {
+			for p.Count(topic) == before {
+				ticket := p.Ticket()
+				p.Want(1 << topic)
+				if p.Count(topic) == before {
+					p.Wait(ticket, 1<<topic)
+				}
+			}
+			woken <- uint32(topic)
+		}()
+	}
+	other.Signal(1 << 5)
+	for _, topic := range []uint32{4, 3} {
+		other.Signal(1 << topic)
+		if got := <-woken; got != topic {
+			t.Errorf("topic %d was signalled, %d woken", topic, got)
+		}
+	}
+	if p.Count(3) != 1 || p.Count(4) != 1 || p.Count(5) != 1 {
+		t.Error("signals are not counted once each")
+	}
+}
+
+func TestWaitEnds(t *testing.T) {
+	p := open(t, filepath.Join(t.TempDir(), "page"))
+	ticket := p.Ticket()
+	p.Want(1)
+	p.Signal(1)
+	p.Wait(ticket, 1) // came too late to sleep
+	ticket = p.Ticket()
+	p.Wake(2) // nobody wants it
+	p.Wait(ticket, 1)
 }
 
 func TestOpenFails(t *testing.T) {

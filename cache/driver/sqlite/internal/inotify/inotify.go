@@ -1,0 +1,7 @@
+// Package inotify tells when files are changed or closed. All watches of a
+// process share one descriptor of the kind, of which a user may have few. It
+// exists on Linux only; elsewhere Add fails with errors.ErrUnsupported.
+package inotify
+
+// Event is a set of what may happen to a file.
+type Event uint32

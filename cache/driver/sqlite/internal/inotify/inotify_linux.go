@@ -1,0 +1,143 @@
+package inotify
+
+import (
+	"encoding/binary"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Once ends the watch after its first event.
+	Once = Event(unix.IN_ONESHOT)
+	// Modified: it, or in a folder a file, was written to.
+	Modified = Event(unix.IN_MODIFY)
+	// Closed: somebody who could write to it has closed it, or died.
+	Closed = Event(unix.IN_CLOSE_WRITE)
+	// Unlinked: its name was taken away, or its rights were changed.
+	Unlinked = Event(unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF)
+)
+
+// Watch is a wait for events.
+type Watch struct {
+	wd int32
+	fn func()
+}
+
+// instance is the descriptor of this process. It is there while anybody
+// watches.
+type instance struct {
+	mu      sync.Mutex
+	f       *os.File
+	fd      int
+	watches map[int32][]*Watch // by the kernel's number
+	count   int                // that were not removed yet
+}
+
+var shared instance
+
+// Add has fn called when one of the events has happened to path after Add has
+// returned. It may be called more often. fn is called on a goroutine that all
+// watches share, and must not wait for anything. All watches of one path are
+// to name the same events.
+func Add(path string, events Event, fn func()) (*Watch, error) {
+	s := &shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f == nil {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		if err != nil {
+			return nil, os.NewSyscallError("inotify_init1", err)
+		}
+		s.fd, s.f = fd, os.NewFile(uintptr(fd), "inotify")
+		s.watches = map[int32][]*Watch{}
+		go read(s.f)
+	}
+	wd, err := unix.InotifyAddWatch(s.fd, path, uint32(events))
+	if err != nil {
+		s.closeIfUnused()
+		return nil, os.NewSyscallError("inotify_add_watch", err)
+	}
+	w := &Watch{wd: int32(wd), fn: fn}
+	s.watches[w.wd] = append(s.watches[w.wd], w)
+	s.count++
+	return w, nil
+}
+
+// Remove ends the watch. fn may be running, or run once more.
+func (w *Watch) Remove() {
+	s := &shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count--
+	// Numbers are not used again, so that this finds nothing if the watch
+	// has ended by itself.
+	all := s.watches[w.wd]
+	for i, other := range all {
+		if other != w {
+			continue
+		}
+		all = append(all[:i:i], all[i+1:]...)
+		if len(all) > 0 {
+			s.watches[w.wd] = all
+			break
+		}
+		delete(s.watches, w.wd)
+		unix.InotifyRmWatch(s.fd, uint32(w.wd))
+		break
+	}
+	s.closeIfUnused()
+}
+
+// closeIfUnused ends read. The kernel takes milliseconds to close such a
+// descriptor, so that read does it when nobody waits for it.
+func (s *instance) closeIfUnused() {
+	if s.count == 0 && s.f != nil {
+		s.f.Close()
+		s.f = nil
+	}
+}
+
+// read calls the functions of the watches until f is closed.
+func read(f *os.File) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := f.Read(buf)
+		if err != nil {
+			return
+		}
+		dispatch(f, buf[:n])
+	}
+}
+
+func dispatch(f *os.File, b []byte) {
+	s := &shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f != f {
+		return
+	}
+	for len(b) >= unix.SizeofInotifyEvent {
+		wd := int32(binary.NativeEndian.Uint32(b))
+		mask := binary.NativeEndian.Uint32(b[4:])
+		b = b[unix.SizeofInotifyEvent+int(binary.NativeEndian.Uint32(b[12:])):]
+		if mask&unix.IN_Q_OVERFLOW != 0 { // of any watch
+			for _, all := range s.watches {
+				call(all)
+			}
+			continue
+		}
+		if mask&unix.IN_IGNORED != 0 { // the watch has ended, and told so
+			delete(s.watches, wd)
+			continue
+		}
+		call(s.watches[wd])
+	}
+}
+
+func call(all []*Watch) {
+	for _, w := range all {
+		w.fn()
+	}
+}

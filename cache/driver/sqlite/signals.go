@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"math/bits"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
+)
+
+// signals brings the signals of other processes. A goroutine waits for them,
+// and blocks a thread, as long as anybody wants some, and a while longer.
+type signals struct {
+	page *futex.Page
+	fn   func(topics uint32) // called with those that were signalled
+
+	mu     sync.Mutex
+	users  [futex.Topics]int    // who want each topic
+	wanted uint32               // those with users
+	mask   uint32               // what the goroutine wakes for
+	seen   [futex.Topics]uint32 // how often each topic was signalled
+	ended  chan struct{}        // closed when the goroutine has; nil if there is none
+	unused *time.Timer          // ends it
+	stop   bool                 // it is to end
+}
+
+func newSignals(page *futex.Page, fn func(topics uint32)) *signals {
+	return &signals{page: page, fn: fn}
+}
+
+// send tells others. This process is not told.
+func (s *signals) send(topics uint32) {
+	s.mu.Lock()
+	for t := topics; t != 0; t &= t - 1 {
+		s.seen[bits.TrailingZeros32(t)]++
+	}
+	s.mu.Unlock()
+	s.page.Signal(topics)
+}
+
+// sent returns how often other processes or this one have signalled.
+func (s *signals) sent() (n uint32) {
+	for t := range futex.Topics {
+		n += s.page.Count(t)
+	}
+	return n
+}
+
+// want begins to wait for a topic: what is signalled from now on is told.
+func (s *signals) want(topic uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := bits.TrailingZeros32(topic)
+	s.users[t]++
+	if s.users[t] == 1 {
+		s.seen[t] = s.page.Count(t)
+		s.wanted |= topic
+		s.page.Want(topic)
+	}
+	if s.unused != nil {
+		s.unused.Stop()
+		s.unused = nil
+	}
+	switch {
+	case s.ended == nil:
+		s.ended = make(chan struct{})
+		go s.run(s.ended)
+	case s.mask&topic == 0:
+		s.page.Wake(s.mask)
+	}
+}
+
+// forget ends a want.
+func (s *signals) forget(topic uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := bits.TrailingZeros32(topic)
+	s.users[t]--
+	if s.users[t] == 0 {
+		s.wanted &^= topic
+	}
+	if s.wanted == 0 && !s.stop {
+		s.unused = time.AfterFunc(linger, s.rest)
+	}
+}
+
+// rest has the goroutine end if nobody wants anything.
+func (s *signals) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wanted == 0 {
+		s.page.Wake(s.mask)
+		s.unused, s.mask = nil, 0
+	}
+}
+
+func (s *signals) run(ended chan struct{}) {
+	defer close(ended)
+	for {
+		ticket := s.page.Ticket()
+		topics, mask, ok := s.prepare()
+		switch {
+		case !ok:
+			return
+		case topics != 0:
+			s.fn(topics)
+			// Whoever was woken runs here and now: the wait would take the
+			// processor from it for a while.
+			runtime.Gosched()
+		default:
+			s.page.Wait(ticket, mask)
+		}
+	}
+}
+
+// prepare returns the topics that were signalled, or else the mask to wait
+// with, or false if it is time to end.
+func (s *signals) prepare() (topics, mask uint32, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop || s.wanted == 0 && s.unused == nil {
+		s.ended = nil
+		return 0, 0, false
+	}
+	s.page.Want(s.wanted)
+	useless := uint32(0)
+	for t := s.wanted | s.mask; t != 0; t &= t - 1 {
+		i := bits.TrailingZeros32(t)
+		if n := s.page.Count(i); n != s.seen[i] {
+			s.seen[i] = n
+			if s.users[i] > 0 {
+				topics |= 1 << i
+			} else {
+				useless |= 1 << i
+			}
+		}
+	}
+	// A topic that nobody wants at the moment stays, as long as it does not
+	// wake anybody: to add it again would need a wake-up.
+	s.mask = s.mask&^useless | s.wanted
+	return topics, s.mask, true
+}
+
+// close ends the goroutine and unmaps the page. Nobody may want anything any
+// more.
+func (s *signals) close() error {
+	s.mu.Lock()
+	s.stop = true
+	if s.unused != nil {
+		s.unused.Stop()
+	}
+	ended := s.ended
+	if ended != nil {
+		s.page.Wake(s.mask)
+	}
+	s.mu.Unlock()
+	if ended != nil {
+		<-ended
+	}
+	return s.page.Close()
+}

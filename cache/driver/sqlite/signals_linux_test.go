@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
+)
+
+func signalsOn(t *testing.T, path string, fn func(topics uint32)) *signals {
+	t.Helper()
+	page, err := futex.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSignals(page, fn)
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Those who pass a turn on and wait for it, while topics come and go beside
+// them, miss none: there is no net below.
+func TestSignals(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	const players, rounds = 4, 4000
+	var turn atomic.Int64
+	var all sync.WaitGroup
+	for me := range int64(players) {
+		woken := make(chan struct{}, 1)
+		s := signalsOn(t, path, func(uint32) { signal(woken) })
+		all.Go(func() {
+			for i := 0; ; i++ {
+				topic := uint32(1) << (i % 3) // each player wants all three
+				for _, topic := range []uint32{1, 2, 4} {
+					s.want(topic)
+				}
+				for range 10 {
+					n := turn.Load()
+					if n < rounds && n%players != me {
+						<-woken
+						continue
+					}
+					if n < rounds {
+						turn.Add(1)
+					}
+					s.send(topic)
+					if n >= rounds {
+						return
+					}
+				}
+				for _, topic := range []uint32{1, 2, 4} {
+					s.forget(topic)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatalf("a signal was lost at %d", turn.Load())
+	}
+}
+
+// Nobody is told of topics that are not wanted, and of what it sends itself.
+func TestSignalsAreForOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	told := make(chan uint32, 10)
+	s := signalsOn(t, path, func(topics uint32) { told <- topics })
+	other := signalsOn(t, path, func(uint32) {})
+	s.want(2)
+	s.send(2)
+	other.send(4)
+	other.send(2)
+	if got := <-told; got != 2 {
+		t.Errorf("told %b", got)
+	}
+	s.forget(2)
+	s.want(8)
+	other.send(2)
+	other.send(8)
+	if got := <-told; got != 8 {
+		t.Errorf("told %b", got)
+	}
+	if len(told) > 0 {
+		t.Errorf("told %b as well", <-told)
+	}
+}
