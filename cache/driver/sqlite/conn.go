@@ -38,7 +38,7 @@ type conn struct {
 func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
 	// The VFS of lite saves system calls, but a connection that is idle then
 	// holds a lock that only Unstick gives up, which nobody calls here.
-	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags|lite.DefaultVFS)
+	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags)
 	if err != nil {
 		return nil, translate(err)
 	}
