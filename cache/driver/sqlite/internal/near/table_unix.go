@@ -42,11 +42,13 @@ func Open(path string) (*Table, error) {
 // fill makes the file complete. Of several processes one does, and nobody maps
 // a file before it is: later it may not be written to but through a map.
 func fill(f *os.File) error {
-	if err := lock(f); err != nil { // until f is closed
+	if err := flock(f, unix.LOCK_EX); err != nil {
 		return err
 	}
+	// Not left to f.Close: a map of f keeps the lock as well.
+	defer flock(f, unix.LOCK_UN)
 	info, err := f.Stat()
-	if err != nil || info.Size() == tableSize {
+	if err != nil || info.Size() >= tableSize {
 		return err
 	}
 	// Written, not just made longer: a hole that cannot be filled on a full
@@ -55,9 +57,9 @@ func fill(f *os.File) error {
 	return err
 }
 
-func lock(f *os.File) error {
+func flock(f *os.File, how int) error {
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err := unix.Flock(int(f.Fd()), how)
 		if err != unix.EINTR {
 			return os.NewSyscallError("flock", err)
 		}
