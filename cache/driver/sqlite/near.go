@@ -15,7 +15,9 @@ type nearCache struct {
 	rows  *near.Rows  // nil: no copies are kept here, but others may have some
 	start time.Time
 
-	commit near.Commit // the writer's
+	// The writer's.
+	commit near.Commit
+	logged bool // the transaction that is being committed has written to the WAL
 }
 
 // adoptAfter is how old the last commit of another program has to be for
@@ -110,6 +112,7 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 // begin announces what a transaction has changed; the next thing to happen is
 // its COMMIT.
 func (n *nearCache) begin(t *tx) {
+	n.logged = false
 	if n.table != nil {
 		n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
 	}
@@ -120,7 +123,7 @@ func (n *nearCache) end(t *tx, committed bool) {
 	if n.table == nil {
 		return
 	}
-	n.table.End(&n.commit)
+	n.table.End(&n.commit, n.logged)
 	if !committed || n.rows == nil {
 		return
 	}

@@ -88,7 +88,10 @@ func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, er
 	if w.pageSize, err = w.conn.integer("PRAGMA page_size"); err != nil {
 		return nil, err
 	}
-	w.conn.SetWALHook(func(frames int) { c.maintainer.walGrew(frames) })
+	w.conn.SetWALHook(func(frames int) {
+		c.near.logged = true
+		c.maintainer.walGrew(frames)
+	})
 	return w, nil
 }
 
