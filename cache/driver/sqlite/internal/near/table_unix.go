@@ -3,6 +3,7 @@
 package near
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -53,8 +54,11 @@ func fill(f *os.File) error {
 	}
 	// Written, not just made longer: a hole that cannot be filled on a full
 	// disk would be a bus error later.
-	_, err = f.WriteAt(make([]byte, tableSize), 0)
-	return err
+	if _, err = f.WriteAt(make([]byte, tableSize), 0); err != nil {
+		// The last room on the disk is for others.
+		return errors.Join(err, f.Truncate(0))
+	}
+	return nil
 }
 
 func flock(f *os.File, how int) error {
