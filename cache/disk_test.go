@@ -118,7 +118,7 @@ func TestFullDisk(t *testing.T) {
 	for _, f := range fills {
 		t.Run(f.name, func(t *testing.T) {
 			ctx := t.Context()
-			disk := smallDisk(t, 3<<10)
+			disk := smallDisk(t, 3<<10+516) // the table of versions has 516
 			dir := filepath.Join(disk, "store")
 			st := must(cache.OpenStore(ctx, dir, nil))(t)
 			c := must(openCollections(ctx, st))(t)
@@ -320,6 +320,41 @@ func TestFullDiskOpen(t *testing.T) {
 	has(t, c.lru, "k", "v")
 	ok(t, st.Close())
 	clean(t, filepath.Join(disk, "new"))
+}
+
+// A store whose table of versions has no room works without a near cache, and
+// what could be written of the table gives its room back.
+func TestFullDiskNear(t *testing.T) {
+	ctx := t.Context()
+	disk := smallDisk(t, 2<<10)
+	dir := filepath.Join(disk, "store")
+	st := must(cache.OpenStore(ctx, dir, nil))(t)
+	set(t, open[string, string](t, st, "", nil), "k", "v")
+	ok(t, st.Close())
+	table := filepath.Join(dir, "cache.db-near1")
+	ok(t, os.Remove(table))
+	room := must(os.Create(filepath.Join(disk, "room")))(t)
+	must(room.Write(make([]byte, 256<<10)))(t)
+	ok(t, room.Close())
+	free := ballast(t, disk)
+	ok(t, os.Remove(room.Name()))
+
+	st = must(cache.OpenStore(ctx, dir, nil))(t)
+	c := open[string, string](t, st, "", nil)
+	has(t, c, "k", "v")
+	if info, err := os.Stat(table); err != nil || info.Size() != 0 {
+		t.Errorf("the table: %v, %v", info, err)
+	}
+	set(t, c, "k", "w")
+	has(t, c, "k", "w")
+	ok(t, st.Close())
+	free()
+	st = must(cache.OpenStore(ctx, dir, nil))(t)
+	if info, err := os.Stat(table); err != nil || info.Size() == 0 {
+		t.Errorf("with room again, the table: %v, %v", info, err)
+	}
+	ok(t, st.Close())
+	clean(t, dir)
 }
 
 // Backup and Compact need room. Without it they fail and leave the store as

@@ -27,6 +27,7 @@ var children = map[string]func(c *inChild) error{
 	"add":    addingChild,
 	"churn":  churningChild,
 	"create": creatingChild,
+	"floor":  floorChild,
 	"hold":   holdingChild,
 	"rights": rightsChild,
 	"write":  writingChild,

@@ -123,8 +123,8 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 	if err != nil {
 		return // the Get that follows will say what is wrong
 	}
-	if s != *old {
-		c.settings.CompareAndSwap(old, &s)
+	if s != *old && !c.settings.CompareAndSwap(old, &s) {
+		return // somebody else has learnt of others, perhaps older ones: the next Get looks again
 	}
 	c.settled.Store(epoch)
 }

@@ -48,8 +48,11 @@ func sides() []drivertest.Side {
 		Name: "memory",
 		Open: func(testing.TB) []driver.Store { return []driver.Store{memory.New(nil)} },
 	}}
-	for _, name := range slices.Sorted(maps.Keys(configurations)) {
-		o := configurations[name]
+	all := maps.Clone(configurations)
+	all["noNear"] = Options{NearCache: -1}
+	all["tinyNear"] = Options{NearCache: 16 << 10} // which is full all the time
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		o := all[name]
 		out = append(out, drivertest.Side{Name: name, Open: func(t testing.TB) []driver.Store {
 			dir := t.TempDir()
 			var handles []driver.Store

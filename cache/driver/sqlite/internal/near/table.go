@@ -1,6 +1,9 @@
 package near
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Layout of the file. Each of the first three has a cache line of its own.
 const (
@@ -124,9 +127,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 func (t *Table) End(c *Commit) {
 	t.noted.Store(printOf(t.index))
 	for _, i := range c.marked {
-		if t.slots[i].Add(1) == 0 {
-			t.epoch.Add(2) // 2^32 versions are used up
-		}
+		t.even(&t.slots[i])
 	}
 	if c.all {
 		t.epoch.Add(1)
@@ -134,11 +135,20 @@ func (t *Table) End(c *Commit) {
 	t.writing.Store(0)
 }
 
+// even makes an odd version even. When 2^32 are used up they begin anew, in
+// another epoch.
+func (t *Table) even(v *atomic.Uint32) {
+	if v.Load() == math.MaxUint32 {
+		t.epoch.Add(2)
+	}
+	v.Add(1)
+}
+
 // heal makes even what a writer that died has left odd.
 func (t *Table) heal() {
 	for i := range t.slots {
 		if v := &t.slots[i]; v.Load()&1 != 0 {
-			v.Add(1)
+			t.even(v)
 		}
 	}
 	if t.epoch.Load()&1 != 0 {

@@ -3,6 +3,7 @@
 package near
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -48,13 +49,16 @@ func fill(f *os.File) error {
 	// To close f would not do it, since a map keeps the lock as well.
 	defer flock(f, unix.LOCK_UN)
 	info, err := f.Stat()
-	if err != nil || info.Size() == tableSize {
+	if err != nil || info.Size() >= tableSize {
 		return err
 	}
 	// Written, not just made longer: a hole that cannot be filled on a full
 	// disk would be a bus error later.
-	_, err = f.WriteAt(make([]byte, tableSize), 0)
-	return err
+	if _, err = f.WriteAt(make([]byte, tableSize), 0); err != nil {
+		// The last room on the disk is for others.
+		return errors.Join(err, f.Truncate(0))
+	}
+	return nil
 }
 
 func flock(f *os.File, how int) error {
