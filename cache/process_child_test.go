@@ -29,6 +29,7 @@ var children = map[string]func(c *inChild) error{
 	"create": creatingChild,
 	"floor":  floorChild,
 	"hold":   holdingChild,
+	"near":   nearChild,
 	"rights": rightsChild,
 	"write":  writingChild,
 }

@@ -4,6 +4,7 @@ package sync_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -29,6 +30,41 @@ func init() {
 		p.say("held")
 		p.hear()
 		return g.Unlock()
+	}
+	// holdlong is hold with a name that no bell can ring.
+	helpers["holdlong"] = func(ctx context.Context, p *peer) error {
+		l, err := dsync.NewLock(ctx, p.st, longName, nil)
+		if err != nil {
+			return err
+		}
+		g, err := l.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		p.say("held")
+		p.hear()
+		if err := g.Unlock(); err != nil {
+			return err
+		}
+		p.say("unlocked")
+		p.hear()
+		return nil
+	}
+	// lose holds a lock until it is lost.
+	helpers["lose"] = func(ctx context.Context, p *peer) error {
+		l, err := dsync.NewLock(ctx, p.st, "l", nil)
+		if err != nil {
+			return err
+		}
+		g, err := l.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		lost := g.Context()
+		p.say("held")
+		<-lost.Done()
+		p.say("%v", errors.Is(context.Cause(lost), dsync.ErrLost))
+		return nil
 	}
 	// holdmany holds ten locks.
 	helpers["holdmany"] = func(ctx context.Context, p *peer) error {
@@ -158,6 +194,8 @@ func init() {
 		}
 	}
 }
+
+var longName = strings.Repeat("long", 200)
 
 const contenders = 2 // goroutines of each process
 

@@ -10,14 +10,15 @@ const (
 	// the collection has changed, where there are no bells.
 	rest = 5 * time.Millisecond
 
-	// longRest is that time where there are. Then Watch is the net below, for
-	// changes that nobody tells of, such as a row that is deleted: every
-	// change would wake every process that waits.
-	longRest = time.Second
-
 	// linger is how long the listener stays when nobody waits any more.
 	linger = time.Second
 )
+
+// longRest is the least time between two looks where there are bells. Then
+// Watch is the net below, for changes that nobody tells of, such as a row that
+// is deleted: every change would wake every process that waits. Tests do
+// without.
+var longRest = time.Second
 
 // listener is the goroutine that wakes those who wait when another process
 // has changed their row. It lives while there is interest, and a little

@@ -48,6 +48,43 @@ func TestKill(t *testing.T) {
 	ok(t, g.Unlock())
 }
 
+// Where no bell can be rung, a waiter is told all the same.
+func TestNoBell(t *testing.T) {
+	dir := t.TempDir()
+	st := openDir(t, dir)
+	l := newLock(t, st, longName, nil)
+	holder := start(t, "holdlong", dir)
+	holder.hear("held")
+	got := make(chan struct{})
+	go func() {
+		ok(t, lock(t, l).Unlock())
+		close(got)
+	}()
+	queued(t, st, 1)
+	holder.say("unlock")
+	holder.hear("unlocked")
+	within(t, got, "a lock with a long name")
+	holder.finish()
+}
+
+// A holder in another process is told that its lock was broken.
+func TestBreakTells(t *testing.T) {
+	dir := t.TempDir()
+	l := newLock(t, openDir(t, dir), "l", nil)
+	holder := start(t, "lose", dir)
+	holder.hear("held")
+	broken, err := l.Break(t.Context())
+	ok(t, err)
+	equal(t, broken, true)
+	told := make(chan struct{})
+	go func() {
+		holder.hear("true")
+		close(told)
+	}()
+	within(t, told, "the end of a broken lock's context")
+	holder.finish()
+}
+
 // A process that is stopped keeps its lock.
 func TestStop(t *testing.T) {
 	dir := t.TempDir()

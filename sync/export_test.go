@@ -1,0 +1,6 @@
+package sync
+
+import "time"
+
+// What is not told keeps the test that waits for it for longer than it has.
+func init() { longRest = 20 * time.Second }
