@@ -24,14 +24,15 @@ const childEnv = "DISKCACHE_TEST_CHILD"
 
 // children are the programs that tests run as processes of their own.
 var children = map[string]func(c *inChild) error{
-	"add":    addingChild,
-	"churn":  churningChild,
-	"create": creatingChild,
-	"floor":  floorChild,
-	"hold":   holdingChild,
-	"near":   nearChild,
-	"rights": rightsChild,
-	"write":  writingChild,
+	"add":       addingChild,
+	"churn":     churningChild,
+	"create":    creatingChild,
+	"elsewhere": elsewhereChild,
+	"floor":     floorChild,
+	"hold":      holdingChild,
+	"near":      nearChild,
+	"rights":    rightsChild,
+	"write":     writingChild,
 }
 
 func TestMain(m *testing.M) {

@@ -153,18 +153,23 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 	dirty := len(gone) > 0
 	colls := m.core.opened()
 	for _, c := range colls {
-		dirty = dirty || !c.reads.empty()
+		dirty = dirty || !c.dropped.Load() && !c.reads.empty()
 	}
 	if !dirty {
 		return nil
 	}
+	var dropped *collection
 	err := m.core.writer.update(ctx, deadline, driver.Shared, func(dt driver.Tx) error {
 		t := dt.(*tx)
+		dropped = nil
 		for _, c := range colls {
 			if c.dropped.Load() || c.reads.empty() {
 				continue
 			}
 			if _, err := t.begin(c, true); err != nil {
+				if errors.Is(err, errDropped) {
+					dropped = c
+				}
 				return err
 			}
 			if err := t.flushReads(c); err != nil {
@@ -177,6 +182,12 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 		m.mu.Lock()
 		m.gone = append(m.gone, gone...)
 		m.mu.Unlock()
+	}
+	if dropped != nil {
+		// By another process. What was gathered about the others is still to
+		// be written.
+		dropped.dropped.Store(true)
+		return m.flushAll(ctx, deadline)
 	}
 	return err
 }
