@@ -107,10 +107,13 @@ func (s *Store) Volume(ctx context.Context) (Volume, error) {
 
 // Backup writes a consistent copy of the store, as of some moment during the
 // call, into dir. Others may write meanwhile. The error is fs.ErrExist if dir
-// is not empty, and ErrInvalid if it is inside of the store.
+// is not empty, and ErrInvalid if it is inside of the store or "".
 func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.outside(ctx); err != nil {
 		return wrap(ctx, "Backup", "", err)
+	}
+	if dir == "" {
+		return wrap(ctx, "Backup", "", invalid("no directory given"))
 	}
 	began := s.now()
 	err := wrap(ctx, "Backup", "", s.engine.Backup(ctx, dir))
