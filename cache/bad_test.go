@@ -38,6 +38,7 @@ func TestOptionsAreValidated(t *testing.T) {
 		}
 		_, err = cache.New[string, string](t.Context(), nil, "x", nil)
 		is(t, err, cache.ErrInvalid)
+		is(t, e.st.Backup(t.Context(), ""), cache.ErrInvalid)
 		_, err = cache.Open(t.Context(), "", &o{TTL: -1})
 		is(t, err, cache.ErrInvalid)
 	})

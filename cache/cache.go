@@ -34,7 +34,10 @@ func Open[K, V any](ctx context.Context, dir string, o *Options[K, V]) (*Cache[K
 	opts.Store = nil
 	c, err := New(ctx, st, "", &opts)
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		if closing := st.Close(); closing != nil {
+			err = errors.Join(err, closing)
+		}
+		return nil, err
 	}
 	c.shared.closeStore = true
 	return c, nil

@@ -10,7 +10,14 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// Problem is one finding of [Store.Check].
+// Problem is one finding of [Store.Check]. Its fields are
+//
+//	Kind       ProblemKind
+//	Collection string // Cache.Name of it
+//	Path       string // of the file or directory, relative to the store, where there is one
+//	Row        int64  // ID of the row, where there is one
+//	Detail     string // more, for people; without keys and values
+//	Mended     bool
 type Problem = driver.Problem
 
 // ProblemKind says what is wrong.

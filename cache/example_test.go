@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -68,6 +69,77 @@ func ExampleOpenStore() {
 	check(err)
 	fmt.Printf("%q\n", names[len(names)-1])
 	// Output: "cache/users"
+}
+
+// The directory is one that Python opens as FanoutCache(directory, shards=4).
+func ExampleStoreOptions_shards() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	c, err := cache.Open(ctx, dir, &cache.Options[string, int]{
+		Store: &cache.StoreOptions{Shards: 4, Synchronous: cache.SyncFull},
+	})
+	check(err)
+	defer c.Close()
+	check(c.Set(ctx, "k", 1))
+	_, err = os.Stat(filepath.Join(dir, "003", "cache.db"))
+	fmt.Println(err)
+	_, err = cache.OpenStore(ctx, dir, nil)
+	fmt.Println(errors.Is(err, cache.ErrInvalid)) // the number belongs to the directory
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleStoreOptions_readOnly() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	c, err := cache.Open[string, string](ctx, dir, nil)
+	check(err)
+	check(c.Set(ctx, "k", "v"))
+	check(c.Close())
+
+	c, err = cache.Open(ctx, dir, &cache.Options[string, string]{Store: &cache.StoreOptions{ReadOnly: true}})
+	check(err)
+	defer c.Close()
+	fmt.Println(c.Get(ctx, "k"))
+	fmt.Println(errors.Is(c.Set(ctx, "k", "w"), cache.ErrReadOnly))
+	// Output:
+	// v true <nil>
+	// true
+}
+
+func ExampleStore_Backup() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	c, err := cache.Open[string, string](ctx, filepath.Join(dir, "store"), nil)
+	check(err)
+	defer c.Close()
+	check(c.Set(ctx, "k", "v"))
+	check(c.Store().Backup(ctx, filepath.Join(dir, "backup")))
+	check(c.Store().Compact(ctx))
+
+	restored, err := cache.Open[string, string](ctx, filepath.Join(dir, "backup"), nil)
+	check(err)
+	defer restored.Close()
+	fmt.Println(restored.Get(ctx, "k"))
+	// Output: v true <nil>
+}
+
+func ExampleStore_Volume() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+
+	c, err := cache.Open[string, string](ctx, dir, nil)
+	check(err)
+	defer c.Close()
+	check(c.Set(ctx, "large", strings.Repeat("x", 100_000)))
+	v, err := c.Store().Volume(ctx)
+	check(err)
+	fmt.Println(v.Files, v.Total() == v.Database+v.WAL+v.Files)
+	// Output: 100000 true
 }
 
 // Programs that use a store can be tested without a directory.
@@ -200,6 +272,60 @@ func ExampleCache_Pop() {
 	// Output:
 	// once true <nil>
 	// false <nil>
+}
+
+func ExampleCache_Delete() {
+	c := newCache[string, int](nil)
+	check(c.Set(ctx, "a", 1))
+	check(c.Set(ctx, "b", 2))
+	fmt.Println(c.Delete(ctx, "a"))
+	fmt.Println(c.Delete(ctx, "a"))
+	fmt.Println(c.Contains(ctx, "a"))
+	fmt.Println(c.Clear(ctx))
+	// Output:
+	// true <nil>
+	// false <nil>
+	// false <nil>
+	// 1 <nil>
+}
+
+// An entry that has expired is missing at once, and is removed by later writes
+// or by Expire.
+func ExampleCache_Expire() {
+	now := time.Now()
+	st := cache.NewStore(memory.New(nil), &cache.StoreOptions{Now: func() time.Time { return now }})
+	c, err := cache.New[string, int](ctx, st, "example", nil)
+	check(err)
+	check(c.Set(ctx, "a", 1, cache.TTL(time.Minute)))
+	check(c.Set(ctx, "b", 2))
+	now = now.Add(time.Hour)
+	fmt.Println(c.Contains(ctx, "a"))
+	fmt.Println(c.Len(ctx))
+	fmt.Println(c.Expire(ctx))
+	fmt.Println(c.Len(ctx))
+	// Output:
+	// false <nil>
+	// 2 <nil>
+	// 1 <nil>
+	// 1 <nil>
+}
+
+// With a negative CullLimit writes remove nothing, and the program calls Cull.
+func ExampleCache_Cull() {
+	c := newCache(&cache.Options[int, string]{SizeLimit: 1 << 20, CullLimit: -1})
+	for i := range 20 {
+		check(c.Set(ctx, i, strings.Repeat("x", 100_000)))
+	}
+	n, err := c.Cull(ctx)
+	fmt.Println(n > 0, err)
+	_, ok, err := c.Get(ctx, 0) // the longest ago stored
+	fmt.Println(ok, err)
+	err = c.Set(ctx, 0, strings.Repeat("x", 2<<20))
+	fmt.Println(errors.Is(err, cache.ErrTooLarge))
+	// Output:
+	// true <nil>
+	// false <nil>
+	// true
 }
 
 func ExampleCache_Evict() {

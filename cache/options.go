@@ -191,7 +191,7 @@ func (o *Options[K, V]) againstPersistent(s *driver.Settings) error {
 		return nil
 	}
 	if o.Policy != "" && o.Policy != NoEviction || o.SizeLimit > 0 || o.CullLimit > 0 || o.TTL > 0 {
-		return invalid("the collection is persistent, and these options would make it lose entries: open it with Persistent, or change it with Configure first")
+		return invalid("the collection is persistent, and these options would make it lose entries: open it with Persistent; to make it evict, open it without these options and call Configure")
 	}
 	return nil
 }

@@ -43,10 +43,11 @@ func Before[K any](k K) Range[K] { return Range[K]{kind: rangeBefore, key: k} }
 // stores text or bytes as they are. An empty prefix is all of them.
 func Prefix[K ~string | ~[]byte](p K) Range[K] { return Range[K]{kind: rangePrefix, key: p} }
 
-// Skip leaves out the first n entries of a range, without reading them.
+// Skip leaves out the first n entries of a range, without reading them. A
+// negative n is ErrInvalid.
 func Skip[K any](n int64) Range[K] { return Range[K]{kind: rangeSkip, n: n} }
 
-// Limit ends a range after n entries.
+// Limit ends a range after n entries. An n of less than 1 is ErrInvalid.
 func Limit[K any](n int64) Range[K] { return Range[K]{kind: rangeLimit, n: n} }
 
 // Ascend iterates over entries in the order of their keys, all or those of a
@@ -56,7 +57,8 @@ func Limit[K any](n int64) Range[K] { return Range[K]{kind: rangeLimit, n: n} }
 //
 // The order is the database's, that of the encoded keys: numbers, then text,
 // then bytes; text and bytes compare byte by byte. The native codecs keep the
-// order of Go's values. See All.
+// order of Go's values. JSON, which structs are stored as, does not: 10 comes
+// before 9 in it. See All.
 func (c *Cache[K, V]) Ascend(ctx context.Context, ranges ...Range[K]) iter.Seq2[Entry[K, V], error] {
 	s, n, err := c.scanOf(ranges)
 	if err != nil {

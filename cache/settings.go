@@ -7,7 +7,14 @@ import (
 )
 
 // Settings belong to a collection, are stored with it and are the same for
-// all processes that use it. They begin as [Options] say.
+// all processes that use it. They begin as [Options] say. The fields are
+//
+//	Policy      Policy
+//	SizeLimit   int64 // bytes; math.MaxInt64 is no limit
+//	CullLimit   int   // entries that a write may remove; 0 is none
+//	MinFileSize int64 // bytes; math.MaxInt64 keeps no value in a file
+//	Statistics  bool
+//	TagIndex    bool
 type Settings = driver.Settings
 
 // Settings returns the collection's settings as this process last saw them,
@@ -15,9 +22,14 @@ type Settings = driver.Settings
 func (c *Cache[K, V]) Settings() Settings { return c.dc.Settings() }
 
 // Configure changes the collection's settings by fn, which is given those
-// that are stored, and returns the new ones. Negative numbers mean none. All
-// processes take notice with their next write, or within a second or so. A
-// persistent collection stays one. fn may run more than once.
+// that are stored, and returns the new ones. Negative numbers mean none, as in
+// [Options], but 0 is no default here: nothing fits into a SizeLimit of 0. All
+// processes take notice with their next write, or within a second or so. fn
+// may run more than once.
+//
+// A collection that was opened with [Options.Persistent] stays persistent: what
+// fn says of Policy, SizeLimit and CullLimit is ignored. Opened without, it can
+// be made to evict.
 func (c *Cache[K, V]) Configure(ctx context.Context, fn func(*Settings)) (Settings, error) {
 	s, err := c.configure(ctx, fn)
 	return s, c.fail(ctx, "Configure", err)

@@ -17,7 +17,12 @@ type Stats struct {
 }
 
 // NearStats is about the near cache, see [StoreOptions.NearCache]: of the
-// store, in this process, since it was opened. A reset leaves it alone.
+// store, in this process, since it was opened. A reset leaves it alone. Its
+// fields are
+//
+//	Hits   int64 // Gets that were answered from memory, misses included
+//	Misses int64 // Gets for which there was no copy, or not a valid one
+//	Bytes  int64 // of memory in use
 type NearStats = driver.NearStats
 
 // Stats returns the counts, exactly. Reads that do not count are those of

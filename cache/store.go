@@ -74,7 +74,8 @@ func (s *Store) ReadOnly() bool { return s.engine.ReadOnly() }
 
 // Collections returns the names of all collections, sorted. They are the
 // names that [Cache.Name] returns: "" for the default collection, else the
-// family and the name, such as "cache/pages" or "deque/jobs".
+// family and the name, such as "cache/pages" or "deque/jobs". Those that other
+// packages make for themselves, such as "sync/throttles", are among them.
 func (s *Store) Collections(ctx context.Context) ([]string, error) {
 	names, err := s.engine.Names(ctx)
 	return names, wrap(ctx, "Collections", "", err)
@@ -90,7 +91,12 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	return wrap(ctx, "Drop", name, s.engine.Drop(ctx, name))
 }
 
-// Volume is what a store takes on disk, in bytes.
+// Volume is what a store takes on disk, in bytes. Its method Total adds up its
+// fields:
+//
+//	Database int64 // pages of the database
+//	WAL      int64 // log of commits that are not in the database yet
+//	Files    int64 // value files
 type Volume = driver.Volume
 
 // Volume tells what the store takes on disk.
@@ -100,11 +106,14 @@ func (s *Store) Volume(ctx context.Context) (Volume, error) {
 }
 
 // Backup writes a consistent copy of the store, as of some moment during the
-// call, into dir, which must be empty or not exist. Others may write
-// meanwhile.
+// call, into dir. Others may write meanwhile. The error is fs.ErrExist if dir
+// is not empty, and ErrInvalid if it is inside of the store or "".
 func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.outside(ctx); err != nil {
 		return wrap(ctx, "Backup", "", err)
+	}
+	if dir == "" {
+		return wrap(ctx, "Backup", "", invalid("no directory given"))
 	}
 	began := s.now()
 	err := wrap(ctx, "Backup", "", s.engine.Backup(ctx, dir))

@@ -18,8 +18,8 @@ type StoreOptions struct {
 	// FanoutCache's methods of those names make them; package shard tells the
 	// details.
 	//
-	// The number belongs to the directory: another one later, or none, is
-	// ErrInvalid. These are different with shards:
+	// The number, 1000 at most, belongs to the directory: another one later,
+	// or none, is ErrInvalid. These are different with shards:
 	//
 	//   - A size limit is divided among them: each keeps to its part by
 	//     itself, and a value larger than that is ErrTooLarge.
@@ -56,8 +56,8 @@ type StoreOptions struct {
 
 	// CacheSize is the memory for database pages, in bytes, of all
 	// connections of the store together. Where pages are in the operating
-	// system's cache, more of it hardly makes a difference. Defaults to
-	// 12 MiB.
+	// system's cache, more of it hardly makes a difference. Less than 1 MiB
+	// is taken for 1 MiB. Defaults to 12 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database is read through a memory map, in

@@ -55,7 +55,10 @@ func Open[T any](ctx context.Context, dir string, o *Options[T]) (*Deque[T], err
 	opts.Store = nil
 	d, err := New(ctx, st, "", &opts)
 	if err != nil {
-		return nil, errors.Join(err, st.Close())
+		if closing := st.Close(); closing != nil {
+			err = errors.Join(err, closing)
+		}
+		return nil, err
 	}
 	d.shared.closeStore = true
 	return d, nil

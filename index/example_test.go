@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/index"
+	"github.com/go-diskcache/diskcache/memo"
 )
 
 // ages returns an index in a directory of its own, and a function that removes
@@ -169,6 +170,44 @@ func ExampleIndex_Update() {
 	}
 	fmt.Println(index.EqualMap(ctx, x, m))
 	// Output: true <nil>
+}
+
+func ExampleIndex_Equal() {
+	ctx := context.Background()
+	a, done := ages()
+	defer done()
+	b, done := ages()
+	defer done()
+	set(a, "ann", "bob")
+	if err := b.Update(ctx, maps.All(map[string]int{"bob": 1})); err != nil {
+		log.Fatal(err)
+	}
+	if err := b.Set(ctx, "ann", 0); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(a.Equal(ctx, b)) // the order of insertion counts
+	fmt.Println(index.EqualMap(ctx, b, map[string]int{"ann": 0, "bob": 1}))
+	// Output:
+	// false <nil>
+	// true <nil>
+}
+
+// A structure of another package can be kept in the store of an index, here
+// what a function has returned.
+func ExampleIndex_Store() {
+	ctx := context.Background()
+	x, done := ages()
+	defer done()
+	set(x, "ann", "bob")
+	older, err := memo.New(ctx, x.Store(), "older", func(ctx context.Context, name string) (int, error) {
+		age, _, err := x.Get(ctx, name)
+		return age + 1, err
+	}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(older.Call(ctx, "bob"))
+	// Output: 2 <nil>
 }
 
 func ExampleIndex_Queue() {

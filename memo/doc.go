@@ -23,4 +23,16 @@
 // [Options].Beta and [Options].RefreshAfter avoid that: one caller, of all
 // processes, computes the next result in the background while the old one is
 // still valid.
+//
+// # Arguments
+//
+// A function has one argument; several are the fields of a struct. What
+// Options.Key leaves out of the key does not make a difference.
+//
+// # Errors
+//
+// Errors of the function are returned as they are, and to everybody who waits;
+// a panic is a [*PanicError]. All others are of type [*Error] and wrap one of
+// package cache's, such as cache.ErrClosed, that of the context, or
+// [ErrRecursive].
 package memo

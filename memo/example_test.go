@@ -71,6 +71,66 @@ func ExampleMemo_Call() {
 	// Output: 12586269025 <nil>
 }
 
+func ExampleMemo_Refresh() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	version := 1
+	page, err := memo.New(ctx, st, "page", func(ctx context.Context, path string) (string, error) {
+		return fmt.Sprint(path, " version ", version), nil
+	}, nil)
+	check(err)
+	fmt.Println(page.Call(ctx, "/"))
+	version = 2
+	fmt.Println(page.Call(ctx, "/"))
+	fmt.Println(page.Refresh(ctx, "/"))
+	// Output:
+	// / version 1 <nil>
+	// / version 1 <nil>
+	// / version 2 <nil>
+}
+
+func ExampleMemo_Forget() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	double, err := memo.New(ctx, st, "double", func(ctx context.Context, n int) (int, error) {
+		return 2 * n, nil
+	}, nil)
+	check(err)
+	fmt.Println(double.Call(ctx, 4))
+	fmt.Println(double.Peek(ctx, 4))
+	fmt.Println(double.Forget(ctx, 4))
+	fmt.Println(double.Peek(ctx, 4))
+	// Output:
+	// 8 <nil>
+	// 8 true <nil>
+	// true <nil>
+	// 0 false <nil>
+}
+
+// What the key leaves out makes no difference: here the token, which is needed
+// to ask but not part of the question.
+func ExampleOptions_key() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	type question struct{ User, Token string }
+	name, err := memo.New(ctx, st, "name", func(ctx context.Context, q question) (string, error) {
+		fmt.Println("asking")
+		return "Ann", nil
+	}, &memo.Options[question, string]{
+		Key: func(q question) string { return q.User },
+	})
+	check(err)
+	fmt.Println(name.Call(ctx, question{User: "ann", Token: "1"}))
+	fmt.Println(name.Call(ctx, question{User: "ann", Token: "2"}))
+	// Output:
+	// asking
+	// Ann <nil>
+	// Ann <nil>
+}
+
 // Errors are kept when asked for, each for as long as it is worth.
 func ExampleOptions() {
 	ctx := context.Background()

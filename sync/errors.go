@@ -26,6 +26,9 @@ var (
 	ErrSize = errors.New("semaphore has another size")
 )
 
+// errInTx is the cache.ErrInTx of what waits for others.
+var errInTx = fmt.Errorf("a transaction holds up whoever could release it, take it before: %w", cache.ErrInTx)
+
 // Error says which operation failed. It contains no names, which may be
 // secret.
 type Error struct {

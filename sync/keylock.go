@@ -127,7 +127,7 @@ func (l *KeyLock[K, V]) holder(ctx context.Context, c *cache.Cache[K, V]) (o occ
 func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (o occupied, err error) {
 	st := l.c.Store()
 	if st.TxOf(ctx) != nil {
-		return o, cache.ErrInTx
+		return o, errInTx
 	}
 	err = l.c.Update(ctx, func(tx *cache.Tx) (err error) {
 		c := l.c.In(tx)

@@ -104,7 +104,11 @@ func (l *Lock) Do(ctx context.Context, fn func(ctx context.Context) error) error
 
 // do runs fn and then release.
 func do(ctx context.Context, release func() error, fn func(ctx context.Context) error) (err error) {
-	defer func() { err = errors.Join(err, release()) }()
+	defer func() {
+		if lost := release(); lost != nil {
+			err = errors.Join(err, lost)
+		}
+	}()
 	return fn(ctx)
 }
 

@@ -293,7 +293,7 @@ func TestDo(t *testing.T) {
 	l := newLock(t, st, "l", nil)
 	failed := errors.New("failed")
 	var inside context.Context
-	is(t, l.Do(t.Context(), func(ctx context.Context) error {
+	equal(t, l.Do(t.Context(), func(ctx context.Context) error {
 		inside = ctx
 		tryLock(t, l, false)
 		return failed

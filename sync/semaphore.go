@@ -45,7 +45,7 @@ func (s *Semaphore) create(ctx context.Context) error {
 		l, _, err = s.s.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
 	}
 	if err == nil && l.Size != s.size {
-		err = fmt.Errorf("%w: %d permits, not %d", ErrSize, l.Size, s.size)
+		err = fmt.Errorf("%w: %d permits, not %d: open it with that, and call Resize", ErrSize, l.Size, s.size)
 	}
 	return err
 }

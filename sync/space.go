@@ -103,7 +103,7 @@ func (s *space) enter(ctx context.Context) error {
 		return ended(ctx)
 	}
 	if s.st.TxOf(ctx) != nil {
-		return cache.ErrInTx // it would wait for itself
+		return errInTx // it would wait for itself
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

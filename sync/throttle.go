@@ -10,8 +10,8 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// Throttle is a token bucket that goroutines and processes share: it lets Rate
-// events of each period through, evenly, after a burst at the start. Waiting
+// Throttle is a token bucket that goroutines and processes share: it lets Count
+// events of each Period through, evenly, after a burst at the start. Waiting
 // calls are let through in the order in which they came. All methods may be
 // called by many goroutines at once.
 //
@@ -58,7 +58,7 @@ func (t *Throttle) configure(o ThrottleOptions) error {
 		o.Burst = o.Count
 	}
 	if o.Count < 1 || o.Period < 1 || o.Burst < 1 {
-		return invalid("a throttle of %d events in %v, and of %d at once", o.Count, o.Period, o.Burst)
+		return invalid("ThrottleOptions of %d events in %v, and a Burst of %d; all have to be positive", o.Count, o.Period, o.Burst)
 	}
 	t.gap = time.Duration((int64(o.Period)-1)/o.Count + 1) // rounded up: never more than asked for
 	if int64(t.gap) > math.MaxInt64/4/o.Burst {

@@ -27,9 +27,11 @@ usage: dupes [flags] DIR...
   -store DIR    keep the hashes in DIR; without it, in %s
 
 A file is known by its path, size and modification time: a second run reads
-only files that are new or changed. Several copies of dupes may run at once, on
-the same or on different directories, and share the store; a file of 1 MiB or
-more is read by one of them only. Ctrl-C loses nothing that is done.
+only files that are new or changed. The hash of a file that was modified within
+the last three seconds is not kept, since it could change again and look the
+same. Several copies of dupes may run at once, on the same or on different
+directories, and share the store; a file of 1 MiB or more is read by one of them
+only. Ctrl-C loses nothing that is done.
 
 Only files that share their size with another are read. Empty files are counted
 and not listed. Symbolic links are not followed, except for DIR itself. Hard

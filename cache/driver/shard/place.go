@@ -30,7 +30,7 @@ func (s *Store) homeOf(ctx context.Context, name string, create bool) (home, boo
 		return home{}, true, nil
 	}
 	if name == metaName {
-		return home{}, false, fmt.Errorf("the name %q is the store's own", name)
+		return home{}, false, invalid(fmt.Sprintf("the name %q is the store's own", name))
 	}
 	family, rest, _ := strings.Cut(name, "/")
 	if slices.Contains(families, family) && rest != "" {
@@ -50,18 +50,21 @@ func (s *Store) homeOf(ctx context.Context, name string, create bool) (home, boo
 	return in, true, nil
 }
 
+// invalid returns a [driver.ErrInvalid] with the reason.
+func invalid(reason string) error { return fmt.Errorf("%w: %s", driver.ErrInvalid, reason) }
+
 // validate checks the path of a collection's directory.
 func validate(name string) error {
 	for e := range strings.SplitSeq(name, "/") {
 		switch {
 		case e == "" || e == "." || e == "..":
-			return errors.New(`an element of its name is empty, "." or ".."; it has a directory of that name`)
+			return invalid(`an element of its name is empty, "." or ".."; it has a directory of that name`)
 		case len(e) > 255:
-			return errors.New("an element of its name is longer than 255 bytes; it has a directory of that name")
+			return invalid("an element of its name is longer than 255 bytes; it has a directory of that name")
 		case strings.ContainsAny(e, "\x00\\") || !filepath.IsLocal(filepath.FromSlash(e)):
-			return errors.New("its name has characters that are not possible; it has a directory of that name")
+			return invalid("its name has characters that are not possible; it has a directory of that name")
 		case strings.Contains(e, "cache.db"):
-			return errors.New(`its name contains "cache.db"; it has a directory of that name`)
+			return invalid(`its name contains "cache.db"; it has a directory of that name`)
 		}
 	}
 	return nil
@@ -85,7 +88,7 @@ func (s *Store) admit(rel string) error {
 	}
 	for _, o := range others {
 		if strings.HasPrefix(o, rel+"/") || strings.HasPrefix(rel, o+"/") {
-			return fmt.Errorf("the directories of collections %q and %q would be one in the other: choose another name", rel, o)
+			return invalid(fmt.Sprintf("the directories of collections %q and %q would be one in the other: choose another name", rel, o))
 		}
 	}
 	return nil
