@@ -21,7 +21,6 @@ import (
 type strangers struct {
 	core  *core
 	stop  chan struct{} // closed to end it
-	ended chan struct{}
 	wrote chan struct{} // has room for one: somebody has written
 
 	conn    *conn
@@ -49,19 +48,15 @@ const (
 var netEvery = time.Second
 
 func newStrangers(c *core) *strangers {
-	s := &strangers{
-		core: c, version: -1,
-		stop: make(chan struct{}), ended: make(chan struct{}), wrote: make(chan struct{}, 1),
-	}
-	go s.run()
+	s := &strangers{core: c, version: -1, stop: make(chan struct{}), wrote: make(chan struct{}, 1)}
+	c.watches.all.Go(s.run)
 	return s
 }
 
-// end has it end. It may still be about to.
+// end has it end. It may still be about to: watches.all tells.
 func (s *strangers) end() { close(s.stop) }
 
 func (s *strangers) run() {
-	defer close(s.ended)
 	if !s.open() {
 		return
 	}
