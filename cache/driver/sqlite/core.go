@@ -313,7 +313,7 @@ func (c *core) close() error {
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}
-	errs = append(errs, c.readers.close(), c.near.close())
+	errs = append(errs, c.readers.close(), c.near.close(c))
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}
