@@ -138,7 +138,8 @@ func (s *strangers) follow() bool {
 }
 
 // look finds out whether anybody has committed since the last look, tells all
-// watchers, and reports whether anybody has signalled.
+// watchers, and reports whether anybody has signalled. They are told of what
+// keeps it from looking too, as they meet it themselves.
 func (s *strangers) look() (changed, signalled bool) {
 	s.conn.bound(context.Background(), time.Now().Add(time.Second))
 	version, err := s.conn.integer("PRAGMA data_version")
@@ -152,5 +153,5 @@ func (s *strangers) look() (changed, signalled bool) {
 	}
 	s.version = version
 	s.core.watches.notifyAll()
-	return true, signalled
+	return err == nil, signalled
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
 // Closing waits for strangers that nobody uses any more too: they may still
@@ -29,5 +30,26 @@ func TestStrangersEnd(t *testing.T) {
 	}
 	if left.conn == nil || left.conn.Filename() != "" {
 		t.Error("its connection is open")
+	}
+}
+
+// What keeps strangers from looking is no commit, after which they would look
+// again and again.
+func TestStrangersFail(t *testing.T) {
+	s, err := Open(t.Context(), t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	cn, err := s.core.openConn(lite.ReadOnly, minCacheSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cn.Close()
+	st := &strangers{core: s.core, conn: cn, version: -1}
+	for range 2 {
+		if changed, _ := st.look(); changed {
+			t.Error("an error is taken for a commit")
+		}
 	}
 }

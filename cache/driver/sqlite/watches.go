@@ -142,7 +142,7 @@ func (w *watches) add(c *collection) chan struct{} {
 		w.unused.Stop()
 		w.unused = nil
 	}
-	if w.strangers == nil {
+	if w.strangers == nil && !w.core.immutable { // or nobody can change it
 		w.strangers = newStrangers(w.core)
 	}
 	if w.signals != nil {
