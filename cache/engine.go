@@ -19,8 +19,8 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 		}
 	} else {
 		var st *shard.Store
-		o.CacheSize = cacheSizeOf(o)
-		o.NearCache = nearCacheOf(o)
+		o.CacheSize = perShard(o.CacheSize, defaultCacheSize, o.Shards)
+		o.NearCache = perShard(o.NearCache, defaultNearCache, o.Shards)
 		st, err = shard.Open(ctx, dir, o.Shards, func(ctx context.Context, dir string) (driver.Store, error) {
 			return openSQLite(ctx, dir, o)
 		})
@@ -34,27 +34,22 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 	return nil, err
 }
 
-// defaultCacheSize is divided among shards when StoreOptions do not say more.
-const defaultCacheSize = 12 << 20
+// What is divided among shards when StoreOptions do not say more.
+const (
+	defaultCacheSize = 12 << 20
+	defaultNearCache = 64 << 20
+)
 
-// cacheSizeOf returns what each shard has of the memory for pages.
-func cacheSizeOf(o StoreOptions) int64 {
-	size := o.CacheSize
+// perShard returns what each shard has of some memory. A negative size stays
+// one, and none becomes 0, which would be the default, for each of them.
+func perShard(size, byDefault int64, shards int) int64 {
 	if size == 0 {
-		size = defaultCacheSize
+		size = byDefault
 	}
-	return size / int64(max(o.Shards, 1))
-}
-
-// defaultNearCache is divided among shards likewise.
-const defaultNearCache = 64 << 20
-
-func nearCacheOf(o StoreOptions) int64 {
-	size := o.NearCache
-	if size == 0 {
-		size = defaultNearCache
+	if size < 0 {
+		return size
 	}
-	return size / int64(max(o.Shards, 1))
+	return max(size/int64(shards), 1)
 }
 
 func openSQLite(ctx context.Context, dir string, o StoreOptions) (driver.Store, error) {

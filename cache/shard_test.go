@@ -150,3 +150,24 @@ func TestShardsOptions(t *testing.T) {
 	defer ro.Close()
 	is(t, open[string, []byte](t, ro, "", nil).Set(ctx, "k", nil), cache.ErrReadOnly)
 }
+
+// Memory that is divided among shards does not become the default of each of
+// them: none stays none, and little stays little.
+func TestShardsMemory(t *testing.T) {
+	ctx := t.Context()
+	for _, size := range []int64{-1, 1} {
+		st, err := cache.OpenStore(ctx, t.TempDir(), &cache.StoreOptions{Shards: 4, NearCache: size})
+		ok(t, err)
+		c := open[string, string](t, st, "", nil)
+		set(t, c, "k", "v")
+		for range 3 {
+			has(t, c, "k", "v")
+		}
+		s, err := c.Stats(ctx)
+		ok(t, err)
+		if s.Near != (cache.NearStats{}) {
+			t.Errorf("with NearCache %d: %+v", size, s.Near)
+		}
+		ok(t, st.Close())
+	}
+}

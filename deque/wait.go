@@ -11,8 +11,8 @@ import (
 // PopFrontWait is PopFront that waits until there is an item. It wakes at
 // once when one is pushed, by any process, when a delayed item is due, when a
 // claim comes back, and within 50 ms when the holder of one is dead. Waiting
-// takes no processor time. It ends with the context, and with cache.ErrClosed when the deque or
-// its store is closed; no item is lost then.
+// takes no processor time. It ends with the context, and with cache.ErrClosed
+// when the deque or its store is closed; no item is lost then.
 //
 // It cannot be used inside a transaction, which would keep others from
 // pushing.

@@ -81,10 +81,11 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	return cn, nil
 }
 
-// busy is SQLite's busy handler. Only programs that do not take our lock on
-// the directory (Python's DiskCache, the sqlite3 shell), recoveries and
-// journal modes other than WAL make it run. It polls, since SQLite's locks
-// cannot be waited for with a time limit.
+// busy is SQLite's busy handler. What makes it wait are those who write without
+// a place in the line (see crowd): other programs (Python's DiskCache, the
+// sqlite3 shell) and processes that have not met anybody yet; and recoveries,
+// and journal modes other than WAL. It polls, since SQLite's locks cannot be
+// waited for with a time limit.
 func (cn *conn) busy(count int) bool {
 	if cn.deadline.IsZero() && cn.patience > 0 {
 		cn.deadline = time.Now().Add(cn.patience)

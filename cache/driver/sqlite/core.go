@@ -265,8 +265,9 @@ func (c *core) prepareDir(inUse bool) error {
 }
 
 // checkHeader refuses what is not SQLite's before SQLite has a chance to
-// treat it as empty, and what cannot be written if it is to be. No connection of this process may have the file open:
-// closing a descriptor drops the POSIX locks that SQLite holds on it.
+// treat it as empty, and what cannot be written if it is to be. No connection of
+// this process may have the file open: closing a descriptor drops the POSIX
+// locks that SQLite holds on it.
 func (c *core) checkHeader(db string) error {
 	mode := os.O_RDWR
 	if c.opts.ReadOnly {
@@ -313,7 +314,7 @@ func (c *core) close() error {
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}
-	errs = append(errs, c.readers.close(), c.near.close())
+	errs = append(errs, c.readers.close(), c.near.close(c))
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}

@@ -24,7 +24,7 @@ import (
 // "cache.db", because DiskCache's check removes files that it does not know
 // unless their path does.
 const (
-	lockName     = "cache.db-lock"         // turns of writers
+	lockName     = "cache.db-lock"         // turns of writers that have met
 	sessionsName = "cache.db-sessions"     // a folder a session
 	watchName    = "cache.db-watch"        // a page of memory that signals commits
 	nearName     = "cache.db-" + near.Name // versions of rows, for near caches

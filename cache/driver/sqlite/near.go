@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -53,17 +54,18 @@ func (n *nearCache) open(c *core) error {
 }
 
 // close is called before the connection is closed that the WAL-index is read
-// through.
-func (n *nearCache) close() error {
+// through. The hook goes first: should a rollback have failed, that connection
+// does it when it is closed.
+func (n *nearCache) close(c *core) error {
 	if n.table == nil {
 		return nil
 	}
+	c.writer.conn.SetUnlockHook(nil)
+	err := n.table.Close()
 	if n.rows != nil {
-		if err := n.rows.Close(); err != nil {
-			return err
-		}
+		err = errors.Join(err, n.rows.Close())
 	}
-	return n.table.Close()
+	return err
 }
 
 // get looks a row up. Unless the answer is Unknown, r is what the database

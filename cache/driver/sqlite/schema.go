@@ -52,8 +52,8 @@ CREATE TRIGGER %[2]s_size_delete AFTER DELETE ON %[1]s FOR EACH ROW WHEN OLD.siz
 
 // The tables that only this project knows. The number of a collection that was
 // dropped is not used again: a process that has it open must not find another
-// one in its place. Trash lists value files that no
-// row refers to any more and that are still to be removed.
+// one in its place. Trash lists value files that no row refers to any more and
+// that are still to be removed.
 const storeSchema = `
 CREATE TABLE IF NOT EXISTS Collections (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT);
 INSERT OR IGNORE INTO Collections (id, name) VALUES (0, '');
@@ -72,8 +72,8 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 		// The mode is a property of the file, so this asks and writes nothing.
 		return w.conn.setJournalMode(w.core.opts.JournalMode)
 	}
-	// Others of this project wait for the lock; Python, which does not, makes
-	// SQLite's busy handler wait.
+	// Others of this project that open a new store wait for the lock; Python,
+	// which does not, makes SQLite's busy handler wait.
 	if err := w.dir.lock(ctx, deadline); err != nil {
 		return err
 	}

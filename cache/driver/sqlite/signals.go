@@ -85,11 +85,12 @@ func (s *signals) forget(topic uint32) {
 	}
 }
 
-// rest has the goroutine end if nobody wants anything.
+// rest has the goroutine end if nobody wants anything. A timer that could not
+// be stopped any more calls it too, perhaps when the page is unmapped.
 func (s *signals) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wanted == 0 {
+	if s.wanted == 0 && !s.stop {
 		s.page.Wake(s.mask)
 		s.unused, s.mask = nil, 0
 	}
@@ -119,10 +120,6 @@ func (s *signals) run(ended chan struct{}) {
 func (s *signals) prepare() (topics, mask uint32, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stop || s.wanted == 0 && s.unused == nil {
-		s.ended = nil
-		return 0, 0, false
-	}
 	s.page.Want(s.wanted)
 	useless := uint32(0)
 	for t := s.wanted | s.mask; t != 0; t &= t - 1 {
@@ -139,6 +136,10 @@ func (s *signals) prepare() (topics, mask uint32, ok bool) {
 	// A topic that nobody wants at the moment stays, as long as it does not
 	// wake anybody: to add it again would need a wake-up.
 	s.mask = s.mask&^useless | s.wanted
+	if s.stop || s.mask == 0 { // the kernel does not wait for no topic
+		s.ended = nil
+		return 0, 0, false
+	}
 	return topics, s.mask, true
 }
 

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -96,4 +97,44 @@ func TestSignalsAreForOthers(t *testing.T) {
 	if len(told) > 0 {
 		t.Errorf("told %b as well", <-told)
 	}
+}
+
+// A signal that nobody wants any more ends the goroutine: with no topic left
+// to wait for it would not sleep.
+func TestSignalsUnwanted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	s := signalsOn(t, path, func(uint32) {})
+	other := signalsOn(t, path, func(uint32) {})
+	s.want(2)
+	for waits := false; !waits; runtime.Gosched() {
+		s.mu.Lock()
+		waits = s.mask == 2
+		s.mu.Unlock()
+	}
+	s.forget(2)
+	s.mu.Lock()
+	ended := s.ended
+	s.unused.Stop() // so that it is not this that ends it
+	s.mu.Unlock()
+	other.send(2)
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the goroutine goes on without a topic")
+	}
+}
+
+// The timer of a wait that has just ended may fire when all is closed.
+func TestSignalsRestAfterClose(t *testing.T) {
+	page, err := futex.Open(filepath.Join(t.TempDir(), "page"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSignals(page, func(uint32) {})
+	s.want(1)
+	s.forget(1)
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s.rest()
 }

@@ -21,7 +21,6 @@ import (
 type strangers struct {
 	core  *core
 	stop  chan struct{} // closed to end it
-	ended chan struct{}
 	wrote chan struct{} // has room for one: somebody has written
 
 	conn    *conn
@@ -49,19 +48,15 @@ const (
 var netEvery = time.Second
 
 func newStrangers(c *core) *strangers {
-	s := &strangers{
-		core: c, version: -1,
-		stop: make(chan struct{}), ended: make(chan struct{}), wrote: make(chan struct{}, 1),
-	}
-	go s.run()
+	s := &strangers{core: c, version: -1, stop: make(chan struct{}), wrote: make(chan struct{}, 1)}
+	c.watches.all.Go(s.run)
 	return s
 }
 
-// end has it end. It may still be about to.
+// end has it end. It may still be about to: watches.all tells.
 func (s *strangers) end() { close(s.stop) }
 
 func (s *strangers) run() {
-	defer close(s.ended)
 	if !s.open() {
 		return
 	}
@@ -143,7 +138,8 @@ func (s *strangers) follow() bool {
 }
 
 // look finds out whether anybody has committed since the last look, tells all
-// watchers, and reports whether anybody has signalled.
+// watchers, and reports whether anybody has signalled. They are told of what
+// keeps it from looking too, as they meet it themselves.
 func (s *strangers) look() (changed, signalled bool) {
 	s.conn.bound(context.Background(), time.Now().Add(time.Second))
 	version, err := s.conn.integer("PRAGMA data_version")
@@ -157,5 +153,5 @@ func (s *strangers) look() (changed, signalled bool) {
 	}
 	s.version = version
 	s.core.watches.notifyAll()
-	return true, signalled
+	return err == nil, signalled
 }

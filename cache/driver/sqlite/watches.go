@@ -14,8 +14,9 @@ import (
 // a while longer.
 type watches struct {
 	core      *core
-	signals   *signals   // nil where there are none
-	strangers *strangers // nil until somebody watches
+	signals   *signals       // nil where there are none
+	strangers *strangers     // nil until somebody watches
+	all       sync.WaitGroup // of strangers, also of those that are about to end
 
 	mu     sync.Mutex
 	by     map[*collection]map[chan struct{}]struct{}
@@ -141,7 +142,7 @@ func (w *watches) add(c *collection) chan struct{} {
 		w.unused.Stop()
 		w.unused = nil
 	}
-	if w.strangers == nil {
+	if w.strangers == nil && !w.core.immutable { // or nobody can change it
 		w.strangers = newStrangers(w.core)
 	}
 	if w.signals != nil {
@@ -222,11 +223,13 @@ func (w *watches) close() {
 	if w.unused != nil {
 		w.unused.Stop()
 	}
-	w.mu.Unlock()
 	if w.strangers != nil {
 		w.strangers.end()
-		<-w.strangers.ended
 	}
+	w.mu.Unlock()
+	// One that has not been used for long may still be looking, with its
+	// connection and at the page of signals.
+	w.all.Wait()
 }
 
 // release unmaps the page, when nobody commits any more.

@@ -2,6 +2,7 @@ package near
 
 import (
 	"errors"
+	"math"
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -40,9 +41,10 @@ type part struct {
 	hits, misses int64
 }
 
-// NewRows returns an empty set that takes up to max bytes.
+// NewRows returns an empty set that takes up to max bytes, at most 16 GiB or
+// what the system has addresses for.
 func NewRows(max int64) (*Rows, error) {
-	size := int(min(max, 1<<34)) / parts &^ 7
+	size := int(min(max, 1<<34, math.MaxInt)) / parts &^ 7
 	if size < headSize {
 		return nil, errors.New("too small for a single row")
 	}

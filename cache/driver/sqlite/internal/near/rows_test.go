@@ -4,9 +4,11 @@ package near
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -284,5 +286,21 @@ func BenchmarkPut(b *testing.B) {
 		h := uint64(i) * prime
 		buf = Append(buf[:0], h, 0, key, &driver.Row{Value: codec.BlobValue(make([]byte, 300))})
 		r.Put(buf, Stamp{2, 2})
+	}
+}
+
+// More than an int has room for is as much as there can be, not too little.
+func TestRowsLarge(t *testing.T) {
+	for _, size := range []int64{1 << 31, 1 << 32, 1 << 33} {
+		r, err := NewRows(size)
+		if _, ok := errors.AsType[*os.SyscallError](err); ok {
+			continue // the system has not as much
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
