@@ -12,8 +12,9 @@ import (
 // DiskCache, the sqlite3 shell, processes that die before they signal. It asks
 // SQLite whether another connection has committed, when the file system tells
 // that somebody writes, and for some time after that, since a commit is seen
-// only some time after it was written. For that time it is not told, so that
-// those who write often do not pay for it.
+// only some time after it was written. Most of that time it is not told, so that
+// those who write often do not pay for it; to be told again it first asks for
+// some time more, since nobody tells of what was written just before.
 //
 // The file system tells on Linux only. The other systems' means are no help:
 // kqueue has to open the database, and closing that descriptor would drop
@@ -78,13 +79,21 @@ func (s *strangers) run() {
 			rest = netEvery
 		}
 		wrote, ok := false, true
+		if err == nil {
+			// What was written before is not told any more, and may still not
+			// be seen.
+			wrote, ok = s.follow()
+		}
 		for ok && !wrote {
 			s.look()
 			if wrote, ok = s.wait(rest); err != nil {
 				break
 			}
 		}
-		if !ok || wrote && !s.follow() {
+		if ok && wrote {
+			_, ok = s.follow() // what is written now is told once only
+		}
+		if !ok {
 			return
 		}
 	}
@@ -119,22 +128,27 @@ func (s *strangers) wait(d time.Duration) (wrote, ok bool) {
 	}
 }
 
-// follow looks more and more seldom, and returns false when it is time to end.
-func (s *strangers) follow() bool {
+// follow looks more and more seldom. It returns whether it was told meanwhile
+// that somebody writes, and false when it is time to end.
+func (s *strangers) follow() (wrote, ok bool) {
 	for d := firstLook; d < 2*lastLook; {
-		if _, ok := s.wait(d); !ok {
-			return false
+		told, ok := s.wait(d)
+		if !ok {
+			return false, false
 		}
+		wrote = wrote || told
 		switch changed, signalled := s.look(); {
 		case changed && signalled:
 			d = busyLook
 		case changed:
 			d = thirdLook
+		case told:
+			d = firstLook
 		default:
 			d *= 4
 		}
 	}
-	return true
+	return wrote, true
 }
 
 // look finds out whether anybody has committed since the last look, tells all
