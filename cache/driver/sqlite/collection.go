@@ -345,6 +345,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 
 func (t *tx) drop(c *collection) error {
 	t.changedAll()
+	t.changed(c)
 	// AFTER triggers do not run for a DELETE of everything's file names: the
 	// files are listed first.
 	err := t.conn.Exec("INSERT INTO Trash (path) SELECT filename FROM " + c.table + " WHERE filename IS NOT NULL")

@@ -161,7 +161,7 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
-	if c.hints, err = near.NewHints(); err != nil {
+	if c.hints, err = near.NewHints(c.opts.CacheSize * 2 / 3); err != nil {
 		c.log.Debug("rows are looked up with the index of keys only", "error", err)
 	}
 	if c.opts.ReadOnly {

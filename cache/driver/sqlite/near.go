@@ -184,12 +184,8 @@ type step struct {
 	ok       bool // there is a stamp
 }
 
-const (
-	// maxChanges bounds the keys of a transaction that are told apart.
-	maxChanges = 4096
-	// maxEntries bounds the bytes of rows that are kept when it commits.
-	maxEntries = 1 << 20
-)
+// maxEntries bounds the bytes of rows that are kept when a transaction commits.
+const maxEntries = 1 << 20
 
 func (ch *changes) reset() {
 	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
@@ -211,7 +207,7 @@ func (t *tx) changedHash(hash uint64) {
 	if t.core.near.table == nil || ch.all {
 		return
 	}
-	if len(ch.hashes) >= maxChanges {
+	if len(ch.hashes) == near.MaxMarked {
 		ch.all = true
 		return
 	}

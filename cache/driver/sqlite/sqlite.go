@@ -40,7 +40,8 @@ type Options struct {
 	AutoVacuum AutoVacuum
 
 	// CacheSize is the memory, in bytes, that all connections of the store
-	// together may use for pages. Defaults to 12 MiB; at least 1 MiB is used.
+	// together may use for pages. Up to two thirds more, at most 8 MiB, are for
+	// where rows were last. Defaults to 12 MiB; at least 1 MiB is used.
 	CacheSize int64
 
 	// MmapSize is how much of the database, in bytes, is read through a

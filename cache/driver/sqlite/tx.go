@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -75,9 +74,6 @@ func (t *tx) committed() {
 
 // rolledBack takes back what is not in the database.
 func (t *tx) rolledBack() {
-	for _, f := range t.placed {
-		f.unplace()
-	}
 	for _, c := range t.flushed {
 		c.reads.unflushed()
 	}
@@ -125,95 +121,6 @@ func (t *tx) changed(c *collection) {
 		}
 	}
 	t.touched = append(t.touched, c)
-}
-
-// Get implements [driver.Tx].
-func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	c, err := t.begin(h, false)
-	if err != nil {
-		return driver.Row{}, false, err
-	}
-	r, ok, err := t.lookup(c, key, l)
-	if err != nil {
-		return driver.Row{}, false, t.fail(c.explain(err))
-	}
-	return r, ok, nil
-}
-
-// found is what a write wants to know of the row it is about to change.
-type found struct {
-	id     int64
-	expire driver.Instant
-	file   string
-	tagged bool
-	exists bool
-}
-
-// find looks the row of key up.
-func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
-	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
-	if f, ok := t.recall(c, key); ok && !gathered {
-		return f, nil
-	}
-	err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
-	if err == nil && f.exists && gathered {
-		// What was gathered is about the row as it was stored before, and may
-		// have moved its expiry.
-		if err := t.flushRow(c, f.id); err != nil {
-			return f, err
-		}
-		err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
-	}
-	return f, err
-}
-
-// scan reads the findColumns.
-func (f *found) scan(s *lite.Stmt) {
-	f.exists = true
-	f.id = s.ColumnInt(0)
-	f.expire = expireColumn(s, 1)
-	f.tagged = s.ColumnType(2) != codec.Null
-	if s.ColumnType(3) != codec.Null {
-		f.file = s.ColumnText(3)
-	}
-}
-
-// seek looks the row of a key up and has scan read it, if there is one: where
-// a hint says, or with the index of keys. The statements are the two ways to
-// read the same columns.
-func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at stmtKind, scan func(*lite.Stmt)) error {
-	hints := c.core.hints
-	if id := hints.Rowid(hash); id != 0 {
-		s, err := cn.stmt(c, at)
-		if err != nil {
-			return err
-		}
-		s.BindInt(1, id)
-		ok, err := s.Step()
-		if ok && err == nil {
-			n := s.ColumnCount()
-			if ok = s.ColumnInt(n-1) == 1 && s.ColumnIs(n-2, key); ok {
-				scan(s)
-			}
-		}
-		s.Reset()
-		if ok || err != nil {
-			return err
-		}
-		hints.Drop(hash)
-	}
-	s, err := cn.stmt(c, byKey)
-	if err != nil {
-		return err
-	}
-	s.BindValue(1, key)
-	ok, err := s.Step()
-	if ok && err == nil {
-		scan(s)
-		hints.Set(hash, s.ColumnInt(0))
-	}
-	s.Reset()
-	return err
 }
 
 // Put implements [driver.Tx].
@@ -413,145 +320,6 @@ func (t *tx) Fence() (int64, error) {
 		return 0, t.fail(err)
 	}
 	return n, nil
-}
-
-// flushPatience is how long a View waits for others at most so that slid
-// expiries can be written.
-const flushPatience = 2 * time.Millisecond
-
-// view runs fn in a snapshot.
-//
-// Slid expiries that are still in memory are written before, unless that
-// would mean to wait for somebody who writes: then a scan goes by the
-// expiries in the database.
-func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.Tx) error) (err error) {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	cn, err := c.readers.take(ctx, patience)
-	if err != nil {
-		return err
-	}
-	if c.maintainer != nil && c.maintainer.slides() {
-		c.maintainer.flushAll(ctx, time.Now().Add(flushPatience))
-	}
-	view := c.enterView()
-	defer c.leaveView(view)
-	t := &tx{core: c, conn: cn}
-	// The snapshot is that of the first statement, which BEGIN is not.
-	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
-		err = cn.waitErr(err)
-		if !cn.AutoCommit() {
-			cn.Exec("ROLLBACK")
-		}
-		c.readers.put(cn)
-		return err
-	}
-	defer func() {
-		if e := cn.Exec("COMMIT"); e != nil && err == nil {
-			err = translate(e)
-		}
-		c.readers.put(cn)
-	}()
-	return fn(t)
-}
-
-// get reads one row outside of a transaction.
-func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
-	if ctx.Err() != nil {
-		return driver.Row{}, false, context.Cause(ctx)
-	}
-	hash := near.Hash(coll.id, key)
-	var stamp near.Stamp
-	keep := false
-	if c.near.rows != nil {
-		var answer near.Answer
-		if answer, stamp, keep = c.near.get(coll, hash, key, l.Bare, &r); answer != near.Unknown {
-			ok = coll.judge(&r, answer == near.Found, hash, l, nil)
-			if !ok {
-				r = driver.Row{}
-			}
-			return r, ok, nil
-		}
-	}
-	cn, err := c.readers.take(ctx, timeout)
-	if err != nil {
-		return driver.Row{}, false, err
-	}
-	defer c.readers.put(cn)
-	cn.look(coll)
-	if c.near.rows != nil {
-		c.near.settle(cn, coll)
-	}
-	r, ok, err = cn.fetch(coll, hash, key, l.Bare)
-	if err != nil {
-		return driver.Row{}, false, coll.explain(cn.waitErr(err))
-	}
-	if keep && !(ok && l.Bare) {
-		c.near.keep(cn, stamp, hash, coll, key, &r, ok)
-	}
-	if ok = coll.judge(&r, ok, hash, l, nil); !ok {
-		r = driver.Row{}
-	}
-	return r, ok, nil
-}
-
-// fetch reads the row of key as it is stored.
-func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
-	byKey, at := stmtGet, stmtGetAt
-	if bare {
-		byKey, at = stmtGetBare, stmtGetBareAt
-	}
-	err = cn.seek(c, hash, key, byKey, at, func(s *lite.Stmt) {
-		cn.scanRow(s, &r, bare)
-		r.Key = key
-		ok = true
-	})
-	return r, ok, err
-}
-
-// lookup reads the row of key in a transaction.
-func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	hash := near.Hash(c.id, key)
-	r, ok, err := t.conn.fetch(c, hash, key, l.Bare)
-	if err == nil && ok && t.write && t.hasNoted(c, r.ID) {
-		// Inside of an Update, what it has read is part of it.
-		if err = t.flushNoted(c, r.ID); err == nil {
-			r, ok, err = t.conn.fetch(c, hash, key, l.Bare)
-		}
-	}
-	if err != nil {
-		return driver.Row{}, false, err
-	}
-	if t.write {
-		t.remember(c, key, &r, ok)
-	}
-	if !c.judge(&r, ok, hash, l, t) {
-		return driver.Row{}, false, nil
-	}
-	return r, true, nil
-}
-
-// judge adds to a row that was found what is not in the database yet, reports
-// whether it counts as found, and notes that it was looked for, in t or
-// outside of a transaction. The hash is that of its key.
-func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Lookup, t *tx) (ok bool) {
-	base := r.Expire
-	writing := t != nil && t.write
-	if found {
-		c.reads.overlay(r, writing)
-		ok = !r.Expired(l.Now)
-	}
-	if l.Quiet && l.Slide == 0 {
-		return ok
-	}
-	n := noted{c: c, hash: hash, id: r.ID, stored: r.Stored, expire: base, ok: ok, l: l}
-	if writing {
-		t.noted = append(t.noted, n)
-	} else {
-		c.reads.note(&n)
-	}
-	return ok
 }
 
 func expireColumn(s *lite.Stmt, i int) driver.Instant {

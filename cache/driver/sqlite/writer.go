@@ -304,8 +304,8 @@ func (w *writer) runOne(q *request) error {
 	if q.ctx.Err() != nil {
 		return context.Cause(q.ctx)
 	}
-	w.conn.bound(q.ctx, q.deadline) // others may have begun meanwhile
-	if err := w.begin(); err != nil {
+	w.leave() // others may have begun meanwhile
+	if err := w.enter(q.ctx, q.deadline); err != nil {
 		return err
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
@@ -425,6 +425,11 @@ func (w *writer) commit() error {
 }
 
 func (w *writer) rollback() {
+	// As long as nobody else can be in a transaction: a check would find files
+	// without rows.
+	for _, f := range w.tx.placed {
+		f.unplace()
+	}
 	if !w.conn.AutoCommit() {
 		if err := w.run("ROLLBACK"); err != nil {
 			w.core.log.Error("rollback failed", "error", err)

@@ -105,9 +105,22 @@ func read(f *os.File) {
 	for {
 		n, err := f.Read(buf)
 		if err != nil {
+			shared.lose(f)
 			return
 		}
 		dispatch(f, buf[:n])
+	}
+}
+
+// lose ends an instance that cannot be read any more. Watches that there are
+// stay silent; the next one begins anew.
+func (s *instance) lose(f *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.f == f {
+		f.Close()
+		s.f = nil
+		clear(s.watches)
 	}
 }
 

@@ -14,18 +14,30 @@ import (
 // Each hash has one place, which the last to come takes.
 type Hints struct {
 	mem   []byte
-	table *[hints]atomic.Uint64 // upper half of the hash, and the rowid
+	table []atomic.Uint64 // upper half of the hash, and the rowid; a power of two of them
 }
 
-const hints = 1 << 20
+const (
+	minHints = 1 << 10
+	maxHints = 1 << 20 // 8 MiB
+)
 
-// NewHints returns an empty table. Its 8 MiB take room as they are used.
-func NewHints() (*Hints, error) {
-	mem, err := reserve(8 * hints)
+// NewHints returns an empty table that takes up to max bytes, as they are used,
+// but at least 8 KiB and at most 8 MiB.
+func NewHints(max int64) (*Hints, error) {
+	n := minHints
+	for n < maxHints && int64(16*n) <= max {
+		n *= 2
+	}
+	mem, err := reserve(8 * n)
 	if err != nil {
 		return nil, err
 	}
-	return &Hints{mem: mem, table: (*[hints]atomic.Uint64)(unsafe.Pointer(&mem[0]))}, nil
+	return &Hints{mem: mem, table: unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&mem[0])), n)}, nil
+}
+
+func (h *Hints) place(hash uint64) *atomic.Uint64 {
+	return &h.table[hash&uint64(len(h.table)-1)]
 }
 
 // Close gives the memory back. Nobody may use h any more.
@@ -41,7 +53,7 @@ func (h *Hints) Rowid(hash uint64) int64 {
 	if h == nil {
 		return 0
 	}
-	v := h.table[hash%hints].Load()
+	v := h.place(hash).Load()
 	if v>>32 != hash>>32 {
 		return 0
 	}
@@ -54,7 +66,7 @@ func (h *Hints) Set(hash uint64, rowid int64) {
 		return
 	}
 	v := hash&^(1<<32-1) | uint64(rowid)
-	if p := &h.table[hash%hints]; p.Load() != v { // most often it is there already
+	if p := h.place(hash); p.Load() != v { // most often it is there already
 		p.Store(v)
 	}
 }
@@ -62,6 +74,6 @@ func (h *Hints) Set(hash uint64, rowid int64) {
 // Drop forgets a hint that was wrong.
 func (h *Hints) Drop(hash uint64) {
 	if h != nil {
-		h.table[hash%hints].Store(0)
+		h.place(hash).Store(0)
 	}
 }

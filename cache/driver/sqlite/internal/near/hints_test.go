@@ -5,7 +5,17 @@ package near
 import "testing"
 
 func TestHints(t *testing.T) {
-	h, err := NewHints()
+	for max, want := range map[int64]int{0: minHints, 8 << 10: minHints, 1 << 20: 1 << 17, 1<<20 - 1: 1 << 16, 8 << 20: maxHints, 1 << 40: maxHints} {
+		h, err := NewHints(max)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(h.table) != want {
+			t.Errorf("%d bytes: %d hints, want %d", max, len(h.table), want)
+		}
+		h.Close()
+	}
+	h, err := NewHints(1 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}

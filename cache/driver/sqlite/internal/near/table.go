@@ -94,9 +94,9 @@ type Commit struct {
 	epoch  uint64
 }
 
-// maxMarked is the number of keys from which a commit advances the epoch
+// MaxMarked is the number of keys above which a commit advances the epoch
 // instead of their versions.
-const maxMarked = 4096
+const MaxMarked = 4096
 
 // Begin announces that a transaction which is about to be committed has
 // changed the keys with some hashes, or, with all, any. The caller has SQLite's
@@ -110,7 +110,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	}
 	c.epoch = t.epoch.Load()
 	c.marked = c.marked[:0]
-	if c.all = all || len(hashes) > maxMarked; c.all {
+	if c.all = all || len(hashes) > MaxMarked; c.all {
 		t.epoch.Add(1)
 		return
 	}

@@ -126,7 +126,7 @@ func TestRollback(t *testing.T) {
 
 // all, or many keys, change the stamps of all keys.
 func TestAll(t *testing.T) {
-	many := make([]uint64, maxMarked+1)
+	many := make([]uint64, MaxMarked+1)
 	for name, begin := range map[string]func(*Table, *Commit){
 		"all":  func(a *Table, c *Commit) { a.Begin(c, nil, true) },
 		"many": func(a *Table, c *Commit) { a.Begin(c, many, false) },

@@ -1,0 +1,49 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// flushPatience is how long a View waits for others at most so that slid
+// expiries can be written.
+const flushPatience = 2 * time.Millisecond
+
+// view runs fn in a snapshot.
+//
+// Slid expiries that are still in memory are written before, unless that
+// would mean to wait for somebody who writes: then a scan goes by the
+// expiries in the database.
+func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.Tx) error) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	cn, err := c.readers.take(ctx, patience)
+	if err != nil {
+		return err
+	}
+	if c.maintainer != nil && c.maintainer.slides() {
+		c.maintainer.flushAll(ctx, time.Now().Add(flushPatience))
+	}
+	view := c.enterView()
+	defer c.leaveView(view)
+	t := &tx{core: c, conn: cn}
+	// The snapshot is that of the first statement, which BEGIN is not.
+	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
+		err = cn.waitErr(err)
+		if !cn.AutoCommit() {
+			cn.Exec("ROLLBACK")
+		}
+		c.readers.put(cn)
+		return err
+	}
+	defer func() {
+		if e := cn.Exec("COMMIT"); e != nil && err == nil {
+			err = translate(e)
+		}
+		c.readers.put(cn)
+	}()
+	return fn(t)
+}
