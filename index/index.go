@@ -66,10 +66,16 @@ func (x *Index[K, V]) In(tx *cache.Tx) *Index[K, V] {
 	return &bound
 }
 
-// Transact is [cache.Store.Update], except that an index that is bound to a
-// transaction joins it.
-func (x *Index[K, V]) Transact(ctx context.Context, fn func(tx *cache.Tx) error) error {
+// Update is [cache.Store.Update], except that an index that is bound to a
+// transaction joins it. SetMany stores many entries.
+func (x *Index[K, V]) Update(ctx context.Context, fn func(tx *cache.Tx) error) error {
 	return x.c.Update(ctx, fn)
+}
+
+// View is [cache.Store.View], except that an index that is bound to a
+// transaction joins it.
+func (x *Index[K, V]) View(ctx context.Context, fn func(tx *cache.Tx) error) error {
+	return x.c.View(ctx, fn)
 }
 
 // Get returns the value of k, and false if there is none.
@@ -105,11 +111,12 @@ func (x *Index[K, V]) Modify(ctx context.Context, k K, fn func(v V, ok bool) (V,
 	return x.c.Modify(ctx, k, fn)
 }
 
-// Update stores all entries of a sequence, such as maps.All or slices.All make
-// it, in one transaction: all or, with an error, none.
+// SetMany stores all entries of a sequence, such as maps.All or slices.All make
+// it, in one transaction: all or, with an error, none. It is the update of a
+// Python dict.
 //
-//	err := x.Update(ctx, maps.All(users))
-func (x *Index[K, V]) Update(ctx context.Context, entries iter.Seq2[K, V]) error {
+//	err := x.SetMany(ctx, maps.All(users))
+func (x *Index[K, V]) SetMany(ctx context.Context, entries iter.Seq2[K, V]) error {
 	return x.c.SetMany(ctx, entries)
 }
 
