@@ -65,6 +65,34 @@ func Example() {
 	// false <nil>
 }
 
+// An index is made of the entries of a cache, which from then on evicts none.
+func ExampleNew() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	c, err := cache.Open[string, int](ctx, dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Set(ctx, "ann", 30); err != nil {
+		log.Fatal(err)
+	}
+
+	x, err := index.New[string, int](ctx, c.Store(), "", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(x.Get(ctx, "ann"))
+	fmt.Println(c.Settings().Policy)
+	// Output:
+	// 30 true <nil>
+	// none
+}
+
 func ExampleIndex_All() {
 	x, done := ages()
 	defer done()

@@ -29,6 +29,17 @@ func Open[K, V any](ctx context.Context, dir string, o *Options[K, V]) (*Index[K
 
 // New opens the index called name in a store, and creates it if it does not
 // exist. "" is the default collection of the store, the one that Open opens.
+//
+// So an index is made of what a store holds already, as Python's
+// Index.fromcache does: of the default collection of a cache c, with the codecs
+// of c,
+//
+//	x, err := index.New[string, User](ctx, c.Store(), "", nil)
+//
+// Both go on to use the same entries. From then on the collection has no size
+// limit and evicts nothing, for all processes, also through c; that is stored.
+// What c writes with an expiry still expires. Closing the index leaves c and its store open. Named collections of package
+// cache are others than indexes of that name.
 func New[K, V any](ctx context.Context, st *cache.Store, name string, o *Options[K, V]) (*Index[K, V], error) {
 	opts := o.withDefaults()
 	c, err := cache.New(ctx, st, name, opts.cache())
