@@ -110,6 +110,20 @@ func ExampleStoreOptions_readOnly() {
 	// true
 }
 
+// A program that has to be small: the least memory for pages, and none for
+// copies of entries.
+func ExampleStoreOptions_memory() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+	st, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: 1 << 20, NearCache: -1})
+	check(err)
+	check(st.Close())
+
+	_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: -1})
+	fmt.Println(errors.Is(err, cache.ErrInvalid)) // there is no store without pages
+	// Output: true
+}
+
 func ExampleStore_Backup() {
 	dir := tempDir()
 	defer os.RemoveAll(dir)

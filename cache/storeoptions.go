@@ -57,11 +57,13 @@ type StoreOptions struct {
 	// CacheSize is the memory for database pages, in bytes, of all
 	// connections of the store together. Where pages are in the operating
 	// system's cache, more of it hardly makes a difference. Less than 1 MiB
-	// is taken for 1 MiB. Defaults to 12 MiB.
+	// is taken for 1 MiB; a negative CacheSize is ErrInvalid, as SQLite cannot
+	// do without. With Shards it is divided among them. Defaults to 12 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database is read through a memory map, in
-	// bytes. Mapped pages count as memory of the process. Defaults to none.
+	// bytes; with Shards, of each of them. Mapped pages count as memory of the
+	// process. A negative MmapSize is none. Defaults to none.
 	MmapSize int64
 
 	// NearCache is the memory, in bytes, for copies of entries that Get
@@ -128,4 +130,11 @@ func (o *StoreOptions) withDefaults() StoreOptions {
 		out.Now = time.Now
 	}
 	return out
+}
+
+func (o *StoreOptions) validate() error {
+	if o.CacheSize < 0 {
+		return invalid("StoreOptions.CacheSize is negative; 0 is the default")
+	}
+	return nil
 }
