@@ -342,6 +342,26 @@ func ExampleCache_Cull() {
 	// true
 }
 
+// All entries with a tag are copied, each with its expiry and its tag.
+func ExampleEntry_Options() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "logo", "<svg>", cache.Tag("img")))
+	check(c.Set(ctx, "ad", "<svg>", cache.Tag("img"), cache.TTL(time.Hour)))
+	other, err := cache.New[string, string](ctx, c.Store(), "images", nil)
+	check(err)
+	for e, err := range c.Tagged(ctx, cache.Tag("img")) {
+		check(err)
+		check(other.Set(ctx, e.Key, e.Value, e.Options()...))
+	}
+	for e, err := range other.All(ctx) {
+		check(err)
+		fmt.Println(e.Key, e.Tag.Text(), e.Expiry.IsZero())
+	}
+	// Output:
+	// logo img true
+	// ad img false
+}
+
 func ExampleCache_Evict() {
 	c := newCache(&cache.Options[string, string]{TagIndex: true})
 	check(c.Set(ctx, "a", "1", cache.Tag("user:7")))
