@@ -134,6 +134,11 @@ func (w *write) setTag(tag codec.Value) error {
 	return nil
 }
 
+// Value returns the tag as [Entry.Tag] has it, and ErrInvalid if it cannot be
+// one. The zero TagOption is Null, which a function that returns a tag may
+// return for none.
+func (o TagOption) Value() (codec.Value, error) { return o.value, o.err }
+
 // check fails if the tag is none.
 func (o TagOption) check() error {
 	if o.err == nil && o.value.IsNull() {
