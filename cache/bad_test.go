@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +45,29 @@ func TestOptionsAreValidated(t *testing.T) {
 		_, err = cache.Open(t.Context(), "", &o{TTL: -1})
 		is(t, err, cache.ErrInvalid)
 	})
+}
+
+// A negative size is none where there can be none, and else an error before
+// the directory is touched.
+func TestNegativeSizes(t *testing.T) {
+	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "store")
+	for _, shards := range []int{0, 2} {
+		_, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: -1, Shards: shards})
+		is(t, err, cache.ErrInvalid)
+		_, err = cache.Open[string, string](ctx, dir, &cache.Options[string, string]{Store: &cache.StoreOptions{CacheSize: -1, Shards: shards}})
+		is(t, err, cache.ErrInvalid)
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the directory exists: %v", err)
+		}
+	}
+	for _, shards := range []int{0, 2} {
+		c := must(cache.Open[string, string](ctx, filepath.Join(dir, fmt.Sprint(shards)), &cache.Options[string, string]{
+			Store: &cache.StoreOptions{MmapSize: -1, NearCache: -1, Timeout: -1, Shards: shards},
+		}))(t)
+		set(t, c, "k", "v")
+		has(t, c, "k", "v")
+		ok(t, c.Close())
+	}
 }
 
 func TestCallOptionsAreValidated(t *testing.T) {

@@ -110,6 +110,20 @@ func ExampleStoreOptions_readOnly() {
 	// true
 }
 
+// A program that has to be small: the least memory for pages, and none for
+// copies of entries.
+func ExampleStoreOptions_memory() {
+	dir := tempDir()
+	defer os.RemoveAll(dir)
+	st, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: 1 << 20, NearCache: -1})
+	check(err)
+	check(st.Close())
+
+	_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: -1})
+	fmt.Println(errors.Is(err, cache.ErrInvalid)) // there is no store without pages
+	// Output: true
+}
+
 func ExampleStore_Backup() {
 	dir := tempDir()
 	defer os.RemoveAll(dir)
@@ -326,6 +340,26 @@ func ExampleCache_Cull() {
 	// true <nil>
 	// false <nil>
 	// true
+}
+
+// All entries with a tag are copied, each with its expiry and its tag.
+func ExampleEntry_Options() {
+	c := newCache[string, string](nil)
+	check(c.Set(ctx, "logo", "<svg>", cache.Tag("img")))
+	check(c.Set(ctx, "ad", "<svg>", cache.Tag("img"), cache.TTL(time.Hour)))
+	other, err := cache.New[string, string](ctx, c.Store(), "images", nil)
+	check(err)
+	for e, err := range c.Tagged(ctx, cache.Tag("img")) {
+		check(err)
+		check(other.Set(ctx, e.Key, e.Value, e.Options()...))
+	}
+	for e, err := range other.All(ctx) {
+		check(err)
+		fmt.Println(e.Key, e.Tag.Text(), e.Expiry.IsZero())
+	}
+	// Output:
+	// logo img true
+	// ad img false
 }
 
 func ExampleCache_Evict() {

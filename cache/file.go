@@ -145,6 +145,10 @@ func (f *File) Expiry() time.Time { return f.entry.Expiry }
 // Tag returns the entry's tag, Null if it has none.
 func (f *File) Tag() codec.Value { return f.entry.Tag }
 
+// Options returns the options that write an entry with the expiry and the tag
+// of this one: see [Entry.Options].
+func (f *File) Options() []Option { return f.entry.Options() }
+
 // SyscallConn gives access to the file's descriptor. Package net asks for it
 // to send a file without copying. It fails with errors.ErrUnsupported if the
 // value is not in a file.

@@ -89,6 +89,50 @@ func testCompareAndSwap(t *testing.T, e *env) {
 	is(t, err, cache.ErrInvalid)
 }
 
+// Options of an entry write another one like it, whatever that was before.
+func TestEntryOptions(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		ctx := t.Context()
+		from := open[string, string](t, e.st, "from", nil)
+		to := open(t, e.st, "to", &cache.Options[string, string]{TTL: time.Second})
+		set(t, from, "plain", "v")
+		set(t, from, "timed", "v", cache.TTL(time.Hour))
+		set(t, from, "tagged", "v", cache.Tag(1.5))
+		set(t, from, "both", "v", cache.TTL(time.Minute), cache.Tag("t"))
+		for want, err := range from.All(ctx) {
+			ok(t, err)
+			opts := want.Options()
+			file, _, err := from.OpenValue(ctx, want.Key)
+			ok(t, err)
+			for name, write := range map[string]func() error{
+				"Set":     func() error { return to.Set(ctx, "k", "v", opts...) },
+				"SetFrom": func() error { return to.SetFrom(ctx, "k", file, file.Options()...) },
+				"CompareAndSwap": func() error {
+					_, err := to.CompareAndSwap(ctx, "k", "v", "v", opts...)
+					return err
+				},
+				"Modify": func() error {
+					_, _, err := to.Modify(ctx, "k", func(v string, ok bool) (string, bool, error) { return v, true, nil }, opts...)
+					return err
+				},
+			} {
+				set(t, to, "k", "v", cache.Tag("old"))
+				ok(t, write())
+				got, _, err := to.GetEntry(ctx, "k")
+				ok(t, err)
+				if !got.Expiry.Equal(want.Expiry) || !codec.Equal(got.Tag, want.Tag) || got.Tag.Kind() != want.Tag.Kind() {
+					t.Errorf("%s of %s: expiry %v, tag %v", name, want.Key, got.Expiry, got.Tag)
+				}
+			}
+			ok(t, file.Close())
+			is(t, to.Set(ctx, "k", "v", append(opts, cache.Tag("t"))...), cache.ErrInvalid)
+			is(t, to.Set(ctx, "k", "v", append(opts, cache.TTL(time.Hour))...), cache.ErrInvalid)
+			_, err = to.Touch(ctx, "k", opts...)
+			is(t, err, cache.ErrInvalid)
+		}
+	})
+}
+
 func testModify(t *testing.T, e *env) {
 	ctx := t.Context()
 	c := open[string, []string](t, e.st, "", nil)

@@ -84,7 +84,7 @@ func (o expiryOption) apply(w *write) error {
 	case o.expiry == byTTL && o.ttl <= 0:
 		return invalid("TTL is not positive; NoExpiry makes an entry stay")
 	case o.expiry == byTime && o.at.IsZero():
-		return invalid("ExpireAt with a zero time; NoExpiry makes an entry stay")
+		return invalid("ExpireAt with a zero time; NoExpiry makes an entry stay, Entry.Options copies an expiry")
 	}
 	w.expiry, w.ttl, w.at = o.expiry, o.ttl, o.at
 	return nil
@@ -93,7 +93,9 @@ func (o expiryOption) apply(w *write) error {
 // TTL makes the entry expire after d, which must be positive.
 func TTL(d time.Duration) Option { return expiryOption{expiry: byTTL, ttl: d} }
 
-// ExpireAt makes the entry expire at t. It may lie in the past.
+// ExpireAt makes the entry expire at t. It may lie in the past. The zero time
+// is ErrInvalid: NoExpiry makes an entry stay, and [Entry.Options] does what
+// another entry says.
 func ExpireAt(t time.Time) Option { return expiryOption{expiry: byTime, at: t} }
 
 // NoExpiry makes the entry stay until it is removed or evicted, whatever
@@ -101,7 +103,8 @@ func ExpireAt(t time.Time) Option { return expiryOption{expiry: byTime, at: t} }
 func NoExpiry() Option { return expiryOption{expiry: never} }
 
 // TagType is what a tag can be: an integer, a float, a text, bytes, or the
-// Tag of an [Entry].
+// Tag of an [Entry], which must have one: else it is ErrInvalid, and
+// [Entry.Options] is for copying either.
 type TagType interface {
 	~int | ~int8 | ~int16 | ~int32 | ~int64 |
 		~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 |
@@ -116,17 +119,30 @@ type TagOption struct {
 }
 
 func (o TagOption) apply(w *write) error {
+	if err := w.setTag(o.value); err != nil {
+		return err
+	}
+	return o.check()
+}
+
+// setTag makes a tag, or Null for none, the one that is written.
+func (w *write) setTag(tag codec.Value) error {
 	if w.tagged {
 		return invalid("more than one Tag")
 	}
-	w.tag, w.tagged = o.value, true
-	return o.check()
+	w.tag, w.tagged = tag, true
+	return nil
 }
+
+// Value returns the tag as [Entry.Tag] has it, and ErrInvalid if it cannot be
+// one. The zero TagOption is Null, which a function that returns a tag may
+// return for none.
+func (o TagOption) Value() (codec.Value, error) { return o.value, o.err }
 
 // check fails if the tag is none.
 func (o TagOption) check() error {
 	if o.err == nil && o.value.IsNull() {
-		return invalid("Tag of nothing")
+		return invalid("Tag of nothing; Entry.Options copies a tag, or that there is none")
 	}
 	return o.err
 }

@@ -41,7 +41,11 @@ type decoder struct {
 // directory in one process share its connections.
 func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error) {
 	opts := o.withDefaults()
-	engine, err := openEngine(ctx, dir, opts)
+	var engine driver.Store
+	err := opts.validate()
+	if err == nil {
+		engine, err = openEngine(ctx, dir, opts)
+	}
 	if err != nil {
 		return nil, wrap(ctx, "OpenStore", "", err)
 	}

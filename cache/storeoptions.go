@@ -58,11 +58,13 @@ type StoreOptions struct {
 	// connections of the store together. Where pages are in the operating
 	// system's cache, more of it hardly makes a difference. Up to two thirds
 	// more, at most 8 MiB, are for where entries were last. Less than 1 MiB is
-	// taken for 1 MiB. Defaults to 12 MiB.
+	// taken for 1 MiB, and a negative one is ErrInvalid. Shards divide it.
+	// Defaults to 12 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database is read through a memory map, in
-	// bytes. Mapped pages count as memory of the process. Defaults to none.
+	// bytes; with Shards, of each of them. Mapped pages count as memory of the
+	// process. A negative MmapSize is none. Defaults to none.
 	MmapSize int64
 
 	// NearCache is the memory, in bytes, for copies of entries that Get
@@ -129,4 +131,11 @@ func (o *StoreOptions) withDefaults() StoreOptions {
 		out.Now = time.Now
 	}
 	return out
+}
+
+func (o *StoreOptions) validate() error {
+	if o.CacheSize < 0 {
+		return invalid("StoreOptions.CacheSize is negative; 0 is the default")
+	}
+	return nil
 }

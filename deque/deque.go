@@ -67,6 +67,17 @@ func Open[T any](ctx context.Context, dir string, o *Options[T]) (*Deque[T], err
 // New opens the deque called name in a store, and creates it if it does not
 // exist. "" is the default collection of the store, the one that Open opens;
 // it should then hold nothing but the deque.
+//
+// So a deque is made in a store that is open already, as Python's
+// Deque.fromcache does: in that of a cache c, with
+//
+//	d, err := deque.New[Job](ctx, c.Store(), "", nil)
+//
+// for the default collection, which c may have filled through c.Queue("") in
+// the codecs of the deque, or with a name for a deque beside it. From then on
+// the collection has no size limit and evicts nothing, for all processes, also
+// through c; that is stored. Closing the deque leaves c and its store open.
+// Named collections of package cache are others than deques of that name.
 func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]) (*Deque[T], error) {
 	opts := o.withDefaults()
 	d := &Deque[T]{shared: &shared[T]{

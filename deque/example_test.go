@@ -72,6 +72,31 @@ func Example() {
 	// false <nil>
 }
 
+// A deque is made of what a cache has as the queue without a prefix.
+func ExampleNew() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	c, err := cache.Open[int64, string](ctx, dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Queue("").Push(ctx, "a"); err != nil {
+		log.Fatal(err)
+	}
+
+	d, err := deque.New[string](ctx, c.Store(), "", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(d.PopFront(ctx))
+	// Output: a true <nil>
+}
+
 func ExampleDeque_PushAll() {
 	ctx := context.Background()
 	d, done := words()

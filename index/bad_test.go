@@ -26,8 +26,10 @@ func TestBadInput(t *testing.T) {
 				_, err := index.EqualMap(ctx, x, map[string]string{"a": "A"})
 				return err
 			},
-			"Update": func(ctx context.Context) error { return x.Update(ctx, slices2("a", "x")) },
-			"All":    func(ctx context.Context) error { _, err := cache.Collect(x.All(ctx)); return err },
+			"SetMany": func(ctx context.Context) error { return x.SetMany(ctx, slices2("a", "x")) },
+			"Update":  func(ctx context.Context) error { return x.Update(ctx, func(*cache.Tx) error { return nil }) },
+			"View":    func(ctx context.Context) error { return x.View(ctx, func(*cache.Tx) error { return nil }) },
+			"All":     func(ctx context.Context) error { _, err := cache.Collect(x.All(ctx)); return err },
 		} {
 			if err := fn(cancelled()); err == nil {
 				t.Errorf("%s with a cancelled context succeeds", name)
@@ -36,7 +38,9 @@ func TestBadInput(t *testing.T) {
 			}
 		}
 		has(t, x, "a", "A")
+		is(t, x.SetMany(ctx, nil), cache.ErrInvalid)
 		is(t, x.Update(ctx, nil), cache.ErrInvalid)
+		is(t, x.View(ctx, nil), cache.ErrInvalid)
 		_, err := cache.Collect(x.Ascend(ctx, cache.Limit[string](-1)))
 		is(t, err, cache.ErrInvalid)
 		is(t, x.In(nil).Set(ctx, "a", "x"), cache.ErrTxDone)
@@ -66,7 +70,7 @@ func TestUndecodable(t *testing.T) {
 	onEngines(t, func(t *testing.T, st *cache.Store) {
 		ctx := t.Context()
 		text := must(index.New(ctx, st, "n", &index.Options[string, string]{Values: as[string]{codec.String[string](), "v"}}))(t)
-		ok(t, text.Update(ctx, slices2("b", "no number", "c", "[1]")))
+		ok(t, text.SetMany(ctx, slices2("b", "no number", "c", "[1]")))
 		open := func(skip bool) *index.Index[string, []int] {
 			return must(index.New(ctx, st, "n", &index.Options[string, []int]{
 				Values: as[[]int]{codec.JSON[[]int](), "v"}, SkipUndecodable: skip,

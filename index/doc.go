@@ -22,8 +22,9 @@
 //
 // # Transactions
 //
-// Every method is atomic. [Index.In] makes it a part of a transaction,
-// together with other collections of the store: see [cache.Store.Update].
+// Every method is atomic. [Index.Update] makes several of them one transaction,
+// for an index that is bound to it with [Index.In], and together with other
+// collections of the store: see [cache.Store.Update].
 //
 // # Errors
 //

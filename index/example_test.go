@@ -65,6 +65,34 @@ func Example() {
 	// false <nil>
 }
 
+// An index is made of the entries of a cache, which from then on evicts none.
+func ExampleNew() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	c, err := cache.Open[string, int](ctx, dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Set(ctx, "ann", 30); err != nil {
+		log.Fatal(err)
+	}
+
+	x, err := index.New[string, int](ctx, c.Store(), "", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(x.Get(ctx, "ann"))
+	fmt.Println(c.Settings().Policy)
+	// Output:
+	// 30 true <nil>
+	// none
+}
+
 func ExampleIndex_All() {
 	x, done := ages()
 	defer done()
@@ -160,12 +188,12 @@ func ExampleIndex_SetDefault() {
 	// 30 true <nil>
 }
 
-func ExampleIndex_Update() {
+func ExampleIndex_SetMany() {
 	ctx := context.Background()
 	x, done := ages()
 	defer done()
 	m := map[string]int{"ann": 30, "bob": 40}
-	if err := x.Update(ctx, maps.All(m)); err != nil {
+	if err := x.SetMany(ctx, maps.All(m)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(index.EqualMap(ctx, x, m))
@@ -179,7 +207,7 @@ func ExampleIndex_Equal() {
 	b, done := ages()
 	defer done()
 	set(a, "ann", "bob")
-	if err := b.Update(ctx, maps.All(map[string]int{"bob": 1})); err != nil {
+	if err := b.SetMany(ctx, maps.All(map[string]int{"bob": 1})); err != nil {
 		log.Fatal(err)
 	}
 	if err := b.Set(ctx, "ann", 0); err != nil {
@@ -223,13 +251,13 @@ func ExampleIndex_Queue() {
 	// 7 true <nil>
 }
 
-func ExampleIndex_In() {
+// A name changes in one step: no process sees both, or neither.
+func ExampleIndex_Update() {
 	ctx := context.Background()
 	x, done := ages()
 	defer done()
 	set(x, "ann")
-	// Both names change, or neither does.
-	err := x.Transact(ctx, func(tx *cache.Tx) error {
+	err := x.Update(ctx, func(tx *cache.Tx) error {
 		x := x.In(tx)
 		v, ok, err := x.Pop(ctx, "ann")
 		if !ok || err != nil {

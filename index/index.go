@@ -29,6 +29,17 @@ func Open[K, V any](ctx context.Context, dir string, o *Options[K, V]) (*Index[K
 
 // New opens the index called name in a store, and creates it if it does not
 // exist. "" is the default collection of the store, the one that Open opens.
+//
+// So an index is made of what a store holds already, as Python's
+// Index.fromcache does: of the default collection of a cache c, with the codecs
+// of c,
+//
+//	x, err := index.New[string, User](ctx, c.Store(), "", nil)
+//
+// Both go on to use the same entries. From then on the collection has no size
+// limit and evicts nothing, for all processes, also through c; that is stored.
+// What c writes with an expiry still expires. Closing the index leaves c and its store open. Named collections of package
+// cache are others than indexes of that name.
 func New[K, V any](ctx context.Context, st *cache.Store, name string, o *Options[K, V]) (*Index[K, V], error) {
 	opts := o.withDefaults()
 	c, err := cache.New(ctx, st, name, opts.cache())
@@ -66,10 +77,16 @@ func (x *Index[K, V]) In(tx *cache.Tx) *Index[K, V] {
 	return &bound
 }
 
-// Transact is [cache.Store.Update], except that an index that is bound to a
-// transaction joins it.
-func (x *Index[K, V]) Transact(ctx context.Context, fn func(tx *cache.Tx) error) error {
+// Update is [cache.Store.Update], except that an index that is bound to a
+// transaction joins it. SetMany stores many entries.
+func (x *Index[K, V]) Update(ctx context.Context, fn func(tx *cache.Tx) error) error {
 	return x.c.Update(ctx, fn)
+}
+
+// View is [cache.Store.View], except that an index that is bound to a
+// transaction joins it.
+func (x *Index[K, V]) View(ctx context.Context, fn func(tx *cache.Tx) error) error {
+	return x.c.View(ctx, fn)
 }
 
 // Get returns the value of k, and false if there is none.
@@ -105,11 +122,12 @@ func (x *Index[K, V]) Modify(ctx context.Context, k K, fn func(v V, ok bool) (V,
 	return x.c.Modify(ctx, k, fn)
 }
 
-// Update stores all entries of a sequence, such as maps.All or slices.All make
-// it, in one transaction: all or, with an error, none.
+// SetMany stores all entries of a sequence, such as maps.All or slices.All make
+// it, in one transaction: all or, with an error, none. It is the update of a
+// Python dict.
 //
-//	err := x.Update(ctx, maps.All(users))
-func (x *Index[K, V]) Update(ctx context.Context, entries iter.Seq2[K, V]) error {
+//	err := x.SetMany(ctx, maps.All(users))
+func (x *Index[K, V]) SetMany(ctx context.Context, entries iter.Seq2[K, V]) error {
 	return x.c.SetMany(ctx, entries)
 }
 

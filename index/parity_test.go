@@ -106,17 +106,17 @@ func TestParity(t *testing.T) {
 			y := open[string, string](t, st, "y")
 			equal(t, must(x.Equal(ctx, y))(t), false)
 			equal(t, must(y.Equal(ctx, x))(t), false)
-			ok(t, y.Update(ctx, slices2("c", "C", "a", "A", "b", "B")))
+			ok(t, y.SetMany(ctx, slices2("c", "C", "a", "A", "b", "B")))
 			equal(t, must(x.Equal(ctx, y))(t), true)
 			ok(t, y.Set(ctx, "b", "x"))
 			equal(t, must(x.Equal(ctx, y))(t), false)
 			must(y.Clear(ctx))(t)
-			ok(t, y.Update(ctx, slices2("a", "A", "b", "B", "c", "C")))
+			ok(t, y.SetMany(ctx, slices2("a", "A", "b", "B", "c", "C")))
 			equal(t, must(x.Equal(ctx, y))(t), false) // another order
 			other := must(cache.OpenStore(ctx, t.TempDir(), nil))(t)
 			defer closing(t, other)
 			z := open[string, string](t, other, "")
-			ok(t, z.Update(ctx, slices2("c", "C", "a", "A", "b", "B")))
+			ok(t, z.SetMany(ctx, slices2("c", "C", "a", "A", "b", "B")))
 			equal(t, must(x.Equal(ctx, z))(t), true)
 			_, err := x.Equal(ctx, nil)
 			is(t, err, cache.ErrInvalid)
@@ -144,7 +144,7 @@ func TestParity(t *testing.T) {
 		}},
 		{"update with many", func(t *testing.T, st *cache.Store) {
 			x, ctx := abc(t, st), t.Context()
-			ok(t, x.Update(ctx, maps.All(map[string]string{"a": "1", "d": "2"})))
+			ok(t, x.SetMany(ctx, maps.All(map[string]string{"a": "1", "d": "2"})))
 			has(t, x, "a", "1")
 			has(t, x, "d", "2")
 			has(t, x, "b", "B")
@@ -152,12 +152,25 @@ func TestParity(t *testing.T) {
 		{"transact", func(t *testing.T, st *cache.Store) {
 			x, ctx := abc(t, st), t.Context()
 			failed := errors.New("failed")
-			is(t, x.Transact(ctx, func(tx *cache.Tx) error {
+			is(t, x.Update(ctx, func(tx *cache.Tx) error {
 				ok(t, x.In(tx).Set(ctx, "a", "changed"))
 				has(t, x.In(tx), "a", "changed")
 				return failed
 			}), failed)
 			has(t, x, "a", "A")
+			ok(t, x.View(ctx, func(tx *cache.Tx) error {
+				ok(t, x.Set(ctx, "a", "later")) // no part of it
+				has(t, x.In(tx), "a", "A")
+				is(t, x.In(tx).Set(ctx, "a", "B"), cache.ErrReadOnly)
+				return nil
+			}))
+			ok(t, x.Update(ctx, func(tx *cache.Tx) error {
+				ok(t, x.In(tx).Set(ctx, "a", "joined"))
+				return x.In(tx).View(ctx, func(tx *cache.Tx) error {
+					has(t, x.In(tx), "a", "joined")
+					return nil
+				})
+			}))
 		}},
 		{"fromcache", func(t *testing.T, st *cache.Store) {
 			c := must(cache.New[string, string](t.Context(), st, "", nil))(t)
@@ -171,7 +184,7 @@ func TestParity(t *testing.T) {
 		}},
 		{"ranges, prefix, floor, ceiling", func(t *testing.T, st *cache.Store) {
 			x, ctx := abc(t, st), t.Context()
-			ok(t, x.Update(ctx, slices2("ab", "1", "aé", "2")))
+			ok(t, x.SetMany(ctx, slices2("ab", "1", "aé", "2")))
 			type r = cache.Range[string]
 			for _, tt := range []struct {
 				ranges   []r
@@ -228,7 +241,7 @@ func TestParity(t *testing.T) {
 func abc(t *testing.T, st *cache.Store) *index.Index[string, string] {
 	t.Helper()
 	x := open[string, string](t, st, "")
-	ok(t, x.Update(t.Context(), slices2("c", "C", "a", "A", "b", "B")))
+	ok(t, x.SetMany(t.Context(), slices2("c", "C", "a", "A", "b", "B")))
 	return x
 }
 

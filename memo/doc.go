@@ -29,6 +29,12 @@
 // A function has one argument; several are the fields of a struct. What
 // Options.Key leaves out of the key does not make a difference.
 //
+// # Removal
+//
+// [Memo.Forget] removes one result, [Memo.Evict] those with a tag that
+// [Options].Tag gave them, and [Memo.Clear] all. Nothing that was computed from
+// what was known before is stored after them.
+//
 // # Errors
 //
 // Errors of the function are returned as they are, and to everybody who waits;

@@ -109,6 +109,58 @@ func ExampleMemo_Forget() {
 	// 0 false <nil>
 }
 
+func ExampleMemo_Clear() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	double, err := memo.New(ctx, st, "double", func(ctx context.Context, n int) (int, error) {
+		return 2 * n, nil
+	}, nil)
+	check(err)
+	fmt.Println(double.Call(ctx, 4))
+	fmt.Println(double.Call(ctx, 5))
+	fmt.Println(double.Clear(ctx))
+	fmt.Println(double.Peek(ctx, 4))
+	// Output:
+	// 8 <nil>
+	// 10 <nil>
+	// 2 <nil>
+	// 0 false <nil>
+}
+
+// When an author's name changes, all pages that show it are made anew.
+func ExampleMemo_Evict() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	type page struct {
+		Author int
+		Text   string
+	}
+	pages, err := memo.New(ctx, st, "pages", func(ctx context.Context, path string) (page, error) {
+		fmt.Println("making", path)
+		return page{Author: len(path), Text: "by ..."}, nil
+	}, &memo.Options[string, page]{
+		Tag: func(_ string, p page) cache.TagOption { return cache.Tag(p.Author) },
+	})
+	check(err)
+	for _, path := range []string{"/a", "/b", "/long"} {
+		_, err := pages.Call(ctx, path)
+		check(err)
+	}
+	fmt.Println(pages.Evict(ctx, cache.Tag(2)))
+	for _, path := range []string{"/a", "/long"} {
+		_, err := pages.Call(ctx, path)
+		check(err)
+	}
+	// Output:
+	// making /a
+	// making /b
+	// making /long
+	// 2 <nil>
+	// making /a
+}
+
 // What the key leaves out makes no difference: here the token, which is needed
 // to ask but not part of the question.
 func ExampleOptions_key() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/codec"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
@@ -21,27 +22,52 @@ type flight[R any] struct {
 
 	waiters int // guarded by Memo.mu
 
-	mu    sync.Mutex
-	guard *dsync.Guard // once the function is called
+	beginning sync.Mutex // held while began is found out; before mu
+	mu        sync.Mutex
+	guard     *dsync.Guard // once it is held
+	began     int64        // number of the last mass removal before that
 }
 
-// started reports whether the function was called.
+// begin notes that what is remembered is about to be looked at, and then the
+// function called, under a guard.
+func (f *flight[R]) begin(g *dsync.Guard, last func() (int64, error)) error {
+	f.beginning.Lock() // who calls after a removal must not join in between
+	defer f.beginning.Unlock()
+	n, err := last()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.guard, f.began = g, n
+	return err
+}
+
+// started reports whether the function was called, or will be at any moment.
 func (f *flight[R]) started() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.guard != nil
 }
 
-// valid reports whether what f computes was not forgotten, by any process.
-func (f *flight[R]) valid(ctx context.Context, st *cache.Store) bool {
+// valid reports whether what f computes cannot have been forgotten, cleared or
+// evicted, by any process.
+func (m *Memo[A, R]) valid(ctx context.Context, f *flight[R]) bool {
+	f.beginning.Lock()
 	f.mu.Lock()
-	g := f.guard
+	g, began := f.guard, f.began
 	f.mu.Unlock()
+	f.beginning.Unlock()
 	if g == nil {
 		return true
 	}
-	err := st.View(ctx, g.Check)
-	return !errors.Is(err, dsync.ErrLost) && !errors.Is(err, dsync.ErrNotHeld)
+	fresh := true
+	err := m.st.View(ctx, func(tx *cache.Tx) error {
+		r, _, err := m.removals.get(ctx, tx)
+		if err == nil {
+			fresh = r.Last <= began
+			err = g.Check(tx)
+		}
+		return err
+	})
+	return fresh && !errors.Is(err, dsync.ErrLost) && !errors.Is(err, dsync.ErrNotHeld)
 }
 
 // miss waits for a computation, that of others if it is not forced.
@@ -93,7 +119,7 @@ func (m *Memo[A, R]) join(ctx context.Context, id string, arg A, op string, forc
 		}
 		f.waiters++
 		m.mu.Unlock()
-		if f.valid(ctx, m.st) {
+		if m.valid(ctx, f) {
 			return f
 		}
 		m.drop(id, f)
@@ -150,6 +176,10 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		return m.without(ctx, op, arg, err)
 	}
 	defer g.Unlock() // what fails here ends with the session
+	err = f.begin(g, func() (int64, error) { return m.removals.last(ctx) })
+	if err != nil {
+		return m.without(ctx, op, arg, err)
+	}
 	if !force {
 		// Somebody else may have computed it while we waited.
 		v, ok, err := m.found(ctx, arg)
@@ -157,14 +187,11 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 			return v, err
 		}
 	}
-	f.mu.Lock()
-	f.guard = g
-	f.mu.Unlock()
 	// A function that does not end with its context must not keep others from
 	// calling it.
 	stop := context.AfterFunc(ctx, func() { _ = g.Unlock() })
 	defer stop()
-	return m.call(ctx, g, id, arg, op)
+	return m.call(ctx, g, f.began, id, arg, op)
 }
 
 // found returns the result or the error that is remembered.
@@ -190,25 +217,38 @@ func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error)
 }
 
 // call calls the function and stores what it returns, if g is still held
-// then.
-func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, id string, arg A, op string) (v R, err error) {
-	began := m.st.Now()
-	v, failed := protect(inside(ctx, m, id), m.fn, arg)
-	if failed != nil {
-		return m.failed(ctx, g, arg, failed)
-	}
-	opts := []cache.Option{cache.NoExpiry(), cache.Tag(m.st.Now().Sub(began).Seconds())}
-	if m.o.TTL > 0 {
-		opts[0] = cache.TTL(m.o.TTL + m.o.StaleIfError)
-	}
-	err = m.store(ctx, g, func(tx *cache.Tx) error {
-		if m.errors != nil {
-			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
-				return err
-			}
+// then, and nothing was removed since began that it belongs to.
+func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id string, arg A, op string) (v R, err error) {
+	start := m.st.Now()
+	var took time.Duration
+	var tag cache.TagOption
+	v, failed := protect(inside(ctx, m, id), func(ctx context.Context, arg A) (R, error) {
+		v, err := m.fn(ctx, arg)
+		took = m.st.Now().Sub(start)
+		if err == nil && m.o.Tag != nil {
+			tag = m.o.Tag(arg, v)
 		}
-		return m.results.In(tx).Set(ctx, arg, v, opts...)
-	})
+		return v, err
+	}, arg)
+	if failed != nil {
+		return m.failed(ctx, g, began, arg, failed)
+	}
+	opts, value, err := m.options(tag, took)
+	if err == nil {
+		err = m.store(ctx, g, began, value, func(tx *cache.Tx) error {
+			if m.errors != nil {
+				if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
+					return err
+				}
+			}
+			if m.took != nil {
+				if err := m.took.In(tx).Set(ctx, arg, took.Seconds(), opts...); err != nil {
+					return err
+				}
+			}
+			return m.results.In(tx).Set(ctx, arg, v, opts...)
+		})
+	}
 	if err != nil && ctx.Err() == nil && !(m.o.CallOnStoreError && storeFailed(err)) {
 		var zero R
 		return zero, m.fail(op, err)
@@ -216,8 +256,24 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, id string, arg A,
 	return v, nil
 }
 
+// options returns what a result is stored with, and its tag if Options.Tag
+// gave it one.
+func (m *Memo[A, R]) options(tag cache.TagOption, took time.Duration) (opts []cache.Option, value codec.Value, err error) {
+	opts = append(opts, cache.NoExpiry())
+	if m.o.TTL > 0 {
+		opts[0] = cache.TTL(m.o.TTL + m.o.StaleIfError)
+	}
+	if m.o.Tag == nil {
+		return append(opts, cache.Tag(took.Seconds())), value, nil
+	}
+	if value, err = tag.Value(); err == nil && !value.IsNull() {
+		opts = append(opts, tag)
+	}
+	return opts, value, err
+}
+
 // failed returns what callers get when the function has failed.
-func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, arg A, failed error) (v R, err error) {
+func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, arg A, failed error) (v R, err error) {
 	if m.o.StaleIfError > 0 {
 		// The store removes it when it is too old.
 		if e, ok, err := m.results.GetEntry(ctx, arg); ok && err == nil {
@@ -228,7 +284,7 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, arg A, failed e
 		return v, failed
 	}
 	if d := m.o.CacheError(failed); d > 0 {
-		err := m.store(ctx, g, func(tx *cache.Tx) error {
+		err := m.store(ctx, g, began, codec.Value{}, func(tx *cache.Tx) error {
 			return m.errors.In(tx).Set(ctx, arg, failed.Error(), cache.TTL(d))
 		})
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
@@ -238,11 +294,15 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, arg A, failed e
 	return v, failed
 }
 
-// store runs fn in a transaction, unless g is no longer held: then the key
-// was forgotten, or everybody who waited has left.
-func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, fn func(tx *cache.Tx) error) error {
+// store runs fn, which stores what has a tag, in a transaction, unless g is no
+// longer held: then the key was forgotten, or everybody who waited has left.
+// Nor does it what was removed since began.
+func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, tag codec.Value, fn func(tx *cache.Tx) error) error {
 	err := m.st.Update(ctx, func(tx *cache.Tx) error {
 		if err := g.Check(tx); err != nil {
+			return err
+		}
+		if r, _, err := m.removals.get(ctx, tx); err != nil || r.since(began, tag) {
 			return err
 		}
 		return fn(tx)
@@ -298,7 +358,11 @@ func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Ti
 	if err != nil || ok && !e.Stored.Equal(stored) {
 		return // somebody has been quicker
 	}
-	_, _ = m.call(ctx, g, id, arg, "Call")
+	began, err := m.removals.last(ctx)
+	if err != nil {
+		return
+	}
+	_, _ = m.call(ctx, g, began, id, arg, "Call")
 }
 
 // protect calls fn on a goroutine of its own, and makes an error of a panic or

@@ -27,7 +27,10 @@ type Memo[A, R any] struct {
 	rand func() float64 // uniform in [0, 1)
 
 	results *cache.Cache[A, R]
-	errors  *cache.Cache[A, string] // nil if none are kept
+	errors  *cache.Cache[A, string]  // nil if none are kept
+	took    *cache.Cache[A, float64] // seconds of computations; nil: the results' tags, or of no use
+
+	removals removals
 
 	open context.Context // ends when Close of the store begins
 
@@ -69,10 +72,17 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 	m.results, err = cache.New(ctx, m.st, m.name, &cache.Options[A, R]{
 		Family: "memo", Keys: m.o.Keys, Values: m.o.Values,
 		SizeLimit: m.o.SizeLimit, Policy: m.o.Policy, Persistent: m.o.Persistent,
+		TagIndex:        m.o.Tag != nil,
 		SkipUndecodable: true, // the type has changed: compute anew
 	})
 	if err == nil && m.o.CacheError != nil {
 		m.errors, err = cache.New(ctx, m.st, m.name, &cache.Options[A, string]{Family: "memo-errors", Keys: m.o.Keys})
+	}
+	if err == nil && m.o.Tag != nil && m.o.Beta > 0 {
+		m.took, err = cache.New(ctx, m.st, m.name, &cache.Options[A, float64]{Family: "memo-took", Keys: m.o.Keys, TagIndex: true})
+	}
+	if err == nil {
+		m.removals, err = openRemovals(ctx, m.st, m.name)
 	}
 	if err != nil {
 		return err
@@ -97,7 +107,7 @@ func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
 	if ok {
 		age := m.st.Now().Sub(e.Stored)
 		if m.fresh(age) {
-			if m.due(age, &e) {
+			if m.due(ctx, arg, age, &e) {
 				m.refresh(ctx, arg, e.Stored)
 			}
 			return e.Value, nil
@@ -130,25 +140,32 @@ func (m *Memo[A, R]) fresh(age time.Duration) bool { return m.o.TTL == 0 || age 
 //
 // where delta is the time that the last computation took and rand is uniform
 // in (0, 1].
-func (m *Memo[A, R]) due(age time.Duration, e *cache.Entry[A, R]) bool {
+func (m *Memo[A, R]) due(ctx context.Context, arg A, age time.Duration, e *cache.Entry[A, R]) bool {
 	if m.o.RefreshAfter > 0 && age >= m.o.RefreshAfter {
 		return true
 	}
 	if m.o.Beta == 0 {
 		return false
 	}
-	delta := took(e.Tag)
+	delta := m.delta(ctx, arg, e.Tag)
 	early := -delta * m.o.Beta * math.Log(1-m.rand())
 	return age.Seconds()+early >= m.o.TTL.Seconds()
 }
 
-// took returns how many seconds a computation took, which is the tag of its
-// result.
-func took(tag codec.Value) float64 {
-	if tag.Kind() != codec.Real {
-		return 0
+// delta returns how many seconds a computation took. Without Options.Tag that
+// is the tag of its result.
+func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 {
+	switch {
+	case m.took != nil:
+		n, _, err := m.took.Get(ctx, arg)
+		if err != nil {
+			return 0 // the result is there, and valid
+		}
+		return n
+	case tag.Kind() == codec.Real:
+		return tag.Real()
 	}
-	return tag.Real()
+	return 0
 }
 
 // Peek returns the result for arg if a valid one is remembered, and calls
@@ -202,10 +219,75 @@ func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
 				return err
 			}
 		}
+		if m.took != nil {
+			if _, err := m.took.In(tx).Delete(ctx, arg); err != nil {
+				return err
+			}
+		}
 		ok, err = m.results.In(tx).Delete(ctx, arg)
 		return err
 	})
 	return ok, err
+}
+
+// Clear removes everything that is remembered, errors included, and returns
+// how many results there were. Computations that run now, in any process, are
+// not stored; who waits for them still gets their results, and who calls later
+// does not, but waits until they have ended. With an error, Clear has removed
+// some of it, and returns how many. In a transaction it is cache.ErrInTx.
+func (m *Memo[A, R]) Clear(ctx context.Context) (int, error) {
+	if err := m.remove(ctx, codec.Value{}); err != nil {
+		return 0, m.fail("Clear", err)
+	}
+	n, err := m.results.Clear(ctx)
+	if err == nil && m.took != nil {
+		_, err = m.took.Clear(ctx)
+	}
+	if err == nil && m.errors != nil {
+		_, err = m.errors.Clear(ctx)
+	}
+	return n, m.fail("Clear", err)
+}
+
+// Evict removes the results that Options.Tag gave a tag, and returns how many
+// there were:
+//
+//	n, err := pages.Evict(ctx, cache.Tag("user:7"))
+//
+// Computations that run now, in any process, are not stored if their results
+// have the tag; who waits for them still gets them. Who calls later does not,
+// but waits until they have ended, whatever their tag will be. Errors have no
+// tag and stay. With an error, Evict has removed some of the results, and
+// returns how many. Without Options.Tag it is cache.ErrInvalid, and in a
+// transaction cache.ErrInTx.
+func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagOption) (int, error) {
+	v, err := tag.Value()
+	switch {
+	case err != nil:
+	case m.o.Tag == nil:
+		err = invalid("results have no tags without Options.Tag")
+	case v.IsNull():
+		err = invalid("no tag; Clear removes everything")
+	default:
+		err = m.remove(ctx, v)
+	}
+	if err != nil {
+		return 0, m.fail("Evict", err)
+	}
+	n, err := m.results.Evict(ctx, tag)
+	if err == nil && m.took != nil {
+		_, err = m.took.Evict(ctx, tag)
+	}
+	return n, m.fail("Evict", err)
+}
+
+// remove keeps what is being computed from being stored, if it will have a tag,
+// or all of it with Null. It comes before what is stored is removed.
+func (m *Memo[A, R]) remove(ctx context.Context, tag codec.Value) error {
+	if m.st.TxOf(ctx) != nil {
+		return cache.ErrInTx
+	}
+	return m.removals.add(ctx, tag)
 }
 
 // without does what is to be done when the store has failed with err.
