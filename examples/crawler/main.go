@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	c.pause = *pause
-	report := &reporter{stdout: stdout, stderr: stderr, json: *asJSON}
+	report := &reporter{stdout: stdout, stderr: stderr, json: *asJSON, terminal: isTerminal(stderr)}
 	err = c.crawl(ctx, *workers, report)
 	sum, serr := c.sum(context.WithoutCancel(ctx))
 	if err = errors.Join(err, serr); err == nil || ctx.Err() != nil {
@@ -135,6 +135,7 @@ func siteOf(arg string) (*site, error) {
 type reporter struct {
 	stdout, stderr io.Writer
 	json           bool
+	terminal       bool // stderr is one: there is a progress line
 	began          bool
 }
 
@@ -147,6 +148,9 @@ func (r *reporter) page(p page) {
 
 // progress writes the progress line.
 func (r *reporter) progress(s sum) {
+	if !r.terminal {
+		return
+	}
 	r.began = true
 	fmt.Fprintf(r.stderr, "\r%d of %d pages, %d failed, %d KiB ", s.Done, s.Known, s.Failed, s.Bytes>>10)
 }
@@ -160,6 +164,15 @@ func (r *reporter) sum(s sum) {
 		return
 	}
 	fmt.Fprintf(r.stdout, "%d of %d pages visited, %d failed, %d bytes\n", s.Done, s.Known, s.Failed, s.Bytes)
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 func (r *reporter) encode(v any) {
