@@ -125,3 +125,16 @@ func TestEmptyDatabase(t *testing.T) {
 	makeStore(t, dir)
 	clean(t, dir)
 }
+
+// A directory cannot lie below a file.
+func TestBelowFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	ok(t, os.WriteFile(file, []byte("text"), 0o600))
+	for _, o := range []cache.StoreOptions{{}, {ReadOnly: true}} {
+		_, err := cache.OpenStore(t.Context(), filepath.Join(file, "store"), &o)
+		var detail *cache.Error
+		if !errors.Is(err, cache.ErrNotStore) || !errors.As(err, &detail) {
+			t.Errorf("read-only %v: %v", o.ReadOnly, err)
+		}
+	}
+}

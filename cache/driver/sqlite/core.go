@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -216,6 +217,8 @@ func (c *core) prepareDir(inUse bool) error {
 	switch {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is a file: give a directory: %w", c.dir, driver.ErrNotStore)
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("%s lies below a file: give a directory: %w", c.dir, driver.ErrNotStore)
 	case errors.Is(err, fs.ErrNotExist):
 		if c.opts.ReadOnly {
 			return fmt.Errorf("%s does not exist, and a read-only store is not created: %w", c.dir, driver.ErrNotStore)
