@@ -174,14 +174,15 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 	if f, ok := t.recall(c, key); ok && !gathered {
 		return f, nil
 	}
-	err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
+	hash := near.Hash(c.id, key)
+	err = t.conn.seek(c, hash, key, stmtFind, stmtFindAt, f.scan)
 	if err == nil && f.exists && gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
 		if err := t.flushRow(c, f.id); err != nil {
 			return f, err
 		}
-		err = t.conn.seek(c, near.Hash(c.id, key), key, stmtFind, stmtFindAt, func(s *lite.Stmt) { f.scan(s) })
+		err = t.conn.seek(c, hash, key, stmtFind, stmtFindAt, f.scan)
 	}
 	return f, err
 }
