@@ -11,8 +11,8 @@ type StoreOptions struct {
 	// Shards spreads the default collection over so many databases, in the
 	// directories 000, 001 and so on, so that as many processes write to it
 	// at once. That pays where commits wait for the disk (SyncFull), or on
-	// many processors; where two writers keep all of them busy, one database
-	// is as fast or faster. It is the layout of DiskCache's FanoutCache, and
+	// many processors; where processes that write keep all of them busy, one
+	// database is as fast or faster. It is the layout of DiskCache's FanoutCache, and
 	// Python finds every key that Go wrote and the reverse. Collections of the
 	// families cache, deque and index are in directories below, as
 	// FanoutCache's methods of those names make them; package shard tells the

@@ -5,7 +5,7 @@
 //	go run .
 //
 // runs every engine that the machine has in every workload, which takes about
-// twelve minutes on two processors, and says which engines it has not. It
+// ten minutes on two processors, and says which engines it has not. It
 // prints a report, and writes that, the figures as JSON and plots to the
 // directory results. Progress goes to standard error. Servers are started on
 // the loopback interface, with a directory of their own, and ended; nothing is
