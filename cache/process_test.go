@@ -320,7 +320,8 @@ func TestStoppedAnywhere(t *testing.T) {
 // while with a snapshot that lasts.
 func TestLogStaysBounded(t *testing.T) {
 	t.Parallel()
-	const bound = 256 << 20 // twice where the file is cut
+	const cut = 128 << 20 // the size to which the file is cut
+	const bound = 2 * cut
 	ctx, stop := context.WithCancel(t.Context())
 	dir := t.TempDir()
 	st := must(cache.OpenStore(ctx, dir, nil))(t)
@@ -372,11 +373,12 @@ func TestLogStaysBounded(t *testing.T) {
 		return nil
 	}))
 	t.Logf("and with a View to %d MiB", largest>>20)
+	// It is cut as soon as it can begin anew.
 	written := 0
-	for ; size() > bound && written < 100; written++ {
+	for ; size() > cut && written < 100; written++ {
 		write(1)
 	}
-	if size() > bound {
+	if size() > cut {
 		t.Errorf("the log has %d MiB after the View and %d MiB more", size()>>20, written)
 	}
 	largest = 0

@@ -60,10 +60,11 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA cache_size = -%d;
 		PRAGMA mmap_size = %d;
 		PRAGMA synchronous = %s;
+		PRAGMA journal_size_limit = %d;
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
 		PRAGMA trusted_schema = off;`,
-		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous)
+		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous, logLimit)
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}

@@ -447,7 +447,7 @@ func TestWALIsBounded(t *testing.T) {
 		}
 		return info.Size()
 	}
-	const bound = int64(truncateAt+restartAt) * 4200
+	const bound = int64(urgentAt+restartAt) * 4200
 	write(rounds)
 	if n := size(); n > bound {
 		t.Errorf("the WAL has %d bytes", n)

@@ -25,16 +25,26 @@ const (
 	checkpointAt = 4000
 	// restartAt is the number of frames from which writers are kept out for
 	// a moment, so that the WAL can begin anew: a WAL that is written to all
-	// the time would never end otherwise. Its file keeps its size, since to
-	// write over what is there is faster than to make a file grow.
+	// the time would never end otherwise. Its file keeps its size, up to
+	// logLimit, since to write over what is there is faster than to make a
+	// file grow.
 	restartAt = 4 * checkpointAt
-	// truncateAt is the number of frames from which its file is cut as well.
-	// Only a transaction that is larger than that, or a View that stays open
-	// for long, lets it get there.
-	truncateAt = 2 * restartAt
-	// restartPatience is how long writers are kept out at most because of
-	// readers that still use the WAL.
+	// urgentAt is the number of frames from which readers are waited for
+	// longer, and the file is cut. Only a transaction that is larger than that, or a View that
+	// stays open for long, lets it get there, or readers that hardly get the
+	// processor.
+	urgentAt = 2 * restartAt
+	// restartPatience is how long writers are kept out because of readers that
+	// still use the WAL.
 	restartPatience = 10 * time.Millisecond
+	// urgentShare and urgentPatience bound it from urgentAt: writers are kept
+	// out for one part in urgentShare of the time that they have had since the
+	// last checkpoint.
+	urgentShare    = 4
+	urgentPatience = time.Second
+	// logLimit is the number of bytes to which SQLite cuts a larger WAL if it
+	// begins anew otherwise.
+	logLimit = 128 << 20
 )
 
 // maintainer does what no caller should wait for: it writes gathered reads,
@@ -57,19 +67,21 @@ type maintainer struct {
 	mu   sync.Mutex
 	gone []int64 // lines of Trash whose files are removed
 
-	conn *conn // for checkpoints; nil until needed
+	conn    *conn     // for checkpoints; nil until needed
+	checked time.Time // when the last checkpoint ended
 }
 
 func newMaintainer(c *core) *maintainer {
 	m := &maintainer{
-		core:  c,
-		flush: make(chan struct{}, 1),
-		hurry: make(chan struct{}, 1),
-		check: make(chan struct{}, 1),
-		trash: make(chan struct{}, 1),
-		stop:  make(chan struct{}),
-		swept: make(chan struct{}),
-		ended: make(chan struct{}),
+		core:    c,
+		flush:   make(chan struct{}, 1),
+		hurry:   make(chan struct{}, 1),
+		check:   make(chan struct{}, 1),
+		trash:   make(chan struct{}, 1),
+		stop:    make(chan struct{}),
+		swept:   make(chan struct{}),
+		ended:   make(chan struct{}),
+		checked: time.Now(),
 	}
 	m.due.Store(checkpointAt)
 	return m
@@ -221,6 +233,8 @@ func (t *tx) emptied(ids []int64) error {
 // checkpoint copies the WAL to the database. Most of it is done while others
 // read and write.
 func (m *maintainer) checkpoint() error {
+	defer func() { m.checked = time.Now() }()
+	had := time.Since(m.checked)
 	if m.conn == nil {
 		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
 		if err != nil {
@@ -235,19 +249,19 @@ func (m *maintainer) checkpoint() error {
 	frames := m.frames.Load()
 	m.due.Store(frames + checkpointAt)
 	// Where a reader or another process's checkpoint is in the way, it would
-	// be in the way again.
-	// It is tried all the same once the file is to be cut: with readers that
-	// come one after the other there is always one in the way of a copy, and
-	// hardly ever one that stays.
-	if frames < restartAt || frames < truncateAt && (err != nil || done < log) {
+	// be in the way again. It is tried all the same once that is urgent: with
+	// readers that come one after the other there is always one in the way of a
+	// copy, and hardly ever one that stays.
+	if frames < restartAt || frames < urgentAt && (err != nil || done < log) {
 		return nil
 	}
-	mode := lite.Restart
-	if frames >= truncateAt {
+	mode, patience := lite.Restart, restartPatience
+	if frames >= urgentAt {
 		mode = lite.Truncate
+		patience = min(max(patience, had/urgentShare), urgentPatience)
 	}
 	return m.core.writer.exclusively(context.Background(), time.Now().Add(time.Second), func(*conn) error {
-		m.conn.bound(context.Background(), time.Now().Add(restartPatience))
+		m.conn.boundFor(context.Background(), patience)
 		_, _, err := m.conn.Checkpoint(mode)
 		if err != nil && !lite.IsBusy(err) {
 			return translate(err)
