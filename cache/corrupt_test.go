@@ -161,7 +161,7 @@ func useDamaged(t *testing.T, dir string, want map[string]string, exact bool) st
 }
 
 func useAll(dir string, want map[string]string, exact bool) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
 	defer cancel()
 	var wrong []string
 	bad := func(op string, err error) bool {

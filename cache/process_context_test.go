@@ -16,9 +16,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// prompt is how soon a call returns once its context has ended, with some
+// prompt is how soon a call returns once its context has ended, with much
 // allowance for a busy machine.
-const prompt = 500 * time.Millisecond
+const prompt = 5 * time.Second
 
 var errCause = errors.New("the cause")
 

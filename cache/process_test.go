@@ -253,7 +253,7 @@ func TestStoppedInTransaction(t *testing.T) {
 				began := time.Now()
 				err := c.Set(t.Context(), "k", "w")
 				failed(t, err, cache.ErrTimeout, "Set", "")
-				if took := time.Since(began); took < 190*time.Millisecond || took > 2*time.Second {
+				if took := time.Since(began); took < 190*time.Millisecond || took > 20*time.Second {
 					t.Errorf("the timeout came after %v", took)
 				}
 				if !strings.HasSuffix(err.Error(), ")") {
@@ -303,7 +303,7 @@ func TestStoppedAnywhere(t *testing.T) {
 			timeouts++
 		}
 		has(t, c, "k", last)
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		w.signal(syscall.SIGCONT)

@@ -42,7 +42,7 @@ func TestKill(t *testing.T) {
 	g := <-got
 	took := time.Since(began)
 	t.Logf("the lock of a dead process was free after %v", took)
-	if took > time.Second { // 50 ms are promised, on a machine that is not this busy
+	if took > 10*time.Second { // 50 ms are promised, on a machine that is not this busy
 		t.Errorf("took %v", took)
 	}
 	ok(t, g.Unlock())
