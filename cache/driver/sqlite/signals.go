@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
@@ -14,6 +15,7 @@ import (
 type signals struct {
 	page *futex.Page
 	fn   func(topics uint32) // called with those that were signalled
+	own  atomic.Uint32       // wanted, for those who do not hold mu
 
 	mu     sync.Mutex
 	users  [futex.Topics]int    // who want each topic
@@ -39,6 +41,15 @@ func (s *signals) send(topics uint32) {
 	s.page.Signal(topics)
 }
 
+// alert has a waiter of another process wake up, as topics are about to be
+// signalled. Where this process waits too, it is likely to be the one that is
+// waited for.
+func (s *signals) alert(topics uint32) {
+	if s.own.Load()&topics == 0 {
+		s.page.Alert(topics)
+	}
+}
+
 // sent returns how often other processes or this one have signalled.
 func (s *signals) sent() (n uint32) {
 	for t := range futex.Topics {
@@ -56,6 +67,7 @@ func (s *signals) want(topic uint32) {
 	if s.users[t] == 1 {
 		s.seen[t] = s.page.Count(t)
 		s.wanted |= topic
+		s.own.Store(s.wanted)
 		s.page.Want(topic)
 	}
 	if s.unused != nil {
@@ -79,6 +91,7 @@ func (s *signals) forget(topic uint32) {
 	s.users[t]--
 	if s.users[t] == 0 {
 		s.wanted &^= topic
+		s.own.Store(s.wanted)
 	}
 	if s.wanted == 0 && !s.stop {
 		s.unused = time.AfterFunc(linger, s.rest)
@@ -110,8 +123,21 @@ func (s *signals) run(ended chan struct{}) {
 			// processor from it for a while.
 			runtime.Gosched()
 		default:
-			s.page.Wait(ticket, mask)
+			if s.page.Wait(ticket, mask) && runtime.NumCPU() > 1 {
+				s.expect(ticket)
+			}
 		}
+	}
+}
+
+// alertFor is how long an alert keeps a waiter awake: about as long as two
+// commits take.
+const alertFor = 150 * time.Microsecond
+
+// expect waits for what an alert has announced.
+func (s *signals) expect(ticket uint32) {
+	for began := time.Now(); s.page.Ticket() == ticket && time.Since(began) < alertFor; {
+		runtime.Gosched()
 	}
 }
 

@@ -49,6 +49,9 @@ func TestSignals(t *testing.T) {
 						continue
 					}
 					if n < rounds {
+						if n%2 == 0 {
+							s.page.Alert(topic)
+						}
 						turn.Add(1)
 					}
 					s.send(topic)
@@ -71,6 +74,27 @@ func TestSignals(t *testing.T) {
 	case <-done:
 	case <-time.After(time.Minute):
 		t.Fatalf("a signal was lost at %d", turn.Load())
+	}
+}
+
+// An alert tells nobody anything, and the signal that follows is told.
+func TestAlerts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	told := make(chan uint32, 10)
+	s := signalsOn(t, path, func(topics uint32) { told <- topics })
+	other := signalsOn(t, path, func(uint32) {})
+	s.want(2)
+	s.want(4)
+	for range 1000 {
+		other.alert(4)
+		other.alert(2)
+		other.send(2)
+		if got := <-told; got != 2 {
+			t.Fatalf("told %b", got)
+		}
+	}
+	if len(told) > 0 {
+		t.Errorf("told %b as well", <-told)
 	}
 }
 

@@ -30,6 +30,7 @@ type tx struct {
 
 	configured []configured
 	noted      []noted
+	alerted    uint32        // topics of what other processes were told is about to be committed
 	told       uint32        // topics of what was committed since other processes were last told
 	flushed    []*collection // whose gathered reads this transaction writes
 	changes    changes
@@ -47,6 +48,7 @@ func (t *tx) reset() {
 	t.configured = nil
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
+	t.alerted = 0
 	t.changes.reset()
 	t.last = recalled{}
 }
@@ -104,6 +106,10 @@ func (t *tx) begin(h driver.Collection, write bool) (*collection, error) {
 	}
 	if !t.write {
 		return nil, fmt.Errorf("transaction cannot write: %w", driver.ErrReadOnly)
+	}
+	if topic := c.topic(); t.alerted&topic == 0 {
+		t.alerted |= topic
+		t.core.watches.alert(topic)
 	}
 	if c.epoch != t.epoch {
 		if err := c.refresh(t); err != nil {

@@ -64,6 +64,13 @@ func (w *watches) tell(topics uint32) {
 	}
 }
 
+// alert tells other processes that this one is about to commit something.
+func (w *watches) alert(topic uint32) {
+	if w.signals != nil {
+		w.signals.alert(topic)
+	}
+}
+
 // signalled wakes the watchers of topics that another process has signalled.
 func (w *watches) signalled(topics uint32) {
 	w.mu.Lock()

@@ -23,6 +23,11 @@ const Topics = 32
 // or it was taken out by another one who increments the counter after step 1:
 // either way the sleep does not begin or ends.
 //
+// To wake up takes the waiter longer than a commit takes the one it waits for.
+// So whoever is about to commit alerts a waiter, which then stays awake for a
+// while: the event finds it looking at the counter. An alert changes nothing on
+// the page, and nobody may rely on one.
+//
 // A process that dies while it signals leaves nothing behind but, at worst,
 // waiters that sleep on: they need another reason to look from time to time.
 const (

@@ -64,7 +64,19 @@ func (p *Page) Signal(topics uint32) {
 // Wake wakes who waits for one of the topics without a signal.
 func (p *Page) Wake(topics uint32) {
 	p.counter.Add(1)
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWakeBitset, 1<<30, 0, 0, uintptr(topics))
+	p.wake(1<<30, topics)
+}
+
+func (p *Page) wake(n uintptr, topics uint32) {
+	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWakeBitset, n, 0, 0, uintptr(topics))
+}
+
+// Alert ends the sleep of one of those who wait for one of the topics, before
+// what it waits for has happened.
+func (p *Page) Alert(topics uint32) {
+	if p.wanted.Load()&topics != 0 {
+		p.wake(1, topics)
+	}
 }
 
 // Count returns how often a topic was signalled, which wraps around.
@@ -78,9 +90,11 @@ func (p *Page) Want(topics uint32) { p.wanted.Or(topics) }
 
 // Wait sleeps until one of the topics is signalled, if it was wanted, or Wake
 // is called. It does not sleep if any was since Ticket, and may return early.
-func (p *Page) Wait(ticket, topics uint32) {
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWaitBitset, uintptr(ticket),
+// It reports whether it was alerted.
+func (p *Page) Wait(ticket, topics uint32) (alerted bool) {
+	_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWaitBitset, uintptr(ticket),
 		0, 0, uintptr(topics))
+	return errno == 0 && p.Ticket() == ticket
 }
 
 // The operations of futex(2), between processes.

@@ -10,10 +10,11 @@ type Page struct{}
 // Open fails with errors.ErrUnsupported.
 func Open(string) (*Page, error) { return nil, errors.ErrUnsupported }
 
-func (p *Page) Close() error        { return nil }
-func (p *Page) Signal(uint32)       {}
-func (p *Page) Wake(uint32)         {}
-func (p *Page) Count(int) uint32    { return 0 }
-func (p *Page) Ticket() uint32      { return 0 }
-func (p *Page) Want(uint32)         {}
-func (p *Page) Wait(uint32, uint32) {}
+func (p *Page) Close() error             { return nil }
+func (p *Page) Signal(uint32)            {}
+func (p *Page) Wake(uint32)              {}
+func (p *Page) Alert(uint32)             {}
+func (p *Page) Count(int) uint32         { return 0 }
+func (p *Page) Ticket() uint32           { return 0 }
+func (p *Page) Want(uint32)              {}
+func (p *Page) Wait(uint32, uint32) bool { return false }

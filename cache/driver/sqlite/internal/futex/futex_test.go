@@ -105,6 +105,48 @@ func TestWaitEnds(t *testing.T) {
 	p.Wait(ticket, 1)
 }
 
+// An alert ends the sleep of one waiter, who can tell it from a signal and has
+// still to be signalled.
+func TestAlert(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	p, other := open(t, path), open(t, path)
+	other.Alert(1) // nobody wants it
+	alerts := make(chan bool)
+	for range 2 {
+		go func() {
+			for {
+				ticket := p.Ticket()
+				p.Want(1)
+				if p.Count(0) > 0 {
+					alerts <- false
+					return
+				}
+				if p.Wait(ticket, 1) {
+					alerts <- true
+				}
+			}
+		}()
+	}
+	for range 3 {
+		for alerted := false; !alerted; { // the waiters may not sleep yet
+			other.Alert(1)
+			select {
+			case alerted = <-alerts:
+				if !alerted {
+					t.Fatal("signalled by an alert")
+				}
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	other.Signal(1)
+	for ended := 0; ended < 2; {
+		if !<-alerts {
+			ended++
+		}
+	}
+}
+
 func TestOpenFails(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "no", "such", "folder")); err == nil {
 		t.Error("a file in a folder that does not exist was opened")
