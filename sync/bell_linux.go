@@ -2,9 +2,10 @@ package sync
 
 import (
 	"encoding/binary"
-	"net"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,41 +21,59 @@ const maxKey = 512
 // read the row. The kernel tells who rings: it is believed if it is the user
 // who could also write to the store. Anybody else's ring is a reason to look
 // at the row.
-type bell struct{ conn *net.UnixConn }
+//
+// A thread waits for it, in the kernel, from the first wait until the space is
+// closed: through the runtime's poller a wake-up takes longer.
+type bell struct {
+	fd      int
+	removed atomic.Bool
+	ended   chan struct{} // closed when nobody listens any more
+}
 
 func address(owner string) string { return "@go-diskcache/" + owner }
 
 // hang makes a bell that calls fn with each key rung, and the claim that was
 // granted or nil. It returns nil if there can be none.
 func hang(owner string, fn func(key string, granted *claim)) *bell {
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: address(owner)})
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
-	if raw, err := conn.SyscallConn(); err == nil {
-		// Without it no sender is known, and every ring is a reason to look.
-		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: address(owner)}); err != nil {
+		unix.Close(fd)
+		return nil
 	}
-	go func() {
-		var buf [ringHead + maxKey]byte
-		oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
-		user := uint32(os.Geteuid())
-		for {
-			n, m, _, _, err := conn.ReadMsgUnix(buf[:], oob)
-			if err != nil {
-				return
-			}
-			if n < ringHead {
-				continue
-			}
-			var granted *claim
-			if c := decodeRing(buf[:]); c.Token != 0 && sender(oob[:m]) == user {
-				c.Owner, granted = owner, &c
-			}
-			fn(string(buf[ringHead:n]), granted)
+	// Without it no sender is known, and every ring is a reason to look.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	b := &bell{fd: fd, ended: make(chan struct{})}
+	go b.listen(owner, fn)
+	return b
+}
+
+func (b *bell) listen(owner string, fn func(key string, granted *claim)) {
+	defer close(b.ended)
+	var buf [ringHead + maxKey]byte
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	user := uint32(os.Geteuid())
+	for {
+		n, m, _, _, err := unix.Recvmsg(b.fd, buf[:], oob, 0)
+		switch {
+		case b.removed.Load():
+			return
+		case err != nil && err != unix.EINTR:
+			return // what is not heard is seen within longRest
+		case err != nil || n < ringHead:
+			continue
 		}
-	}()
-	return &bell{conn}
+		var granted *claim
+		if c := decodeRing(buf[:]); c.Token != 0 && sender(oob[:m]) == user {
+			c.Owner, granted = owner, &c
+		}
+		fn(string(buf[ringHead:n]), granted)
+		// Whoever was woken runs here and now: the wait would take the
+		// processor from it for a while.
+		runtime.Gosched()
+	}
 }
 
 // sender returns the user that the kernel names, or an impossible one.
@@ -89,7 +108,10 @@ func decodeRing(b []byte) (c claim) {
 
 func (b *bell) remove() {
 	if b != nil {
-		b.conn.Close()
+		b.removed.Store(true)
+		_ = unix.Shutdown(b.fd, unix.SHUT_RD)
+		<-b.ended
+		unix.Close(b.fd)
 	}
 }
 

@@ -3,4 +3,4 @@ package sync
 import "time"
 
 // What is not told keeps the test that waits for it for longer than it has.
-func init() { longRest = 20 * time.Second }
+func init() { longRest = 5 * time.Minute }

@@ -30,7 +30,7 @@ var longRest = time.Second
 type listener struct {
 	shouts *watch
 	rows   *watch
-	bell   *bell         // nil if there is none
+	bell   *bell         // the space's; nil if there is none
 	idle   chan struct{} // has room for one: interest has ended
 	ended  chan struct{} // the goroutine has ended
 }
@@ -45,9 +45,10 @@ func (s *space) listen() error {
 			shouts: &watch{of: s.shouts.Watch}, rows: &watch{of: s.rows.Watch},
 			idle: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
-		if s.st.Dir() != "" {
-			l.bell = hang(s.owner, s.hear)
+		if s.bell == nil && s.st.Dir() != "" {
+			s.bell = hang(s.owner, s.hear)
 		}
+		l.bell = s.bell
 		err := l.rows.begin()
 		if err == nil && l.bell != nil {
 			err = l.shouts.begin()
@@ -132,7 +133,6 @@ func (w *watch) end() {
 func (l *listener) end() {
 	l.rows.end()
 	l.shouts.end()
-	l.bell.remove()
 }
 
 // shout tells all processes that wait for anything to look. What fails here
@@ -148,7 +148,6 @@ func (s *space) retire(l *listener) bool {
 	if s.interests > 0 {
 		return false
 	}
-	l.bell.remove() // before the next listener hangs one of the same name
 	s.listener = nil
 	return true
 }

@@ -36,6 +36,7 @@ type space struct {
 	mourners  map[string]*mourner // by session whose end is waited for
 	interests int                 // waiters and observed holds
 	listener  *listener           // nil until there is interest
+	bell      *bell               // nil until there has been interest, or if there can be none
 
 	swept  string                  // where the last sweep ended; used in transactions only
 	strays atomic.Pointer[[]stray] // claims that could not be given back
@@ -141,6 +142,7 @@ func (s *space) close() {
 	if l != nil {
 		<-l.ended
 	}
+	s.bell.remove()
 	s.ringer.close()
 }
 
