@@ -3,6 +3,7 @@ package sync
 import (
 	"net"
 	"testing"
+	"time"
 )
 
 // What is no ring is not heard and does not deafen, and a bell that was removed
@@ -32,8 +33,13 @@ func TestBell(t *testing.T) {
 		if !r.ring("k", &c) {
 			t.Fatal("the bell cannot be rung")
 		}
-		if got := <-rings; got.key != "k" || got.granted == nil || *got.granted != c {
-			t.Errorf("heard %+v", got)
+		select {
+		case got := <-rings:
+			if got.key != "k" || got.granted == nil || *got.granted != c {
+				t.Errorf("heard %+v", got)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("the bell is deaf")
 		}
 		b.remove()
 		if len(rings) > 0 {
