@@ -16,7 +16,7 @@ type hold struct {
 	claim  claim // N is guarded by mu
 	parent context.Context
 
-	releasing sync.Mutex // one release at a time; before mu and space.mu
+	releasing sync.Mutex // one release, or look, at a time; before mu and space.mu
 
 	mu       sync.Mutex
 	released bool
@@ -62,7 +62,7 @@ func (h *hold) context() context.Context {
 	return h.ctx
 }
 
-// observe has the listener look whether h is lost.
+// observe has the listener look whether h is lost. The caller has mu.
 func (h *hold) observe() {
 	if h.s.listen() != nil {
 		return // the store is about to close, which ends h
@@ -73,8 +73,13 @@ func (h *hold) observe() {
 	h.s.mu.Unlock()
 }
 
-// look finds out whether h was lost.
+// look finds out whether h was lost. A row that h is being removed from says
+// nothing of that; release looks when it is through.
 func (h *hold) look() {
+	if !h.releasing.TryLock() {
+		return
+	}
+	defer h.releasing.Unlock()
 	row, _, err := h.s.rows.Get(context.Background(), h.key)
 	if err == nil && row.held(&h.claim) == nil {
 		h.lose(ErrLost)
@@ -112,6 +117,17 @@ func (h *hold) finish(why error) {
 
 // release gives n permits back, or all with n = 0.
 func (h *hold) release(n int64) error {
+	err := h.tryRelease(n)
+	h.mu.Lock()
+	missed := h.observed
+	h.mu.Unlock()
+	if missed {
+		h.look()
+	}
+	return err
+}
+
+func (h *hold) tryRelease(n int64) error {
 	h.releasing.Lock()
 	defer h.releasing.Unlock()
 	h.mu.Lock()

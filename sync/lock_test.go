@@ -46,6 +46,23 @@ func TestLock(t *testing.T) {
 	})
 }
 
+// A lock that its holder releases is not taken for one that was lost, though
+// the row says the same.
+func TestReleasedIsNotLost(t *testing.T) {
+	onStores(t, func(t *testing.T, st *cache.Store) {
+		l := newLock(t, st, "l", nil)
+		for range 3000 {
+			g := lock(t, l)
+			ctx := g.Context()
+			ok(t, g.Unlock())
+			if err := context.Cause(ctx); err != context.Canceled {
+				t.Fatal(err)
+			}
+			is(t, g.Unlock(), dsync.ErrNotHeld)
+		}
+	})
+}
+
 // Waiters of one process get the lock in the order in which they came.
 func TestLockOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
