@@ -118,7 +118,7 @@ func TestFullDisk(t *testing.T) {
 	for _, f := range fills {
 		t.Run(f.name, func(t *testing.T) {
 			ctx := t.Context()
-			disk := smallDisk(t, 3<<10+516) // the table of versions has 516
+			disk := smallDisk(t, 3<<10+1540) // the table of versions has 1540
 			dir := filepath.Join(disk, "store")
 			st := must(cache.OpenStore(ctx, dir, nil))(t)
 			c := must(openCollections(ctx, st))(t)
@@ -248,7 +248,7 @@ func present(t *testing.T, c collections, acked [][]string) {
 // On a full disk reads work, and are counted when there is room again.
 func TestFullDiskReads(t *testing.T) {
 	ctx := t.Context()
-	disk := smallDisk(t, 2<<10)
+	disk := smallDisk(t, 3<<10)
 	dir := filepath.Join(disk, "store")
 	st := must(cache.OpenStore(ctx, dir, nil))(t)
 	c := must(openCollections(ctx, st))(t)
@@ -285,7 +285,7 @@ func TestFullDiskReads(t *testing.T) {
 // A store can be closed on a full disk, opened again, and read.
 func TestFullDiskOpen(t *testing.T) {
 	ctx := t.Context()
-	disk := smallDisk(t, 2<<10)
+	disk := smallDisk(t, 3<<10)
 	free := ballast(t, disk)
 	_, err := cache.OpenStore(ctx, filepath.Join(disk, "new"), nil)
 	failed(t, err, cache.ErrFull, "OpenStore", "")
@@ -326,12 +326,12 @@ func TestFullDiskOpen(t *testing.T) {
 // what could be written of the table gives its room back.
 func TestFullDiskNear(t *testing.T) {
 	ctx := t.Context()
-	disk := smallDisk(t, 2<<10)
+	disk := smallDisk(t, 3<<10)
 	dir := filepath.Join(disk, "store")
 	st := must(cache.OpenStore(ctx, dir, nil))(t)
 	set(t, open[string, string](t, st, "", nil), "k", "v")
 	ok(t, st.Close())
-	table := filepath.Join(dir, "cache.db-near1")
+	table := filepath.Join(dir, "cache.db-near2")
 	ok(t, os.Remove(table))
 	room := must(os.Create(filepath.Join(disk, "room")))(t)
 	must(room.Write(make([]byte, 256<<10)))(t)

@@ -20,6 +20,7 @@ func elsewhereChild(ch *inChild) error {
 		return err
 	}
 	ch.say("ready")
+	n := int64(0)
 	for {
 		what, err := ch.hear()
 		if err != nil {
@@ -30,6 +31,9 @@ func elsewhereChild(ch *inChild) error {
 			err = c.EnableStats(ch.ctx, what == "count")
 		case "touch":
 			_, err = c.Touch(ch.ctx, "k", cache.TTL(time.Hour))
+		case "set":
+			n++
+			err = c.Set(ch.ctx, "k", n)
 		case "incr":
 			_, err = cache.Incr(ch.ctx, c, "k", 1)
 		case "get":
@@ -93,6 +97,33 @@ func TestNearElsewhere(t *testing.T) {
 	s, err := c.Stats(ctx)
 	ok(t, err)
 	equal(t, s.Hits, 4) // and none of before or after
+	other.finish()
+	ok(t, st.Close())
+	clean(t, dir)
+}
+
+// TestNearPosted: what another process has written is read without asking
+// SQLite, at once and by everybody.
+func TestNearPosted(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), filepath.Join(quickDir(t), "store")
+	st := must(cache.OpenStore(ctx, dir, nil))(t)
+	c := open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
+	other := spawn(t, "elsewhere", dir)
+	other.expect("ready")
+	ok(t, c.Set(ctx, "k", 0))
+	const n = 20
+	for i := range int64(n) {
+		other.say("set")
+		other.expect("done")
+		v, _, err := c.Get(ctx, "k")
+		ok(t, err)
+		equal(t, v, i+1)
+	}
+	// At first it learns of settings. After a second, reads are written.
+	if near := must(c.Stats(ctx))(t).Near; near.Hits < n/2 {
+		t.Errorf("%+v", near)
+	}
 	other.finish()
 	ok(t, st.Close())
 	clean(t, dir)

@@ -18,6 +18,7 @@ type nearCache struct {
 	start time.Time
 
 	bypassed atomic.Int64 // Gets that did not ask rows
+	fetched  atomic.Int64 // Gets that asked rows twice, since other processes had left the answer
 
 	// What follows belongs to the writer.
 	commit near.Commit
@@ -84,7 +85,12 @@ func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, 
 		n.bypassed.Add(1)
 		return near.Unknown, s, true
 	}
-	return n.rows.Get(hash, s, c.id, key, bare, r), s, true
+	a = n.rows.Get(hash, s, c.id, key, bare, r)
+	if a == near.Unknown && n.table.Fetch(n.rows, hash, s) {
+		n.fetched.Add(1)
+		a = n.rows.Get(hash, s, c.id, key, bare, r)
+	}
+	return a, s, true
 }
 
 // keep remembers what the database has answered to a Get: a row as it is
@@ -108,7 +114,7 @@ func (s *Store) Near() (out driver.NearStats) {
 	defer s.gate.leave()
 	if n := &s.core.near; n.rows != nil {
 		out.Hits, out.Misses, out.Bytes = n.rows.Stats()
-		out.Misses += n.bypassed.Load()
+		out.Misses += n.bypassed.Load() - n.fetched.Load()
 	}
 	return out
 }
@@ -146,9 +152,13 @@ func (n *nearCache) ended() {
 	if n.tx == nil {
 		return // it never came to COMMIT
 	}
+	ch := &n.tx.changes
+	for _, s := range ch.steps {
+		n.table.Post(&n.commit, s.hash, ch.entries[s.from:s.to])
+	}
 	n.table.End(&n.commit)
-	for i := range n.tx.changes.steps {
-		s := &n.tx.changes.steps[i]
+	for i := range ch.steps {
+		s := &ch.steps[i]
 		s.stamp, s.ok = n.table.Written(&n.commit, s.hash)
 	}
 	n.tx = nil

@@ -155,6 +155,12 @@ func (e entry) is(collection int64, key codec.Value) bool {
 	return codec.Equal(e.value(nil, atKeyKind, atKeyLen, atKey), key)
 }
 
+// sound reports whether what e says of its parts fits into it.
+func (e entry) sound() bool {
+	parts := uint64(e.u32(atKeyLen)) + uint64(e.u32(atValueLen)) + uint64(e.u32(atTagLen))
+	return len(e)%8 == 0 && headSize+parts <= uint64(len(e))
+}
+
 func (e entry) keyBytes() []byte { return e[headSize:][:e.u32(atKeyLen)] }
 
 // row fills in the row that e is about, with the key that was asked for.

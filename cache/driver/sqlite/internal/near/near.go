@@ -10,13 +10,15 @@
 //     hash says,
 //   - an epoch, a version for all keys at once,
 //   - the print of the last commit that is accounted for: a fingerprint of
-//     SQLite's WAL-index header, which every commit changes, whoever makes it.
+//     SQLite's WAL-index header, which every commit changes, whoever makes it,
+//   - a board, where writers leave the rows that they have written for readers
+//     of other processes, with the stamps that they are about to have.
 //
 // A writer, while it holds the write lock and before COMMIT, makes the
 // versions of the keys that it has changed odd ([Table.Begin]); after COMMIT,
-// or a rollback, and just before the lock is released, it notes the print that
-// its commit has left, and makes the versions even again, and higher
-// ([Table.End]). A writer that finds, when it begins, a print that was not
+// or a rollback, and just before the lock is released, it leaves what it has
+// written on the board ([Table.Post]), notes the print that its commit has left,
+// and makes the versions even again, and higher ([Table.End]). A writer that finds, when it begins, a print that was not
 // noted advances the epoch.
 //
 // A reader looks at the print first, then the epoch, then the version
@@ -32,6 +34,8 @@
 //     that no stamp of an earlier time is valid again.
 //   - A writer that dies between Begin and End leaves odd versions, which
 //     costs speed until the next writer makes them even.
+//   - Who opens a table that nobody else has open begins an epoch that none of
+//     the entries on the board belongs to.
 //
 // The print of an empty WAL-index is the same each time. SQLite itself takes
 // two of them for one state, and this package goes no further: it would need

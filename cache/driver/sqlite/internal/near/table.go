@@ -12,13 +12,14 @@ const (
 	writingOffset = 128
 	slotsOffset   = 4096
 
-	slots     = 1 << 17
-	tableSize = slotsOffset + 4*slots
+	slots       = 1 << 17
+	boardOffset = slotsOffset + 4*slots
+	tableSize   = boardOffset + places*placeSize
 )
 
 // Name is what the file's name ends in. It changes with the layout, the hash
 // and the protocol.
-const Name = "near1"
+const Name = "near2"
 
 // Table is the versions that the processes share. All methods may be called
 // by any goroutine, but Begin and End only by who has the write lock.
@@ -27,6 +28,7 @@ type Table struct {
 	noted   *atomic.Uint64 // print of the last commit that is accounted for
 	writing *atomic.Uint32 // between Begin and End
 	slots   *[slots]atomic.Uint32
+	board   *board
 
 	index Index
 	stray stray
@@ -92,6 +94,7 @@ type Commit struct {
 	marked []uint32
 	all    bool
 	epoch  uint64
+	before uint64 // the print at Begin
 }
 
 // MaxMarked is the number of keys above which a commit advances the epoch
@@ -105,7 +108,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	if t.writing.Swap(1) != 0 {
 		t.heal()
 	}
-	if printOf(t.index) != t.noted.Load() {
+	if c.before = printOf(t.index); c.before != t.noted.Load() {
 		t.epoch.Add(2)
 	}
 	c.epoch = t.epoch.Load()
@@ -119,6 +122,23 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 			v.Add(1)
 			c.marked = append(c.marked, uint32(h&(slots-1)))
 		}
+	}
+}
+
+// Post leaves an entry, made by Append, for other processes, or, if it is
+// empty, takes away what they may find of the row with a hash. It is called
+// after COMMIT and before End, which makes the entry valid, in the order in which
+// the rows were written. What was not committed is not left.
+func (t *Table) Post(c *Commit, hash uint64, b []byte) {
+	version := t.slot(hash).Load()
+	switch {
+	case c.all || version&1 == 0 || printOf(t.index) == c.before:
+	case len(b) == 0 || len(b) > maxPosted:
+		t.board.remove(hash)
+	default:
+		e := entry(b)
+		e.setStamp(Stamp{c.epoch, version + 1})
+		t.board.post(e)
 	}
 }
 
@@ -163,4 +183,15 @@ func (t *Table) heal() {
 func (t *Table) Written(c *Commit, hash uint64) (Stamp, bool) {
 	s := Stamp{epoch: c.epoch, version: t.slot(hash).Load()}
 	return s, !c.all && s.epoch&1 == 0 && s.version&1 == 0
+}
+
+// Fetch puts an entry with the stamp s that was left for others into rows, if
+// there is one.
+func (t *Table) Fetch(rows *Rows, hash uint64, s Stamp) bool {
+	var buf [maxPosted]byte
+	e := t.board.read(&buf, hash, s)
+	if e != nil {
+		rows.Put(e, s)
+	}
+	return e != nil
 }

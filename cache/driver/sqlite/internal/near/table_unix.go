@@ -4,6 +4,7 @@ package near
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"sync/atomic"
 	"unsafe"
@@ -11,19 +12,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sharedFile is a table file, mapped.
-type sharedFile struct{ mem []byte }
+// sharedFile is a table file, mapped, and locked as long as it is open.
+type sharedFile struct {
+	mem []byte
+	f   *os.File
+}
 
-// Open maps the file in path, and makes it if it does not exist. A table that
-// nobody has used for long is as good as a new one: only the copies in running
-// processes are about it.
-func Open(path string) (*Table, error) {
+// Open maps the file in path, and makes it if it does not exist.
+func Open(path string) (_ *Table, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if err := fill(f); err != nil {
+	defer func() {
+		if err != nil {
+			f.Close()
+		}
+	}()
+	alone, err := enter(f)
+	if err != nil {
 		return nil, err
 	}
 	mem, err := unix.Mmap(int(f.Fd()), 0, tableSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
@@ -31,34 +38,61 @@ func Open(path string) (*Table, error) {
 		return nil, os.NewSyscallError("mmap", err)
 	}
 	at := func(offset int) unsafe.Pointer { return unsafe.Pointer(&mem[offset]) }
-	return &Table{
+	t := &Table{
 		epoch:   (*atomic.Uint64)(at(epochOffset)),
 		noted:   (*atomic.Uint64)(at(printOffset)),
 		writing: (*atomic.Uint32)(at(writingOffset)),
 		slots:   (*[slots]atomic.Uint32)(at(slotsOffset)),
-		file:    sharedFile{mem},
-	}, nil
+		board:   (*board)(at(boardOffset)),
+		file:    sharedFile{mem, f},
+	}
+	if !alone {
+		return t, nil
+	}
+	t.forget()
+	// While it is not locked, in between, somebody else may find himself alone
+	// too: he makes stamps invalid that nobody has yet.
+	if err := flock(f, unix.LOCK_SH); err != nil {
+		return nil, errors.Join(err, unix.Munmap(mem))
+	}
+	return t, nil
 }
 
-// fill makes the file complete. Of several processes one does, and nobody maps
-// a file before it is: later it may not be written to but through a map.
-func fill(f *os.File) error {
-	if err := flock(f, unix.LOCK_EX); err != nil {
-		return err
+// forget makes all stamps of earlier times invalid, for which the board may
+// still have entries. It leaps, since what is left of the file after a crash of
+// the machine may be of different times.
+func (t *Table) forget() { t.epoch.Store(rand.Uint64() &^ 1) }
+
+// enter locks f and reports whether nobody else uses it. Then the lock is
+// exclusive, and the file is made complete: nobody maps it before it is, as
+// later it may not be written to but through a map.
+func enter(f *os.File) (alone bool, err error) {
+	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = flock(f, unix.LOCK_SH)
+	} else {
+		alone = true
 	}
-	// To close f would not do it, since a map keeps the lock as well.
-	defer flock(f, unix.LOCK_UN)
+	if err != nil {
+		return false, err
+	}
 	info, err := f.Stat()
 	if err != nil || info.Size() >= tableSize {
-		return err
+		return alone, err
+	}
+	if !alone {
+		return false, errors.New("the process that was to make it has failed")
 	}
 	// Written, not just made longer: a hole that cannot be filled on a full
 	// disk would be a bus error later.
-	if _, err = f.WriteAt(make([]byte, tableSize), 0); err != nil {
-		// The last room on the disk is for others.
-		return errors.Join(err, f.Truncate(0))
+	zeros := make([]byte, tableSize/64)
+	for at := int64(0); at < tableSize; at += int64(len(zeros)) {
+		if _, err = f.WriteAt(zeros, at); err != nil {
+			// The last room on the disk is for others.
+			return false, errors.Join(err, f.Truncate(0))
+		}
 	}
-	return nil
+	return true, nil
 }
 
 func flock(f *os.File, how int) error {
@@ -71,7 +105,7 @@ func flock(f *os.File, how int) error {
 }
 
 // Close unmaps the table. Nobody may use it any more.
-func (t *Table) Close() error { return unix.Munmap(t.file.mem) }
+func (t *Table) Close() error { return errors.Join(unix.Munmap(t.file.mem), t.file.f.Close()) }
 
 // reserve returns n bytes of memory that are not the garbage collector's, and
 // take no room before they are used.

@@ -1,0 +1,68 @@
+package near
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+)
+
+const (
+	places    = 1 << 10
+	placeSize = 1 << 10
+	maxPosted = placeSize - 8
+)
+
+// A board is the part of a table where writers leave the rows that they have
+// written, which other processes would have to ask SQLite for otherwise. A key
+// has one place, and shares it with others.
+type board [places]place
+
+// A place is a sequence number and an entry. Who holds the write lock makes the
+// number odd, writes the entry, and makes the number even and higher. A reader
+// copies the entry, and has it if the number was even and is the same after.
+// An odd number that a writer which died has left is taken on by the next.
+type place struct {
+	sequence atomic.Uint64
+	entry    [maxPosted / 8]atomic.Uint64
+}
+
+// The low bits of a hash choose the slot, the high ones the part of Rows.
+func (b *board) place(hash uint64) *place { return &b[hash>>24&(places-1)] }
+
+// post leaves an entry.
+func (b *board) post(e entry) {
+	p := b.place(e.u64(atHash))
+	odd := p.sequence.Load() | 1
+	p.sequence.Swap(odd) // unlike Store, before what follows
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPosted), e)
+	p.sequence.Store(odd + 1)
+}
+
+// remove takes away what the board says of the key with a hash.
+func (b *board) remove(hash uint64) {
+	if p := b.place(hash); p.entry[atHash/8].Load() == hash {
+		p.sequence.Store(p.sequence.Load() | 1)
+	}
+}
+
+// read returns the entry of the key with a hash, copied to buf, or nil if there
+// is none with the stamp s.
+func (b *board) read(buf *[maxPosted]byte, hash uint64, s Stamp) entry {
+	p := b.place(hash)
+	sequence := p.sequence.Load()
+	if sequence&1 != 0 || p.entry[atHash/8].Load() != hash {
+		return nil
+	}
+	n := int(p.entry[atLength/8].Load() >> 32) // the upper half of its word
+	if n < headSize || n > maxPosted {
+		return nil
+	}
+	for i := 0; i < n; i += 8 {
+		binary.LittleEndian.PutUint64(buf[i:], p.entry[i/8].Load())
+	}
+	e := entry(buf[:n])
+	if p.sequence.Load() != sequence || e.stamp() != s || !e.sound() {
+		return nil
+	}
+	return e
+}

@@ -1,0 +1,117 @@
+//go:build unix
+
+package near
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// posted returns an entry of a key all of whose bytes tell its version.
+func posted(hash uint64, version uint32, size int) entry {
+	row := driver.Row{ID: int64(version), Value: codec.BlobValue(bytes.Repeat([]byte{byte(version)}, size))}
+	e := entry(Append(nil, hash, 0, codec.IntegerValue(1), &row))
+	e.setStamp(Stamp{8, version})
+	return e
+}
+
+// Who reads from the board gets an entry that was left as it was left, or none,
+// while it is overwritten all the time, also through another map.
+func TestBoardIsNotTorn(t *testing.T) {
+	path := t.TempDir() + "/table"
+	writer, reader := openTable(t, path), openTable(t, path)
+	const hash, other = 7, 7 + 1<<60 // of one place
+	var newest atomic.Uint32
+	var over atomic.Bool
+	var all sync.WaitGroup
+	reads := 0
+	all.Go(func() {
+		var buf [maxPosted]byte
+		for !over.Load() {
+			version := newest.Load()
+			e := reader.board.read(&buf, hash, Stamp{8, version})
+			if e == nil {
+				runtime.Gosched()
+				continue
+			}
+			reads++
+			var r driver.Row
+			e.row(&r, codec.Value{}, false)
+			if r.ID != int64(version) || bytes.Trim(r.Value.Blob(), string([]byte{byte(version)})) != nil {
+				t.Errorf("version %d: %+v", version, r)
+				return
+			}
+		}
+	})
+	for version := uint32(2); version < 200_000; version += 2 {
+		if version%16 == 0 {
+			writer.board.post(posted(other, version, 10))
+		}
+		if version%32 == 0 { // a writer dies
+			p := writer.board.place(hash)
+			p.sequence.Store(p.sequence.Load() | 1)
+			p.entry[20].Store(rand.Uint64())
+		}
+		writer.board.post(posted(hash, version, rand.IntN(maxPosted-headSize)))
+		newest.Store(version)
+		if version%64 == 0 {
+			runtime.Gosched()
+		}
+	}
+	over.Store(true)
+	all.Wait()
+	if reads == 0 {
+		t.Error("nothing was read")
+	}
+}
+
+func TestBoard(t *testing.T) {
+	b := openTable(t, t.TempDir()+"/table").board
+	var buf [maxPosted]byte
+	s := Stamp{8, 2}
+	read := func(hash uint64, s Stamp) bool { return b.read(&buf, hash, s) != nil }
+	expect := func(what string, got, want bool) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	expect("an empty board", read(0, Stamp{}), false)
+	b.post(posted(1, 2, 10))
+	expect("what was left", read(1, s), true)
+	expect("an older stamp", read(1, Stamp{8, 0}), false)
+	expect("another epoch", read(1, Stamp{6, 2}), false)
+	expect("another key of the place", read(1+1<<60, s), false)
+	b.remove(1 + 1<<60)
+	expect("after another key was removed", read(1, s), true)
+	b.remove(1)
+	expect("after it was removed", read(1, s), false)
+	b.remove(1)
+	b.post(posted(1, 2, 10))
+	expect("after it was left again", read(1, s), true)
+	b.post(posted(1+1<<60, 2, 10))
+	expect("after another key took its place", read(1, s), false)
+
+	// Nothing on the board makes a reader fail.
+	for range 10_000 {
+		b.post(posted(1, 2, 100))
+		p := b.place(1)
+		i := rand.IntN(headSize / 8)
+		if i == atHash/8 || i == atEpoch/8 {
+			continue
+		}
+		p.entry[i].Store(rand.Uint64() >> rand.IntN(64))
+		if e := b.read(&buf, 1, s); e != nil {
+			var r driver.Row
+			e.is(0, codec.TextValue("k"))
+			e.row(&r, codec.Value{}, false)
+		}
+	}
+}
