@@ -25,7 +25,7 @@ type conn struct {
 	fixed   map[*collection]*[numStmts]*lite.Stmt
 	dynamic map[string]*lite.Stmt
 	scans   map[shape]string // SQL of scans
-	copied  []byte // scratch memory for a copy of a row
+	copied  []byte           // scratch memory for a copy of a row
 
 	// What bounds the wait when somebody else holds a lock, for the busy
 	// handler: a moment, or a time that starts with the first wait.

@@ -170,6 +170,9 @@ type found struct {
 
 // find looks the row of key up.
 func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+	if c.edges.absent(key) {
+		return f, nil
+	}
 	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
 	if f, ok := t.recall(c, key); ok && !gathered {
 		return f, nil

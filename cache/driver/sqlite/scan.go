@@ -19,9 +19,18 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 			return nil, t.fail(err)
 		}
 	}
+	edge, here, there := t.asked(c, &s)
+	if edge != nil {
+		if page, ok := edge.answer(here, there); ok {
+			return page, nil
+		}
+	}
 	rows, err := t.scan(c, s, 0)
 	if err != nil {
 		return nil, t.fail(c.explain(err))
+	}
+	if edge != nil {
+		edge.learn(rows, here, there)
 	}
 	return rows, nil
 }
@@ -76,6 +85,9 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 	if err != nil {
 		return nil, err
 	}
+	if t.write && len(rows) == 1 && !s.Keys && !rows[0].ForeignKey {
+		t.remember(c, rows[0].Key, &rows[0], true)
+	}
 	for i := range rows {
 		c.reads.overlay(&rows[i], t.write)
 	}
@@ -90,7 +102,7 @@ type shape struct {
 	limit        int
 	lower, upper string // operators, "" if there is no bound
 
-	desc, bare, after, tag, live, expired, skip bool
+	desc, bare, keys, after, tag, live, expired, skip bool
 }
 
 func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
@@ -106,7 +118,7 @@ func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
 	return shape{
 		table: c.table, order: s.Order, limit: s.Limit,
 		lower: operator(s.Lower, ">", ">="), upper: operator(s.Upper, "<", "<="),
-		desc: s.Desc, bare: s.Bare, after: s.After != nil, tag: !s.Tag.IsNull(),
+		desc: s.Desc, bare: s.Bare, keys: s.Keys, after: s.After != nil, tag: !s.Tag.IsNull(),
 		live: s.Live != 0, expired: expiredAt != 0, skip: s.Skip > 0,
 	}
 }
@@ -141,11 +153,14 @@ func (sh *shape) sql() string {
 	add(sh.live, "(expire_time IS NULL OR expire_time > ?)")
 	add(sh.expired, "expire_time <= ?")
 
-	columns := rowColumns
-	if sh.bare {
-		columns = bareColumns
+	columns := rowColumns + ", "
+	switch {
+	case sh.keys: // the index of keys has them
+		columns = ""
+	case sh.bare:
+		columns = bareColumns + ", "
 	}
-	sql := fmt.Sprintf("SELECT %s, key, raw FROM %s", columns, sh.table)
+	sql := fmt.Sprintf("SELECT %skey, raw FROM %s", columns, sh.table)
 	if len(where) > 0 {
 		sql += " WHERE " + strings.Join(where, " AND ")
 	}
@@ -158,7 +173,7 @@ func (sh *shape) sql() string {
 	return sql
 }
 
-// rows runs a query whose columns are those of a row, then key and raw.
+// rows runs a query whose columns are those of a row, or none, then key and raw.
 func (t *tx) rows(sql string, bare bool, args ...codec.Value) ([]driver.Row, error) {
 	s, err := t.conn.query(sql)
 	if err != nil {
@@ -169,15 +184,18 @@ func (t *tx) rows(sql string, bare bool, args ...codec.Value) ([]driver.Row, err
 		s.BindValue(i+1, a)
 	}
 	var out []driver.Row
+	raw := s.ColumnCount() - 1
 	for {
 		row, err := s.Step()
 		if err != nil || !row {
 			return out, err
 		}
 		var r driver.Row
-		t.conn.scanRow(s, &r, bare)
-		r.Key = s.ColumnValue(10)
-		r.ForeignKey = s.ColumnInt(11) == 0
+		if raw > 1 {
+			t.conn.scanRow(s, &r, bare)
+		}
+		r.Key = s.ColumnValue(raw - 1)
+		r.ForeignKey = s.ColumnInt(raw) == 0
 		out = append(out, r)
 	}
 }
@@ -226,7 +244,6 @@ func (t *tx) remove(c *collection, f driver.Filter, limit int) ([]driver.Row, er
 
 // byID returns the rows of the listed IDs that f selects.
 func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, error) {
-	sql := fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE rowid = ?", bareColumns, c.table)
 	var out []driver.Row
 	seen := make(map[int64]bool, len(f.IDs))
 	for _, id := range f.IDs {
@@ -237,15 +254,24 @@ func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, erro
 			continue
 		}
 		seen[id] = true
-		rows, err := t.rows(sql, true, codec.IntegerValue(id))
+		r, ok, err := t.rowByID(c, id)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range rows {
-			if (f.Tag.IsNull() || !r.Tag.IsNull() && codec.Equal(r.Tag, f.Tag)) && (f.Expired == 0 || r.Expired(f.Expired)) {
-				out = append(out, r)
-			}
+		if ok && (f.Tag.IsNull() || !r.Tag.IsNull() && codec.Equal(r.Tag, f.Tag)) && (f.Expired == 0 || r.Expired(f.Expired)) {
+			out = append(out, r)
 		}
 	}
 	return out, nil
+}
+
+func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error) {
+	if r, ok = t.recallID(c, id); ok {
+		return r, true, nil
+	}
+	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE rowid = ?", bareColumns, c.table), true, codec.IntegerValue(id))
+	if err != nil || len(rows) == 0 {
+		return r, false, err
+	}
+	return rows[0], true, nil
 }
