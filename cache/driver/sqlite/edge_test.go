@@ -143,6 +143,34 @@ func TestEdges(t *testing.T) {
 	}
 }
 
+// TestEdgeIsWrong: should what is known be wrong, nothing is overwritten, and
+// the next operation looks again.
+func TestEdgeIsWrong(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, "")
+	for k := int64(40); k <= 60; k++ {
+		put(t, s, c, driver.Put{Key: codec.IntegerValue(k), Value: codec.IntegerValue(k)})
+	}
+	bothEnds(t, s)
+	for mode := range driver.Mode(2) {
+		c.(*collection).edges.back = edge{known: true, key: codec.IntegerValue(50), bound: codec.IntegerValue(100)}
+		err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
+			_, last := bothEndsIn(t, tx, c)
+			return tx.Put(c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()})
+		})
+		if ok := mode == driver.Shared; ok != (err == nil) { // it runs again after the rollback
+			t.Errorf("mode %d: %v", mode, err)
+		}
+	}
+	if _, last := bothEnds(t, s); last != 61 {
+		t.Error(last)
+	}
+	r, ok, err := s.Get(t.Context(), c, codec.IntegerValue(51), driver.Lookup{Now: at()})
+	if err != nil || !ok || r.Value.Integer() != 51 {
+		t.Error(r, ok, err)
+	}
+}
+
 // bothEnds returns the first and the last key between 0 and 100, or 0.
 func bothEnds(t *testing.T, s *Store) (first, last int64) {
 	t.Helper()
