@@ -139,7 +139,7 @@ func (q *Queue[K, V]) push(ctx context.Context, v V, back bool, opts []Option) (
 // next returns the number of the next key at one end. Expired items count.
 func (q *Queue[K, V]) next(tx driver.Tx, back bool) (int64, error) {
 	s := q.scan(back)
-	s.Bare = true
+	s.Keys = true
 	f, err := q.c.find(tx, s, 0, false, q.mine) // at instant 0 nothing has expired
 	if err != nil || !f.ok {
 		return queueMiddle, err

@@ -64,6 +64,17 @@ func BenchmarkPushBack(b *testing.B) {
 	})
 }
 
+// The deque gets shorter, down to 10 items.
+func BenchmarkPopFront(b *testing.B) {
+	d := filled(b, b.N+10)
+	b.ResetTimer()
+	for range b.N {
+		if _, ok, err := d.PopFront(b.Context()); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
 func BenchmarkPushAllPopN100(b *testing.B) {
 	onLengths(b, func(b *testing.B, d *deque.Deque[int]) {
 		ctx := b.Context()

@@ -88,16 +88,16 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 
 // add writes encoded items beyond one end, in a transaction.
 func (d *Deque[T]) add(ctx context.Context, back bool, values []codec.Value, p pushing) error {
-	key, step, err := d.free(ctx, back, int64(len(values)))
-	if err != nil {
-		return err
+	q := d.raw.Queue("")
+	push := q.PushFront
+	if back {
+		push = q.Push
 	}
 	opts := written(p.expiry, codec.Value{})
 	for _, v := range values {
-		if err := d.raw.Set(ctx, key, v, opts...); err != nil {
+		if _, err := push(ctx, v, opts...); err != nil {
 			return err
 		}
-		key += step
 	}
 	return nil
 }

@@ -164,6 +164,44 @@ func TestPythonJSON(t *testing.T) {
 	holds(t, d, job{"b", 2}, job{"c", 3})
 }
 
+// Whatever Python has done to an end since, the next push goes beyond it.
+func TestPythonBetween(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	d := must(deque.Open[int](ctx, dir, nil))(t)
+	defer d.Close()
+	p := startPython(t, dir, "d = diskcache.Deque(directory=dir)")
+	var want []int
+	for i := range 10 {
+		for _, step := range []struct {
+			python string
+			after  func()
+		}{
+			{"d.append(-1)", func() { want = append(want, -1) }},
+			{"d.appendleft(-2)", func() { want = slices.Insert(want, 0, -2) }},
+			{"[d.pop()] and None", func() { want = want[:len(want)-1] }},
+			{"[d.popleft()] and None", func() { want = want[1:] }},
+			{"d.rotate(3)", func() { want = slices.Concat(want[len(want)-3:], want[:len(want)-3]) }},
+			{"d.reverse()", func() { slices.Reverse(want) }},
+			{"None", func() {}},
+		} {
+			for range 1 + i%3 { // the first learns, others know
+				ok(t, d.PushBack(ctx, i))
+				ok(t, d.PushFront(ctx, i+100))
+				want = slices.Concat([]int{i + 100}, want, []int{i})
+			}
+			p.is(step.python, "None")
+			step.after()
+		}
+		holds(t, d, want...)
+	}
+	p.is("d.clear()", "None")
+	holds[int](t, d)
+	ok(t, d.PushBack(ctx, 1))
+	ok(t, d.PushBack(ctx, 2))
+	holds(t, d, 1, 2)
+	p.is("list(d), d._cache.check()", "([1, 2], [])")
+}
+
 // Both push and pop at once: each item is handed out once, in the order of its
 // producer.
 func TestPythonAtOnce(t *testing.T) {

@@ -1,6 +1,7 @@
 package deque_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -147,6 +148,42 @@ func TestRandom(t *testing.T) {
 				is(t, l.c.Ack(ctx), deque.ErrLost)
 				m.lent = slices.Delete(m.lent, i, i+1)
 			},
+			func() { // what is rolled back was never there
+				failure := errors.New("rolled back")
+				is(t, e.st.Update(ctx, func(tx *cache.Tx) error {
+					d := d.In(tx)
+					for range r.IntN(4) {
+						ok(t, d.PushBack(ctx, -1))
+						ok(t, d.PushFront(ctx, -1))
+					}
+					if r.IntN(2) == 0 {
+						_, _, err := d.PopBack(ctx)
+						ok(t, err)
+					}
+					return failure
+				}), failure)
+			},
+			func() {
+				ok(t, e.st.Update(ctx, func(tx *cache.Tx) error {
+					d := d.In(tx)
+					ok(t, d.PushBack(ctx, 7))
+					if v, _, err := d.PopBack(ctx); err != nil || v != 7 {
+						t.Error(v, err)
+					}
+					ok(t, d.PushBack(ctx, 8))
+					return nil
+				}))
+				m.ready = append(m.ready, 7)
+				m.trim(false)
+				m.ready[len(m.ready)-1] = 8
+			},
+			func() {
+				if r.IntN(4) > 0 {
+					return
+				}
+				ok(t, d.Clear(ctx))
+				m.ready, m.lent = nil, nil
+			},
 			func() {
 				m.maxLen = max(r.IntN(30)-10, 0)
 				ok(t, d.SetMaxLen(ctx, int64(m.maxLen)))
@@ -163,6 +200,27 @@ func TestRandom(t *testing.T) {
 		holds(t, d, m.ready...)
 		if e.st.Dir() != "" {
 			equal(t, len(must(e.st.Check(ctx, &cache.CheckOptions{}))(t).Problems), 0)
+		}
+	})
+}
+
+// Items that have expired at an end are in nobody's way.
+func TestPushBeyondExpired(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		d, ctx := open(t, e.st, "", 1, 2), t.Context()
+		for range 3 {
+			ok(t, d.PushBack(ctx, 8, deque.TTL(time.Second)))
+			ok(t, d.PushFront(ctx, 9, deque.TTL(time.Second)))
+			holds(t, d, 9, 1, 2, 8)
+			e.clock.Advance(2 * time.Second)
+			ok(t, d.PushBack(ctx, 3))
+			ok(t, d.PushFront(ctx, 0))
+			holds(t, d, 0, 1, 2, 3)
+			_, _, err := d.PopFront(ctx)
+			ok(t, err)
+			_, _, err = d.PopBack(ctx)
+			ok(t, err)
+			holds(t, d, 1, 2)
 		}
 	})
 }

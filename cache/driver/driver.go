@@ -315,6 +315,7 @@ type Scan struct {
 	Skip         int64       // leave out the first rows
 	Limit        int         // at most so many rows; with 0 or less there are no rows
 	Bare         bool        // leave Row.Value out
+	Keys         bool        // only Key and ForeignKey are wanted: all else may be left out
 }
 
 // Bound is one end of a range of keys.

@@ -111,7 +111,7 @@ func (o op) String() string {
 		add("key=%s now=%s", show(o.key), at(o.now))
 	case opScan, opPages:
 		s := o.scan
-		add("order=%d desc=%v tag=%s live=%s skip=%d limit=%d bare=%v", s.Order, s.Desc, show(s.Tag), at(s.Live), s.Skip, s.Limit, s.Bare)
+		add("order=%d desc=%v tag=%s live=%s skip=%d limit=%d bare=%v keys=%v", s.Order, s.Desc, show(s.Tag), at(s.Live), s.Skip, s.Limit, s.Bare, s.Keys)
 		if s.Lower != nil {
 			add("lower=%s open=%v", show(s.Lower.Key), s.Lower.Open)
 		}
@@ -297,6 +297,9 @@ func (g *generator) inner(writes bool) op {
 }
 
 func (g *generator) scan() driver.Scan {
+	if g.chance(3) {
+		return g.end()
+	}
 	s := driver.Scan{
 		Order: driver.Order(g.choose(3)), Desc: g.chance(2), Bare: g.chance(3),
 		Limit: g.choose(30), Skip: int64(max(0, g.choose(8)-4)),
@@ -316,6 +319,18 @@ func (g *generator) scan() driver.Scan {
 		s.After = &driver.Row{ID: int64(g.choose(15)), Key: g.key(), Expire: g.later()}
 	}
 	return s
+}
+
+// end returns a scan for the key at one end of one of a few ranges, as before a
+// push.
+func (g *generator) end() driver.Scan {
+	ranges := [...][2]*driver.Bound{
+		{bound(-100, true), bound(100, true)},
+		{bound("", true), bound("zzz", true)},
+		{bound(-100, true), bound("zzz", true)},
+	}
+	r := ranges[g.choose(len(ranges))]
+	return driver.Scan{Order: driver.ByKey, Desc: g.chance(2), Keys: true, Lower: r[0], Upper: r[1], Limit: 1}
 }
 
 func (g *generator) filter() driver.Filter {

@@ -290,6 +290,13 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 		out.Rows, err = tx.Scan(collection, o.scan)
 	case opPages:
 		out.Rows, err = scanPages(tx, collection, o.scan)
+	}
+	if o.scan.Keys {
+		for i, r := range out.Rows {
+			out.Rows[i] = driver.Row{Key: r.Key, ForeignKey: r.ForeignKey}
+		}
+	}
+	switch o.kind {
 	case opRemove:
 		out.Rows, err = tx.Remove(collection, o.filter, o.limit)
 		slices.SortFunc(out.Rows, func(a, b driver.Row) int { return cmp.Compare(a.ID, b.ID) })

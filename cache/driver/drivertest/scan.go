@@ -156,6 +156,109 @@ var scanTests = tests{
 		}
 	}},
 
+	{"Keys", func(e *env) {
+		scanned(e)
+		for _, o := range []driver.Order{driver.ByID, driver.ByKey, driver.ByExpire} {
+			for _, desc := range []bool{false, true} {
+				s := driver.Scan{Order: o, Desc: desc, Live: now + 20, Skip: 1, Limit: 2}
+				want := keys(e.scan(s))
+				s.Keys = true
+				e.wantScan(s, want)
+			}
+		}
+	}},
+
+	// What an engine remembers of the ends of a range is what is there.
+	{"KeyAtEnd", func(e *env) {
+		at := func(tx driver.Tx, want ...string) {
+			for i, desc := range []bool{false, true} {
+				rows, err := tx.Scan(e.c, driver.Scan{
+					Order: driver.ByKey, Desc: desc, Keys: true, Limit: 1, Lower: bound(0, true), Upper: bound(100, true),
+				})
+				e.ok(err)
+				if got := keys(rows); got != want[i] {
+					e.Errorf("desc %v: [%s], want [%s]", desc, got, want[i])
+				}
+			}
+		}
+		del := func(tx driver.Tx, key any) {
+			_, err := tx.Delete(e.c, val(key), now)
+			e.ok(err)
+		}
+		ends := func(first, last string) {
+			e.Helper()
+			for range 2 {
+				e.update(func(tx driver.Tx) { at(tx, first, last) })
+			}
+			e.view(func(tx driver.Tx) { at(tx, first, last) })
+		}
+		ends("", "")
+		e.put(pair(50, "fifty"))
+		ends("50", "50")
+		e.put(pair(51, 1), pair(49, 1), pair(50.5, 1), pair("x", 1), pair(100, 1), pair(0, 1))
+		ends("49", "51")
+		e.update(func(tx driver.Tx) {
+			at(tx, "49", "51")
+			e.putTx(tx, pair(60, 1))
+			e.putTx(tx, pair(50, "again")) // there is one
+			at(tx, "49", "60")
+			del(tx, 60)
+			at(tx, "49", "51")
+			del(tx, 49)
+			at(tx, "50", "51")
+		})
+		ends("50", "51")
+		e.wantErr(e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
+			at(tx, "50", "51")
+			e.putTx(tx, pair(52, 1))
+			del(tx, 50)
+			at(tx, "50.5r", "52")
+			return errRollback
+		}), errRollback)
+		ends("50", "51")
+		e.put(pair(52, 1))
+		e.wantScan(driver.Scan{Order: driver.ByKey}, `0 50 50.5r 51 52 100 "x"`)
+		e.update(func(tx driver.Tx) {
+			at(tx, "50", "52")
+			_, err := tx.Remove(e.c, driver.Filter{}, 100)
+			e.ok(err)
+			at(tx, "", "")
+		})
+		e.update(func(tx driver.Tx) {
+			at(tx, "", "")
+			e.putTx(tx, pair(6, 1))
+			at(tx, "6", "6")
+			del(tx, 6)
+			at(tx, "", "")
+		})
+		e.put(pair(7, 1), pair(100, 1))
+		ends("7", "7")
+		e.put(driver.Put{Key: val(8), Expire: now - 1, Now: now})
+		ends("7", "8")
+		e.update(func(tx driver.Tx) {
+			for _, s := range []struct {
+				driver.Scan
+				want string
+			}{
+				{driver.Scan{Lower: bound(0, true), Upper: bound(100, true), Live: now}, "7"},
+				{driver.Scan{Lower: bound(8, true), Upper: bound(100, true)}, ""},
+				{driver.Scan{Lower: bound(0, true), Upper: bound(8, true)}, "7"},
+				{driver.Scan{Lower: bound(0, true), Upper: bound(100, false)}, "100"},
+				{driver.Scan{Lower: bound(0, true), Upper: bound(100, true), Skip: 1}, "7"},
+				{driver.Scan{Lower: bound(0, true), Upper: bound(100, true), Tag: val("x")}, ""},
+				{driver.Scan{Lower: bound(0, true), Upper: bound(100, true), After: &driver.Row{Key: val(8)}}, "7"},
+			} {
+				at(tx, "7", "8")
+				s.Order, s.Desc, s.Keys, s.Limit = driver.ByKey, true, true, 1
+				rows, err := tx.Scan(e.c, s.Scan)
+				e.ok(err)
+				if got := keys(rows); got != s.want {
+					e.Errorf("%+v: [%s], want [%s]", s.Scan, got, s.want)
+				}
+			}
+		})
+	}},
+
 	{"TagAndLive", func(e *env) {
 		scanned(e)
 		e.wantScan(driver.Scan{Tag: val("x")}, `"m" x71`)

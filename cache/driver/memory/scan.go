@@ -25,7 +25,7 @@ func (x *tx) Scan(c driver.Collection, s driver.Scan) ([]driver.Row, error) {
 		case skip > 0:
 			skip--
 		default:
-			page = append(page, r.copy(s.Bare))
+			page = append(page, r.copy(s.Bare || s.Keys))
 		}
 		return true
 	})

@@ -145,6 +145,7 @@ func foreignFirst(a, b *driver.Row) int {
 func (m *merge) cursor(i int) *cursor {
 	c := &cursor{merge: m, part: i, scan: m.scan}
 	c.scan.Skip = 0
+	c.scan.Keys = m.scan.Keys && m.scan.Order == driver.ByKey // else what it leaves out is to be merged by
 	after := m.scan.After
 	if after == nil {
 		return c

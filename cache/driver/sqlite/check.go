@@ -91,6 +91,7 @@ func (k *checker) database() error {
 func (k *checker) everything(t *tx) error {
 	if k.mend {
 		t.changedAll()
+		t.core.writer.epoch++ // what is known of collections may not hold after it
 	}
 	if k.repair {
 		if err := t.conn.Exec("REINDEX"); err != nil {

@@ -32,6 +32,7 @@ type collection struct {
 	nextExpiry      driver.Instant // no row expires before; if known
 	nextExpiryKnown bool
 	room            int64 // bytes that can surely be added before the size limit is reached
+	edges           edges
 }
 
 // Name implements [driver.Collection].
@@ -352,6 +353,7 @@ func (t *tx) drop(c *collection) error {
 	if err != nil {
 		return err
 	}
+	c.edges = edges{}
 	if c.id == 0 {
 		return t.conn.Exec("DELETE FROM " + c.table)
 	}

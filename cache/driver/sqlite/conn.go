@@ -24,7 +24,8 @@ type conn struct {
 	*lite.Conn
 	fixed   map[*collection]*[numStmts]*lite.Stmt
 	dynamic map[string]*lite.Stmt
-	copied  []byte // scratch memory for a copy of a row
+	scans   map[shape]string // SQL of scans
+	copied  []byte           // scratch memory for a copy of a row
 
 	// What bounds the wait when somebody else holds a lock, for the busy
 	// handler: a moment, or a time that starts with the first wait.
@@ -44,6 +45,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		Conn:    lc,
 		fixed:   make(map[*collection]*[numStmts]*lite.Stmt),
 		dynamic: make(map[string]*lite.Stmt),
+		scans:   make(map[shape]string),
 		ctx:     context.Background(),
 	}
 	defer func() {

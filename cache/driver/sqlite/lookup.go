@@ -66,7 +66,7 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 // lookup reads the row of key in a transaction.
 func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
 	hash := near.Hash(c.id, key)
-	r, ok, err := t.conn.fetch(c, hash, key, l.Bare)
+	r, ok, err := t.read(c, hash, key, l.Bare)
 	if err == nil && ok && t.write && t.hasNoted(c, r.ID) {
 		// Inside of an Update, what it has read is part of it.
 		if err = t.flushNoted(c, r.ID); err == nil {
@@ -83,6 +83,26 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 		return driver.Row{}, false, nil
 	}
 	return r, true, nil
+}
+
+// read is fetch, or a copy in memory that an Update has not changed: while it
+// has the write lock, nobody else does.
+func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
+	n := &t.core.near
+	var stamp near.Stamp
+	keep := false
+	if t.write && n.rows != nil && !t.changes.has(hash) {
+		if stamp, keep = n.table.Stamp(hash); keep {
+			if answer := n.rows.Get(hash, stamp, c.id, key, bare, &r); answer != near.Unknown {
+				return r, answer == near.Found, nil
+			}
+		}
+	}
+	r, ok, err = t.conn.fetch(c, hash, key, bare)
+	if err == nil && keep && !(ok && bare) {
+		n.keep(t.conn, stamp, hash, c, key, &r, ok)
+	}
+	return r, ok, err
 }
 
 // judge adds to a row that was found what is not in the database yet, reports
@@ -170,6 +190,9 @@ type found struct {
 
 // find looks the row of key up.
 func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+	if c.edges.absent(key) {
+		return f, nil
+	}
 	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
 	if f, ok := t.recall(c, key); ok && !gathered {
 		return f, nil

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -199,6 +200,12 @@ const maxEntries = 1 << 20
 
 func (ch *changes) reset() {
 	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
+}
+
+// has reports whether the transaction may have changed the row of a key with a
+// hash. Where it has changed many it does not look.
+func (ch *changes) has(hash uint64) bool {
+	return ch.all || len(ch.hashes) > 16 || slices.Contains(ch.hashes, hash)
 }
 
 // changedAll notes that the transaction changes what no key's version tells.

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -87,6 +89,42 @@ func TestRecall(t *testing.T) {
 		}
 		if _, ok, _ := s.Get(ctx, other, one, driver.Lookup{Now: now}); ok {
 			t.Error(name, "wrote to the other collection")
+		}
+	}
+	row, _, err := s.Get(ctx, c, one, driver.Lookup{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ops := range map[string]struct {
+		do   func(tx driver.Tx)
+		want string
+	}{
+		"found":   {func(tx driver.Tx) { get(tx, c, one) }, "5"},
+		"nothing": {func(tx driver.Tx) { get(tx, c, codec.IntegerValue(7)) }, "5"},
+		"other collection": {func(tx driver.Tx) {
+			for i := range row.ID {
+				put(tx, other, codec.IntegerValue(i+1), key(99))
+			}
+			get(tx, other, codec.IntegerValue(row.ID))
+		}, "5"},
+		"overwritten": {func(tx driver.Tx) { get(tx, c, one); put(tx, c, one, codec.TextValue("longer than before")) }, "18"},
+		"deleted":     {func(tx driver.Tx) { get(tx, c, one); del(tx, one) }, "none"},
+	} {
+		failure := errors.New("rolled back")
+		err := s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
+			ops.do(tx)
+			rows, err := tx.Remove(c, driver.Filter{IDs: []int64{0, row.ID}}, 9)
+			got := "none"
+			if len(rows) > 0 {
+				got = fmt.Sprint(rows[0].Size)
+			}
+			if err != nil || len(rows) > 1 || got != ops.want || len(rows) > 0 && !codec.Equal(rows[0].Key, one) {
+				t.Errorf("%s: removed %v, %v, want %s", name, rows, err, ops.want)
+			}
+			return failure
+		})
+		if !errors.Is(err, failure) {
+			t.Error(err)
 		}
 	}
 	if err := s.View(ctx, func(tx driver.Tx) error {

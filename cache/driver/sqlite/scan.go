@@ -19,39 +19,36 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 			return nil, t.fail(err)
 		}
 	}
+	edge, here, there := t.asked(c, &s)
+	if edge != nil {
+		if page, ok := edge.answer(here, there); ok {
+			return page, nil
+		}
+	}
 	rows, err := t.scan(c, s, 0)
 	if err != nil {
 		return nil, t.fail(c.explain(err))
 	}
+	if edge != nil {
+		edge.learn(rows, here, there)
+	}
 	return rows, nil
-}
-
-// condition is a part of a WHERE clause with its parameters.
-type condition struct {
-	sql  string
-	args []codec.Value
 }
 
 // scan selects a page. An expiredAt that is not 0 selects only rows that have
 // expired then.
 func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]driver.Row, error) {
-	var where []condition
-	add := func(sql string, args ...codec.Value) { where = append(where, condition{sql, args}) }
-
-	order, less := "rowid", ">"
-	direction := ""
-	if s.Desc {
-		less, direction = "<", " DESC"
+	sh := shapeOf(c, &s, expiredAt)
+	sql, ok := t.conn.scans[sh]
+	if !ok {
+		if len(t.conn.scans) >= maxDynamic {
+			clear(t.conn.scans)
+		}
+		sql = sh.sql()
+		t.conn.scans[sh] = sql
 	}
-	switch s.Order {
-	case driver.ByKey:
-		order = "key" + direction + ", raw" + direction
-	case driver.ByExpire:
-		order = "expire_time" + direction + ", rowid" + direction
-		add("expire_time IS NOT NULL")
-	default:
-		order += direction
-	}
+	// In the order of the parameters in the SQL.
+	args := make([]codec.Value, 0, 8)
 	if a := s.After; a != nil {
 		switch s.Order {
 		case driver.ByKey:
@@ -59,58 +56,37 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 			if a.ForeignKey {
 				raw = 0
 			}
-			add("(key, raw) "+less+" (?, ?)", a.Key, codec.IntegerValue(raw))
+			args = append(args, a.Key, codec.IntegerValue(raw))
 		case driver.ByExpire:
-			add("(expire_time, rowid) "+less+" (?, ?)", codec.RealValue(float64(a.Expire)), codec.IntegerValue(a.ID))
+			args = append(args, codec.RealValue(float64(a.Expire)), codec.IntegerValue(a.ID))
 		default:
-			add("rowid "+less+" ?", codec.IntegerValue(a.ID))
+			args = append(args, codec.IntegerValue(a.ID))
 		}
 	}
-	for _, b := range []struct {
-		bound *driver.Bound
-		op    string
-	}{{s.Lower, ">"}, {s.Upper, "<"}} {
-		if b.bound == nil {
-			continue
-		}
-		if !b.bound.Open {
-			b.op += "="
-		}
-		add("key "+b.op+" ?", b.bound.Key)
+	if s.Lower != nil {
+		args = append(args, s.Lower.Key)
 	}
-	if !s.Tag.IsNull() {
-		add("tag = ?", s.Tag)
+	if s.Upper != nil {
+		args = append(args, s.Upper.Key)
 	}
-	if s.Live != 0 {
-		add("(expire_time IS NULL OR expire_time > ?)", codec.RealValue(float64(s.Live)))
+	if sh.tag {
+		args = append(args, s.Tag)
 	}
-	if expiredAt != 0 {
-		add("expire_time <= ?", codec.RealValue(float64(expiredAt)))
+	if sh.live {
+		args = append(args, codec.RealValue(float64(s.Live)))
 	}
-
-	columns := rowColumns
-	if s.Bare {
-		columns = bareColumns
+	if sh.expired {
+		args = append(args, codec.RealValue(float64(expiredAt)))
 	}
-	var sql strings.Builder
-	fmt.Fprintf(&sql, "SELECT %s, key, raw FROM %s", columns, c.table)
-	var args []codec.Value
-	for i, w := range where {
-		sql.WriteString([]string{" WHERE ", " AND "}[min(i, 1)])
-		sql.WriteString(w.sql)
-		args = append(args, w.args...)
-	}
-	// The limit is written out: SQLite compiles a statement anew each time that
-	// a parameter there is bound. There are few limits, but many offsets.
-	fmt.Fprintf(&sql, " ORDER BY %s LIMIT %d", order, s.Limit)
-	if s.Skip > 0 {
-		sql.WriteString(" OFFSET ?")
+	if sh.skip {
 		args = append(args, codec.IntegerValue(s.Skip))
 	}
-
-	rows, err := t.rows(sql.String(), s.Bare, args...)
+	rows, err := t.rows(sql, s.Bare, args...)
 	if err != nil {
 		return nil, err
+	}
+	if t.write && len(rows) == 1 && !s.Keys && !rows[0].ForeignKey {
+		t.remember(c, rows[0].Key, &rows[0], true)
 	}
 	for i := range rows {
 		c.reads.overlay(&rows[i], t.write)
@@ -118,7 +94,86 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 	return rows, nil
 }
 
-// rows runs a query whose columns are those of a row, then key and raw.
+// shape is what the SQL of a scan depends on. It is put together once, since
+// that takes as long as to run it.
+type shape struct {
+	table        string
+	order        driver.Order
+	limit        int
+	lower, upper string // operators, "" if there is no bound
+
+	desc, bare, keys, after, tag, live, expired, skip bool
+}
+
+func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
+	operator := func(b *driver.Bound, op, orEqual string) string {
+		switch {
+		case b == nil:
+			return ""
+		case b.Open:
+			return op
+		}
+		return orEqual
+	}
+	return shape{
+		table: c.table, order: s.Order, limit: s.Limit,
+		lower: operator(s.Lower, ">", ">="), upper: operator(s.Upper, "<", "<="),
+		desc: s.Desc, bare: s.Bare, keys: s.Keys, after: s.After != nil, tag: !s.Tag.IsNull(),
+		live: s.Live != 0, expired: expiredAt != 0, skip: s.Skip > 0,
+	}
+}
+
+func (sh *shape) sql() string {
+	var where []string
+	add := func(wanted bool, sql string) {
+		if wanted {
+			where = append(where, sql)
+		}
+	}
+	order, less := "rowid", ">"
+	direction := ""
+	if sh.desc {
+		less, direction = "<", " DESC"
+	}
+	switch sh.order {
+	case driver.ByKey:
+		order = "key" + direction + ", raw" + direction
+		add(sh.after, "(key, raw) "+less+" (?, ?)")
+	case driver.ByExpire:
+		order = "expire_time" + direction + ", rowid" + direction
+		add(true, "expire_time IS NOT NULL")
+		add(sh.after, "(expire_time, rowid) "+less+" (?, ?)")
+	default:
+		order += direction
+		add(sh.after, "rowid "+less+" ?")
+	}
+	add(sh.lower != "", "key "+sh.lower+" ?")
+	add(sh.upper != "", "key "+sh.upper+" ?")
+	add(sh.tag, "tag = ?")
+	add(sh.live, "(expire_time IS NULL OR expire_time > ?)")
+	add(sh.expired, "expire_time <= ?")
+
+	columns := rowColumns + ", "
+	switch {
+	case sh.keys: // the index of keys has them
+		columns = ""
+	case sh.bare:
+		columns = bareColumns + ", "
+	}
+	sql := fmt.Sprintf("SELECT %skey, raw FROM %s", columns, sh.table)
+	if len(where) > 0 {
+		sql += " WHERE " + strings.Join(where, " AND ")
+	}
+	// The limit is written out: SQLite compiles a statement anew each time that
+	// a parameter there is bound. There are few limits, but many offsets.
+	sql += fmt.Sprintf(" ORDER BY %s LIMIT %d", order, sh.limit)
+	if sh.skip {
+		sql += " OFFSET ?"
+	}
+	return sql
+}
+
+// rows runs a query whose columns are those of a row, or none, then key and raw.
 func (t *tx) rows(sql string, bare bool, args ...codec.Value) ([]driver.Row, error) {
 	s, err := t.conn.query(sql)
 	if err != nil {
@@ -129,15 +184,18 @@ func (t *tx) rows(sql string, bare bool, args ...codec.Value) ([]driver.Row, err
 		s.BindValue(i+1, a)
 	}
 	var out []driver.Row
+	raw := s.ColumnCount() - 1
 	for {
 		row, err := s.Step()
 		if err != nil || !row {
 			return out, err
 		}
 		var r driver.Row
-		t.conn.scanRow(s, &r, bare)
-		r.Key = s.ColumnValue(10)
-		r.ForeignKey = s.ColumnInt(11) == 0
+		if raw > 1 {
+			t.conn.scanRow(s, &r, bare)
+		}
+		r.Key = s.ColumnValue(raw - 1)
+		r.ForeignKey = s.ColumnInt(raw) == 0
 		out = append(out, r)
 	}
 }
@@ -186,7 +244,6 @@ func (t *tx) remove(c *collection, f driver.Filter, limit int) ([]driver.Row, er
 
 // byID returns the rows of the listed IDs that f selects.
 func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, error) {
-	sql := fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE rowid = ?", bareColumns, c.table)
 	var out []driver.Row
 	seen := make(map[int64]bool, len(f.IDs))
 	for _, id := range f.IDs {
@@ -197,15 +254,24 @@ func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, erro
 			continue
 		}
 		seen[id] = true
-		rows, err := t.rows(sql, true, codec.IntegerValue(id))
+		r, ok, err := t.rowByID(c, id)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range rows {
-			if (f.Tag.IsNull() || !r.Tag.IsNull() && codec.Equal(r.Tag, f.Tag)) && (f.Expired == 0 || r.Expired(f.Expired)) {
-				out = append(out, r)
-			}
+		if ok && (f.Tag.IsNull() || !r.Tag.IsNull() && codec.Equal(r.Tag, f.Tag)) && (f.Expired == 0 || r.Expired(f.Expired)) {
+			out = append(out, r)
 		}
 	}
 	return out, nil
+}
+
+func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error) {
+	if r, ok = t.recallID(c, id); ok {
+		return r, true, nil
+	}
+	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE rowid = ?", bareColumns, c.table), true, codec.IntegerValue(id))
+	if err != nil || len(rows) == 0 {
+		return r, false, err
+	}
+	return rows[0], true, nil
 }

@@ -154,6 +154,7 @@ func (c *collection) refresh(t *tx) error {
 	c.epoch = t.epoch
 	c.room = 0
 	c.nextExpiryKnown = false
+	c.edges = edges{}
 	return nil
 }
 

@@ -45,7 +45,10 @@ var statements = [numStmts]string{
 	stmtGetAt:     "SELECT " + rowColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
 	stmtGetBareAt: "SELECT " + bareColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
 	stmtFindAt:    "SELECT " + findColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
-	stmtInsert: "INSERT INTO %[1]s (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
+	// A row that violates a constraint changes nothing, since all are checked
+	// before. OR FAIL tells SQLite that it need not copy the pages that the
+	// statement, with its triggers, is about to change.
+	stmtInsert: "INSERT OR FAIL INTO %[1]s (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
 		" VALUES (?1, 1, ?2, ?3, ?2, 0, ?4, ?5, ?6, ?7, ?8)",
 	stmtOverwrite: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +
 		" size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1",

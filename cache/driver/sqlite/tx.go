@@ -189,6 +189,10 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
 	if err := s.Run(); err != nil {
 		return err
 	}
+	if c.edges.inserted(p.Key) { // into a queue, where nobody will look for it by its key
+		t.changedRow(c, p.Key)
+		return nil
+	}
 	id := t.conn.LastInsertRowID()
 	t.core.hints.Set(near.Hash(c.id, p.Key), id)
 	t.wrotePut(c, p, id)
@@ -269,6 +273,7 @@ func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (b
 	if err := t.deleteRow(c, f.id, f.file); err != nil {
 		return false, t.fail(err)
 	}
+	c.edges.deleted(key)
 	t.wrote(c, key, nil)
 	return f.expire == 0 || f.expire > now, nil
 }
@@ -278,8 +283,9 @@ func (t *tx) deleteFound(c *collection, r *driver.Row) error {
 	if err := t.deleteRow(c, r.ID, r.File); err != nil {
 		return err
 	}
+	c.edges.deleted(r.Key)
 	if !r.ForeignKey {
-		t.wrote(c, r.Key, nil)
+		t.changedRow(c, r.Key) // that it is gone is not worth a copy: it was not found by its key
 	}
 	return nil
 }

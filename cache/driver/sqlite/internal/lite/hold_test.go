@@ -101,6 +101,70 @@ func TestOneWritePerCommit(t *testing.T) {
 	}
 }
 
+// The file grows by chunks, also after it was cut, as long as there is room for
+// them, and what is behind the last frame is nothing to a recovery.
+func TestWALGrowsByChunks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	c := openWAL(t, path)
+	must(t, c.Exec("CREATE TABLE t(v)"))
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(path + "-wal")
+		must(t, err)
+		return info.Size()
+	}
+	room := int64(1 << 40)
+	var end int64 // of the frames, if nothing is added to them
+	onWALWrite(t, func(n int32, off int64) int32 {
+		if off+int64(n) > room {
+			return lib.SQLITE_FULL
+		}
+		end = off + int64(n)
+		return lib.SQLITE_OK
+	})
+	rows := int64(0)
+	for range 3 {
+		for range 100 {
+			must(t, c.Exec("INSERT INTO t VALUES (randomblob(5000))"))
+			rows++
+			if n := size(); n%walChunk != 0 || n == 0 {
+				t.Fatalf("%d bytes", n)
+			}
+		}
+		if n := integer(t, copyDatabase(t, path), "SELECT count(*) FROM t"); n != rows {
+			t.Errorf("%d rows after a crash, want %d", n, rows)
+		}
+		_, _, err := c.Checkpoint(Truncate)
+		must(t, err)
+	}
+	must(t, c.Exec("INSERT INTO t VALUES (1)"))
+	rows++
+	room = size() + walChunk/2
+	for {
+		err := c.Exec("INSERT INTO t VALUES (1)")
+		if IsFull(err) {
+			break
+		}
+		must(t, err)
+		rows++
+	}
+	if end < room-2*4120 {
+		t.Errorf("it was full with frames up to %d, and room for %d", end, room)
+	}
+	room = 1 << 40
+	must(t, c.Exec("INSERT INTO t VALUES (1)"))
+	rows++
+	if n := size(); n%walChunk != 0 {
+		t.Errorf("%d bytes, when there was room again", n)
+	}
+	for _, c := range []*Conn{openFile(t, path), copyDatabase(t, path)} {
+		wantIntact(t, c)
+		if n := integer(t, c, "SELECT count(*) FROM t"); n != rows {
+			t.Errorf("%d rows, want %d", n, rows)
+		}
+	}
+}
+
 // What was held when a transaction was rolled back must not come to light
 // after somebody else has written in its place.
 func TestHeldIsDropped(t *testing.T) {

@@ -35,8 +35,9 @@ type heldState struct {
 	off int64   // where in the file the held bytes belong
 	n   int32   // held bytes
 
-	size int32
-	lost int32 // the error of a write of held frames
+	size   int32
+	extent int64 // the file has this many bytes, unless another process has cut it
+	lost   int32 // the error of a write of held frames
 
 	holding bool // between getting the write lock and the commit
 	header  bool // the last bytes are a header, its page comes next
@@ -91,6 +92,9 @@ func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
 		return rc
 	}
+	if off < walHeaderSize {
+		f.extent = 0 // it begins anew, perhaps after it was cut
+	}
 	return shim.wal.write(tls, id, buf, n, off)
 }
 
@@ -130,11 +134,48 @@ func (f *heldState) flush(tls *libc.TLS, id uintptr) int32 {
 	if f.n == 0 {
 		return lib.SQLITE_OK
 	}
-	rc := shim.wal.write(tls, id, f.buf, f.n, f.off)
+	n := f.pad(tls, id)
+	rc := shim.wal.write(tls, id, f.buf, n, f.off)
+	if rc != lib.SQLITE_OK && n > f.n { // perhaps there is room for less
+		f.extent = 0
+		rc = shim.wal.write(tls, id, f.buf, f.n, f.off)
+	}
 	f.off += int64(f.n) // a page may still follow its header
 	f.n = 0
 	f.lost = rc
 	return rc
+}
+
+// walChunk is how much the file grows at a time. Linux keeps what is written
+// at once in one piece of memory, and later writes to that, when the WAL begins
+// anew, take half of the time that they do where it has grown page by page. A
+// MiB at a time is no better than pages.
+const walChunk = 64 << 10
+
+// pad adds zeros to what is held, where the file has to grow, and returns the
+// bytes to be written. Beyond the end of the file are nobody's frames, and to a
+// recovery zeros are what an older WAL has left there.
+func (f *heldState) pad(tls *libc.TLS, id uintptr) int32 {
+	end := f.off + int64(f.n)
+	if end <= f.extent {
+		return f.n
+	}
+	out := tls.Alloc(8)
+	defer tls.Free(8)
+	if shim.wal.size(tls, id, out) != lib.SQLITE_OK {
+		return f.n
+	}
+	if f.extent = *(*int64)(pointer(out)); end <= f.extent {
+		return f.n
+	}
+	f.extent = (end + walChunk - 1) &^ (walChunk - 1)
+	n := f.extent - f.off
+	if n > maxHeld || !f.grow(tls, int32(n)) {
+		f.extent = 0
+		return f.n
+	}
+	clear(bytesAt(f.buf+uintptr(f.n), int(n)-int(f.n))) // there may be frames that were dropped
+	return int32(n)
 }
 
 // begin is called when the write lock was taken, end before it is released.
