@@ -93,7 +93,7 @@ func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r dri
 	keep := false
 	if t.write && n.rows != nil && !t.changes.has(hash) {
 		if stamp, keep = n.table.Stamp(hash); keep {
-			if answer := n.rows.Get(hash, stamp, c.id, key, bare, &r); answer != near.Unknown {
+			if answer := n.copied(c, hash, stamp, key, bare, &r); answer != near.Unknown {
 				return r, answer == near.Found, nil
 			}
 		}

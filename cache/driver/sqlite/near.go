@@ -86,12 +86,18 @@ func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, 
 		n.bypassed.Add(1)
 		return near.Unknown, s, true
 	}
-	a = n.rows.Get(hash, s, c.id, key, bare, r)
+	return n.copied(c, hash, s, key, bare, r), s, true
+}
+
+// copied looks a row up under a stamp of now, in this process and then among
+// what others have left.
+func (n *nearCache) copied(c *collection, hash uint64, s near.Stamp, key codec.Value, bare bool, r *driver.Row) near.Answer {
+	a := n.rows.Get(hash, s, c.id, key, bare, r)
 	if a == near.Unknown && n.table.Fetch(n.rows, hash, s) {
 		n.fetched.Add(1)
 		a = n.rows.Get(hash, s, c.id, key, bare, r)
 	}
-	return a, s, true
+	return a
 }
 
 // keep remembers what the database has answered to a Get: a row as it is
