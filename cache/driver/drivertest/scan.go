@@ -232,6 +232,14 @@ var scanTests = tests{
 			at(tx, "", "")
 		})
 		e.put(pair(7, 1), pair(100, 1))
+		e.update(func(tx driver.Tx) {
+			rows, err := tx.Scan(e.c, driver.Scan{Order: driver.ByKey, Keys: true, Limit: 1, Lower: bound(90, true), Upper: bound(1, true)})
+			e.ok(err)
+			if len(rows) > 0 {
+				e.Errorf("[%s] is in a range that ends before it begins", keys(rows))
+			}
+			e.putTx(tx, pair(7, 2)) // there is one
+		})
 		ends("7", "7")
 		e.put(driver.Put{Key: val(8), Expire: now - 1, Now: now})
 		ends("7", "8")

@@ -25,6 +25,7 @@ func (t *tx) asked(c *collection, s *driver.Scan) (e *edge, here, there codec.Va
 	if !t.write || c.epoch != t.epoch || !s.Keys || s.Order != driver.ByKey || s.Limit != 1 ||
 		s.After != nil || !s.Tag.IsNull() || s.Live != 0 || s.Skip > 0 ||
 		s.Lower == nil || !s.Lower.Open || s.Upper == nil || !s.Upper.Open ||
+		codec.Compare(s.Lower.Key, s.Upper.Key) >= 0 || // there is nothing in it, but perhaps between the two
 		s.Upper.Key.Kind() == codec.Blob { // whose bytes are the caller's, as those of keys before it
 		return nil, here, there
 	}
