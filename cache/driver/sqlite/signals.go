@@ -4,7 +4,6 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
@@ -15,7 +14,6 @@ import (
 type signals struct {
 	page *futex.Page
 	fn   func(topics uint32) // called with those that were signalled
-	own  atomic.Uint32       // wanted, for those who do not hold mu
 
 	mu     sync.Mutex
 	users  [futex.Topics]int    // who want each topic
@@ -37,17 +35,18 @@ func (s *signals) send(topics uint32) {
 	for t := topics; t != 0; t &= t - 1 {
 		s.seen[bits.TrailingZeros32(t)]++
 	}
+	own := s.wanted
 	s.mu.Unlock()
-	s.page.Signal(topics)
+	s.page.Signal(topics, own)
 }
 
 // alert has a waiter of another process wake up, as topics are about to be
-// signalled. Where this process waits too, it is likely to be the one that is
-// waited for.
+// signalled.
 func (s *signals) alert(topics uint32) {
-	if s.own.Load()&topics == 0 {
-		s.page.Alert(topics)
-	}
+	s.mu.Lock()
+	own := s.wanted
+	s.mu.Unlock()
+	s.page.Alert(topics, own)
 }
 
 // sent returns how often other processes or this one have signalled.
@@ -65,9 +64,9 @@ func (s *signals) want(topic uint32) {
 	t := bits.TrailingZeros32(topic)
 	s.users[t]++
 	if s.users[t] == 1 {
+		s.page.Join(t)
 		s.seen[t] = s.page.Count(t)
 		s.wanted |= topic
-		s.own.Store(s.wanted)
 		s.page.Want(topic)
 	}
 	if s.unused != nil {
@@ -90,8 +89,8 @@ func (s *signals) forget(topic uint32) {
 	t := bits.TrailingZeros32(topic)
 	s.users[t]--
 	if s.users[t] == 0 {
+		s.page.Leave(t)
 		s.wanted &^= topic
-		s.own.Store(s.wanted)
 	}
 	if s.wanted == 0 && !s.stop {
 		s.unused = time.AfterFunc(linger, s.rest)
@@ -174,6 +173,9 @@ func (s *signals) prepare() (topics, mask uint32, ok bool) {
 func (s *signals) close() error {
 	s.mu.Lock()
 	s.stop = true
+	for t := s.wanted; t != 0; t &= t - 1 {
+		s.page.Leave(bits.TrailingZeros32(t))
+	}
 	if s.unused != nil {
 		s.unused.Stop()
 	}

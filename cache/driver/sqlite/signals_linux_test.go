@@ -50,7 +50,7 @@ func TestSignals(t *testing.T) {
 					}
 					if n < rounds {
 						if n%2 == 0 {
-							s.page.Alert(topic)
+							s.alert(topic)
 						}
 						turn.Add(1)
 					}
@@ -123,12 +123,14 @@ func TestSignalsAreForOthers(t *testing.T) {
 	}
 }
 
-// A signal that nobody wants any more ends the goroutine: with no topic left
-// to wait for it would not sleep.
+// A signal that wakes the goroutine for others, when nobody here wants it any
+// more, ends it: with no topic left to wait for it would not sleep.
 func TestSignalsUnwanted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page")
 	s := signalsOn(t, path, func(uint32) {})
 	other := signalsOn(t, path, func(uint32) {})
+	third := signalsOn(t, path, func(uint32) {})
+	third.want(2)
 	s.want(2)
 	for waits := false; !waits; runtime.Gosched() {
 		s.mu.Lock()

@@ -9,17 +9,18 @@ package futex
 // of a set. Who waits for some is not woken for others.
 const Topics = 32
 
-// The page has a counter, a set of wanted topics, and a count of the signals
-// of each topic. A waiter
+// The page has a counter, a set of wanted topics, and of each topic a count of
+// its signals and the number of maps of the page that it is waited for with
+// ([Page.Join]). A waiter
 //
 //  1. reads the counter,
 //  2. adds what it waits for to wanted,
 //  3. looks whether a topic's count has changed,
 //  4. sleeps as long as the counter has not changed.
 //
-// Whoever signals, after the event, increments the count of the topic, takes
-// it out of wanted and, if it was there, increments the counter and wakes
-// everybody who sleeps for it. An event after step 3 finds the topic wanted,
+// Whoever signals, after the event, increments the count of the topic and, if
+// others wait for it, takes it out of wanted and, if it was there, increments the
+// counter and wakes everybody who sleeps for it. An event after step 3 finds the topic wanted,
 // or it was taken out by another one who increments the counter after step 1:
 // either way the sleep does not begin or ends.
 //
@@ -29,10 +30,13 @@ const Topics = 32
 // the page, and nobody may rely on one.
 //
 // A process that dies while it signals leaves nothing behind but, at worst,
-// waiters that sleep on: they need another reason to look from time to time.
+// waiters that sleep on: they need another reason to look from time to time. One
+// that dies while it waits is counted for ever, which costs those who signal a
+// system call.
 const (
 	counterOffset = 0
 	wantedOffset  = 64 // another cache line
 	countsOffset  = 128
+	joinedOffset  = 256
 	pageSize      = 4096
 )

@@ -16,6 +16,7 @@ type Page struct {
 	counter *atomic.Uint32
 	wanted  *atomic.Uint32
 	counts  *[Topics]atomic.Uint32
+	joined  *[Topics]atomic.Int32
 }
 
 // Open maps the file in path and creates it if it does not exist.
@@ -45,19 +46,40 @@ func Open(path string) (*Page, error) {
 		counter: (*atomic.Uint32)(unsafe.Pointer(&mem[counterOffset])),
 		wanted:  (*atomic.Uint32)(unsafe.Pointer(&mem[wantedOffset])),
 		counts:  (*[Topics]atomic.Uint32)(unsafe.Pointer(&mem[countsOffset])),
+		joined:  (*[Topics]atomic.Int32)(unsafe.Pointer(&mem[joinedOffset])),
 	}, nil
 }
 
 // Close unmaps the page. Nobody may use it any more.
 func (p *Page) Close() error { return unix.Munmap(p.mem) }
 
-// Signal wakes those waiters of all processes that wait for one of the topics.
-func (p *Page) Signal(topics uint32) {
+// Join says that a topic is waited for from now on with this map of the page,
+// and Leave that it is not any more.
+func (p *Page) Join(topic int) { p.joined[topic].Add(1) }
+
+// Leave ends a Join.
+func (p *Page) Leave(topic int) { p.joined[topic].Add(-1) }
+
+// others returns the topics that are waited for with other maps, where own are
+// those that are with this one.
+func (p *Page) others(topics, own uint32) (out uint32) {
+	for t := topics & p.wanted.Load(); t != 0; t &= t - 1 {
+		i := bits.TrailingZeros32(t)
+		if p.joined[i].Load() > int32(own>>i&1) {
+			out |= 1 << i
+		}
+	}
+	return out
+}
+
+// Signal wakes those waiters of other processes that wait for one of the
+// topics. Those that this one has joined are own.
+func (p *Page) Signal(topics, own uint32) {
 	for t := topics; t != 0; t &= t - 1 {
 		p.counts[bits.TrailingZeros32(t)].Add(1)
 	}
-	if p.wanted.Load()&topics != 0 && p.wanted.And(^topics)&topics != 0 {
-		p.Wake(topics)
+	if t := p.others(topics, own); t != 0 && p.wanted.And(^t)&t != 0 {
+		p.Wake(t)
 	}
 }
 
@@ -71,11 +93,11 @@ func (p *Page) wake(n uintptr, topics uint32) {
 	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWakeBitset, n, 0, 0, uintptr(topics))
 }
 
-// Alert ends the sleep of one of those who wait for one of the topics, before
-// what it waits for has happened.
-func (p *Page) Alert(topics uint32) {
-	if p.wanted.Load()&topics != 0 {
-		p.wake(1, topics)
+// Alert ends the sleep of one of those who wait for one of the topics in other
+// processes, before what it waits for has happened.
+func (p *Page) Alert(topics, own uint32) {
+	if t := p.others(topics, own); t != 0 {
+		p.wake(1, t)
 	}
 }
 

@@ -11,9 +11,11 @@ type Page struct{}
 func Open(string) (*Page, error) { return nil, errors.ErrUnsupported }
 
 func (p *Page) Close() error             { return nil }
-func (p *Page) Signal(uint32)            {}
+func (p *Page) Join(int)                 {}
+func (p *Page) Leave(int)                {}
+func (p *Page) Signal(_, _ uint32)       {}
 func (p *Page) Wake(uint32)              {}
-func (p *Page) Alert(uint32)             {}
+func (p *Page) Alert(_, _ uint32)        {}
 func (p *Page) Count(int) uint32         { return 0 }
 func (p *Page) Ticket() uint32           { return 0 }
 func (p *Page) Want(uint32)              {}

@@ -33,20 +33,29 @@ func TestNoLostWakeUp(t *testing.T) {
 		for me := range int64(2) {
 			p := open(t, path)
 			all.Go(func() {
-				for {
+				for i := 0; ; i++ {
+					p.Join(topic)
 					ticket := p.Ticket()
 					p.Want(mask)
 					n := turn.Load()
+					own := mask
+					if i%3 == 0 && (n >= rounds || n%2 == me) {
+						p.Leave(topic)
+						own = 0
+					}
 					switch {
 					case n >= rounds:
-						p.Signal(mask)
+						p.Signal(mask, own)
 						return
 					case n%2 == me:
 						turn.Add(1)
-						p.Signal(mask)
+						p.Signal(mask, own)
 					default:
 						runtime.Gosched() // time for others to signal
 						p.Wait(ticket, mask)
+					}
+					if own != 0 {
+						p.Leave(topic)
 					}
 				}
 			})
@@ -70,6 +79,7 @@ func TestTopics(t *testing.T) {
 	p, other := open(t, path), open(t, path)
 	woken := make(chan uint32)
 	for _, topic := range []int{3, 4} {
+		p.Join(topic)
 		before := p.Count(topic)
 		go func() {
 			for p.Count(topic) == before {
@@ -82,9 +92,9 @@ func TestTopics(t *testing.T) {
 			woken <- uint32(topic)
 		}()
 	}
-	other.Signal(1 << 5)
+	other.Signal(1<<5, 0)
 	for _, topic := range []uint32{4, 3} {
-		other.Signal(1 << topic)
+		other.Signal(1<<topic, 0)
 		if got := <-woken; got != topic {
 			t.Errorf("topic %d was signalled, %d woken", topic, got)
 		}
@@ -97,8 +107,9 @@ func TestTopics(t *testing.T) {
 func TestWaitEnds(t *testing.T) {
 	p := open(t, filepath.Join(t.TempDir(), "page"))
 	ticket := p.Ticket()
+	p.Join(0)
 	p.Want(1)
-	p.Signal(1)
+	p.Signal(1, 0)
 	p.Wait(ticket, 1) // came too late to sleep
 	ticket = p.Ticket()
 	p.Wake(2) // nobody wants it
@@ -110,8 +121,9 @@ func TestWaitEnds(t *testing.T) {
 func TestAlert(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "page")
 	p, other := open(t, path), open(t, path)
-	other.Alert(1) // nobody wants it
+	other.Alert(1, 0) // nobody wants it
 	alerts := make(chan bool)
+	p.Join(0)
 	for range 2 {
 		go func() {
 			for {
@@ -129,7 +141,7 @@ func TestAlert(t *testing.T) {
 	}
 	for range 3 {
 		for alerted := false; !alerted; { // the waiters may not sleep yet
-			other.Alert(1)
+			other.Alert(1, 0)
 			select {
 			case alerted = <-alerts:
 				if !alerted {
@@ -139,11 +151,40 @@ func TestAlert(t *testing.T) {
 			}
 		}
 	}
-	other.Signal(1)
+	other.Signal(1, 0)
 	for ended := 0; ended < 2; {
 		if !<-alerts {
 			ended++
 		}
+	}
+}
+
+// Who is the only one to wait for a topic is not woken by what it signals.
+func TestOwnSignals(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page")
+	p, other := open(t, path), open(t, path)
+	p.Join(0)
+	p.Want(1)
+	ticket := p.Ticket()
+	p.Signal(1, 1)
+	if p.Ticket() != ticket || p.Count(0) != 1 {
+		t.Error("woken by itself")
+	}
+	other.Join(0)
+	p.Signal(1, 1)
+	if p.Ticket() == ticket {
+		t.Error("another one is not woken")
+	}
+	other.Leave(0)
+	ticket = p.Ticket()
+	p.Want(1)
+	p.Signal(1, 1)
+	if p.Ticket() != ticket {
+		t.Error("woken for one that has left")
+	}
+	other.Signal(1, 0)
+	if p.Ticket() == ticket {
+		t.Error("not woken by another")
 	}
 }
 
