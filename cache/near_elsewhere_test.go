@@ -34,6 +34,10 @@ func elsewhereChild(ch *inChild) error {
 		case "set":
 			n++
 			err = c.Set(ch.ctx, "k", n)
+		case "files", "no files":
+			_, err = c.Configure(ch.ctx, func(s *cache.Settings) {
+				s.MinFileSize = map[string]int64{"files": 1, "no files": 1 << 20}[what]
+			})
 		case "incr":
 			_, err = cache.Incr(ch.ctx, c, "k", 1)
 		case "get":
@@ -123,6 +127,34 @@ func TestNearPosted(t *testing.T) {
 	// At first it learns of settings. After a second, reads are written.
 	if near := must(c.Stats(ctx))(t).Near; near.Hits < n/2 {
 		t.Errorf("%+v", near)
+	}
+	other.finish()
+	ok(t, st.Close())
+	clean(t, dir)
+}
+
+// TestSettingsElsewhere: a write goes by the settings that another process has
+// just changed, while both write in turns.
+func TestSettingsElsewhere(t *testing.T) {
+	t.Parallel()
+	ctx, dir := t.Context(), filepath.Join(quickDir(t), "store")
+	st := must(cache.OpenStore(ctx, dir, nil))(t)
+	c := open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
+	other := spawn(t, "elsewhere", dir)
+	other.expect("ready")
+	want := c.Settings().MinFileSize
+	for i := range 30 {
+		how := []string{"set", "files", "set", "no files"}[i%4]
+		other.say(how)
+		other.expect("done")
+		switch how {
+		case "files":
+			want = 1
+		case "no files":
+			want = 1 << 20
+		}
+		ok(t, c.Set(ctx, "v", 1))
+		equal(t, c.Settings().MinFileSize, want)
 	}
 	other.finish()
 	ok(t, st.Close())

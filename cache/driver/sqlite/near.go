@@ -126,6 +126,16 @@ func (s *Store) Near() (out driver.NearStats) {
 	return out
 }
 
+// epoch returns the epoch of the table, or false if there has been a commit that
+// is not accounted for: settings that were read in the same epoch are those of
+// now. The caller has the write lock.
+func (n *nearCache) epoch() (epoch uint64, known bool) {
+	if n.table == nil || !n.table.Noted() {
+		return 0, false
+	}
+	return n.table.Epoch(), true
+}
+
 // settle reads the settings of c if there may be newer ones. Every commit that
 // changes settings advances the epoch.
 func (n *nearCache) settle(cn *conn, c *collection) {

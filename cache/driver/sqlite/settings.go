@@ -146,11 +146,17 @@ func (cn *conn) look(c *collection) {
 // refresh reads what another connection may have changed since the last
 // transaction. It runs under the write lock.
 func (c *collection) refresh(t *tx) error {
-	s, err := t.conn.readSettings(c)
-	if err != nil {
-		return err
+	epoch, known := t.core.near.epoch()
+	if !known || c.settled.Load() != epoch {
+		s, err := t.conn.readSettings(c)
+		if err != nil {
+			return err
+		}
+		c.settings.Store(&s)
+		if known {
+			c.settled.Store(epoch)
+		}
 	}
-	c.settings.Store(&s)
 	c.epoch = t.epoch
 	c.room = 0
 	c.nextExpiryKnown = false

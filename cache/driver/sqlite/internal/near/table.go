@@ -53,13 +53,16 @@ func (t *Table) slot(hash uint64) *atomic.Uint32 { return &t.slots[hash&(slots-1
 // it is valid.
 func (t *Table) Stamp(hash uint64) (Stamp, bool) {
 	// The order matters: see the package comment.
-	if printOf(t.index) != t.noted.Load() {
+	if !t.Noted() {
 		return Stamp{}, false
 	}
 	s := Stamp{epoch: t.epoch.Load()}
 	s.version = t.slot(hash).Load()
 	return s, s.epoch&1 == 0 && s.version&1 == 0
 }
+
+// Noted reports whether the last commit is accounted for.
+func (t *Table) Noted() bool { return printOf(t.index) == t.noted.Load() }
 
 // Epoch returns a number that changes when anything may have changed that no
 // key's version is about, such as settings.
