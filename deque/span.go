@@ -3,11 +3,11 @@ package deque
 import (
 	"context"
 	"fmt"
-	"github.com/go-diskcache/diskcache/codec"
 	"iter"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/codec"
 )
 
 // Items have the keys of DiskCache's queues: integers between these, from the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -25,6 +26,8 @@ type hold struct {
 	cancel   context.CancelCauseFunc
 	timer    *time.Timer // of the maximum hold
 	observed bool
+
+	unseen atomic.Bool // somebody has told to look, and nobody has begun to since
 }
 
 // held makes a hold of a granted claim.
@@ -73,16 +76,23 @@ func (h *hold) observe() {
 	h.s.mu.Unlock()
 }
 
-// look finds out whether h was lost. A row that h is being removed from says
-// nothing of that; release looks when it is through.
+// look finds out whether h was lost.
 func (h *hold) look() {
-	if !h.releasing.TryLock() {
-		return
-	}
-	defer h.releasing.Unlock()
-	row, _, err := h.s.rows.Get(context.Background(), h.key)
-	if err == nil && row.held(&h.claim) == nil {
-		h.lose(ErrLost)
+	h.unseen.Store(true)
+	h.catchUp()
+}
+
+// catchUp looks if that is still to be done. A row that h is being removed from
+// says nothing, and what another look has read may be older: whoever has
+// releasing does it when it is through.
+func (h *hold) catchUp() {
+	for h.unseen.Load() && h.releasing.TryLock() {
+		h.unseen.Store(false)
+		row, _, err := h.s.rows.Get(context.Background(), h.key)
+		if err == nil && row.held(&h.claim) == nil {
+			h.lose(ErrLost)
+		}
+		h.releasing.Unlock()
 	}
 }
 
@@ -118,12 +128,7 @@ func (h *hold) finish(why error) {
 // release gives n permits back, or all with n = 0.
 func (h *hold) release(n int64) error {
 	err := h.tryRelease(n)
-	h.mu.Lock()
-	missed := h.observed
-	h.mu.Unlock()
-	if missed {
-		h.look()
-	}
+	h.catchUp()
 	return err
 }
 

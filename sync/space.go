@@ -133,16 +133,20 @@ func (s *space) close() {
 	for h := range s.holds {
 		holds = append(holds, h)
 	}
-	l := s.listener
 	s.mu.Unlock()
 	for _, h := range holds {
 		h.lose(fmt.Errorf("%w: %w", ErrLost, cache.ErrClosed))
 		_, _ = s.giveBack(h.key, &h.claim, 0)
 	}
+	// Until its hold was lost somebody may have asked for a context, and so for
+	// these.
+	s.mu.Lock()
+	l, b := s.listener, s.bell
+	s.mu.Unlock()
 	if l != nil {
 		<-l.ended
 	}
-	s.bell.remove()
+	b.remove()
 	s.ringer.close()
 }
 

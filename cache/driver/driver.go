@@ -315,7 +315,7 @@ type Scan struct {
 	Skip         int64       // leave out the first rows
 	Limit        int         // at most so many rows; with 0 or less there are no rows
 	Bare         bool        // leave Row.Value out
-	Keys         bool        // only Key and ForeignKey are wanted: all else may be left out
+	Keys         bool        // only Key and ForeignKey are wanted: all else may be left out, and only ByKey can such a row be After
 }
 
 // Bound is one end of a range of keys.

@@ -30,9 +30,9 @@ const (
 	// file grow.
 	restartAt = 4 * checkpointAt
 	// urgentAt is the number of frames from which readers are waited for
-	// longer, and the file is cut. Only a transaction that is larger than that, or a View that
-	// stays open for long, lets it get there, or readers that hardly get the
-	// processor.
+	// longer, and the file is cut. Only a transaction that is larger than that,
+	// a View that stays open for long, or readers that hardly get the processor
+	// let it get there.
 	urgentAt = 2 * restartAt
 	// restartPatience is how long writers are kept out because of readers that
 	// still use the WAL.

@@ -6,8 +6,8 @@ import (
 )
 
 // recalled is the row that a transaction has read last, for the write of the
-// same row that comes next: an Incr, an Add, a Pop, a Pull look it up once. It counts
-// as long as the transaction has changed nothing, not even by a trigger.
+// same row that comes next: an Incr, an Add, a Pop, a Pull look it up once. It
+// counts as long as the transaction has changed nothing, not even by a trigger.
 type recalled struct {
 	c       *collection // nil if there is none
 	row     driver.Row  // without its value; only the key, if there is none

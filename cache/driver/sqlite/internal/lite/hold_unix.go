@@ -36,7 +36,7 @@ type heldState struct {
 	n   int32   // held bytes
 
 	size   int32
-	extent int64 // the file has this many bytes, unless another process has cut it
+	extent int64 // the file has this many bytes, unless another connection has cut it
 	lost   int32 // the error of a write of held frames
 
 	holding bool // between getting the write lock and the commit
@@ -200,9 +200,11 @@ func walRead(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 }
 
 func walTruncate(tls *libc.TLS, id uintptr, size int64) int32 {
-	if rc := fileAt(id).flush(tls, id); rc != lib.SQLITE_OK {
+	f := fileAt(id)
+	if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
 		return rc
 	}
+	f.extent = min(f.extent, size)
 	return shim.wal.truncate(tls, id, size)
 }
 

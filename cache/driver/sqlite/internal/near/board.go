@@ -33,7 +33,11 @@ func (b *board) place(hash uint64) *place { return &b[hash>>24&(places-1)] }
 func (b *board) post(e entry) {
 	p := b.place(e.u64(atHash))
 	odd := p.sequence.Load() | 1
-	p.sequence.Swap(odd) // unlike Store, before what follows
+	// The entry is written with plain stores, which on arm64 may be seen before
+	// an atomic store, or the second half of a Swap, that they follow. They are
+	// not seen before an atomic load, nor is that done before the store.
+	p.sequence.Store(odd)
+	p.sequence.Load()
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPosted), e)
 	p.sequence.Store(odd + 1)
 }

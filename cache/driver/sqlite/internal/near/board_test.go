@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +45,8 @@ func TestBoardIsNotTorn(t *testing.T) {
 			reads++
 			var r driver.Row
 			e.row(&r, codec.Value{}, false)
-			if r.ID != int64(version) || bytes.Trim(r.Value.Blob(), string([]byte{byte(version)})) != nil {
+			strange := func(b byte) bool { return b != byte(version) }
+			if r.ID != int64(version) || slices.ContainsFunc(r.Value.Blob(), strange) {
 				t.Errorf("version %d: %+v", version, r)
 				return
 			}

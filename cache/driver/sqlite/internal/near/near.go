@@ -17,9 +17,9 @@
 // A writer, while it holds the write lock and before COMMIT, makes the
 // versions of the keys that it has changed odd ([Table.Begin]); after COMMIT,
 // or a rollback, and just before the lock is released, it leaves what it has
-// written on the board ([Table.Post]), notes the print that its commit has left,
-// and makes the versions even again, and higher ([Table.End]). A writer that finds, when it begins, a print that was not
-// noted advances the epoch.
+// committed on the board ([Table.Post]), notes the print that its commit has
+// left, and makes the versions even again, and higher ([Table.End]). A writer
+// that finds, when it begins, a print that was not noted advances the epoch.
 //
 // A reader looks at the print first, then the epoch, then the version
 // ([Table.Stamp]), and takes them as the stamp of the row that it then reads

@@ -22,7 +22,8 @@ const (
 const Name = "near2"
 
 // Table is the versions that the processes share. All methods may be called
-// by any goroutine, but Begin and End only by who has the write lock.
+// by any goroutine, but Begin, Post, End and Written only by who has the write
+// lock.
 type Table struct {
 	epoch   *atomic.Uint64 // odd while a commit changes any number of keys
 	noted   *atomic.Uint64 // print of the last commit that is accounted for
