@@ -26,6 +26,7 @@ const childEnv = "DISKCACHE_TEST_CHILD"
 var children = map[string]func(c *inChild) error{
 	"add":       addingChild,
 	"churn":     churningChild,
+	"collide":   collidingChild,
 	"create":    creatingChild,
 	"elsewhere": elsewhereChild,
 	"floor":     floorChild,
