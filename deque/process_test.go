@@ -265,9 +265,10 @@ func TestKilledWorkers(t *testing.T) {
 	for i := range n {
 		items = append(items, fmt.Sprint(i))
 	}
-	push(t, d, items...)
-	// Nobody else works meanwhile, so that there is something left for each.
+	// Each has items of its own: where this process does not get the processor,
+	// one of them may have done all that there are before it is killed.
 	for i := range 3 {
+		push(t, d, items[i*n/3:(i+1)*n/3]...)
 		victim := spawn(t, "work", dir)
 		for range 3 * (i + 1) {
 			victim.hear()
