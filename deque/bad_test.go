@@ -262,6 +262,13 @@ func TestUsedUp(t *testing.T) {
 		ok(t, d.PushFront(ctx, 0))
 		is(t, d.PushFront(ctx, -1), cache.ErrOverflow)
 		holds(t, d, 0, 1)
+		ok(t, d.Clear(ctx))
+		ok(t, d.Cache().Set(ctx, 999_999_999_999_996, 1))
+		is(t, e.st.Update(ctx, func(tx *cache.Tx) error {
+			is(t, d.In(tx).PushAll(ctx, slices.Values([]int{2, 3, 4})), cache.ErrOverflow)
+			return nil // it cannot be committed in part
+		}), cache.ErrOverflow)
+		holds(t, d, 1)
 	})
 }
 

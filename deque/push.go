@@ -2,8 +2,10 @@ package deque
 
 import (
 	"context"
+	"errors"
 	"iter"
 
+	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -95,7 +97,9 @@ func (d *Deque[T]) add(ctx context.Context, back bool, values []codec.Value, p p
 	}
 	opts := written(p.expiry, codec.Value{})
 	for _, v := range values {
-		if _, err := push(ctx, v, opts...); err != nil {
+		if _, err := push(ctx, v, opts...); errors.Is(err, cache.ErrOverflow) {
+			return errUsedUp
+		} else if err != nil {
 			return err
 		}
 	}
