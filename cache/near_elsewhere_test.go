@@ -52,16 +52,29 @@ func elsewhereChild(ch *inChild) error {
 	}
 }
 
+// besideChild opens a cache, which an elsewhereChild has open too. finish ends
+// both.
+func besideChild(t *testing.T) (c *cache.Cache[string, int64], other *child, finish func()) {
+	t.Helper()
+	dir := filepath.Join(quickDir(t), "store")
+	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
+	c = open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
+	other = spawn(t, "elsewhere", dir)
+	other.expect("ready")
+	return c, other, func() {
+		other.finish()
+		ok(t, st.Close())
+		clean(t, dir)
+	}
+}
+
 // TestNearElsewhere: what another process does to an entry or to the settings
 // is seen by the very next Get, though the entry was in memory.
 func TestNearElsewhere(t *testing.T) {
 	t.Parallel()
-	ctx, dir := t.Context(), filepath.Join(quickDir(t), "store")
-	st := must(cache.OpenStore(ctx, dir, nil))(t)
-	c := open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
+	ctx := t.Context()
+	c, other, finish := besideChild(t)
 	ok(t, c.Set(ctx, "k", 1))
-	other := spawn(t, "elsewhere", dir)
-	other.expect("ready")
 	get := func() cache.Entry[string, int64] {
 		t.Helper()
 		for range 3 {
@@ -101,20 +114,15 @@ func TestNearElsewhere(t *testing.T) {
 	s, err := c.Stats(ctx)
 	ok(t, err)
 	equal(t, s.Hits, 4) // and none of before or after
-	other.finish()
-	ok(t, st.Close())
-	clean(t, dir)
+	finish()
 }
 
 // TestNearPosted: what another process has written is read without asking
 // SQLite, at once and by everybody.
 func TestNearPosted(t *testing.T) {
 	t.Parallel()
-	ctx, dir := t.Context(), filepath.Join(quickDir(t), "store")
-	st := must(cache.OpenStore(ctx, dir, nil))(t)
-	c := open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
-	other := spawn(t, "elsewhere", dir)
-	other.expect("ready")
+	ctx := t.Context()
+	c, other, finish := besideChild(t)
 	ok(t, c.Set(ctx, "k", 0))
 	const n = 20
 	for i := range int64(n) {
@@ -128,20 +136,15 @@ func TestNearPosted(t *testing.T) {
 	if near := must(c.Stats(ctx))(t).Near; near.Hits < n/2 {
 		t.Errorf("%+v", near)
 	}
-	other.finish()
-	ok(t, st.Close())
-	clean(t, dir)
+	finish()
 }
 
 // TestSettingsElsewhere: a write goes by the settings that another process has
 // just changed, while both write in turns.
 func TestSettingsElsewhere(t *testing.T) {
 	t.Parallel()
-	ctx, dir := t.Context(), filepath.Join(quickDir(t), "store")
-	st := must(cache.OpenStore(ctx, dir, nil))(t)
-	c := open(t, st, "", &cache.Options[string, int64]{Policy: cache.LeastFrequentlyUsed})
-	other := spawn(t, "elsewhere", dir)
-	other.expect("ready")
+	ctx := t.Context()
+	c, other, finish := besideChild(t)
 	want := c.Settings().MinFileSize
 	for i := range 30 {
 		how := []string{"set", "files", "set", "no files"}[i%4]
@@ -156,9 +159,7 @@ func TestSettingsElsewhere(t *testing.T) {
 		ok(t, c.Set(ctx, "v", 1))
 		equal(t, c.Settings().MinFileSize, want)
 	}
-	other.finish()
-	ok(t, st.Close())
-	clean(t, dir)
+	finish()
 }
 
 // TestNearRestored: what the sqlite3 shell does to the whole database is seen.
