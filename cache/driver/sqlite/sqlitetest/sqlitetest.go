@@ -12,13 +12,19 @@ import (
 // DB is a connection to a database.
 type DB struct{ c *lite.Conn }
 
-// Open opens the database in a file, and makes it if it does not exist.
+// Open opens the database in a file, and makes it if it does not exist. Where
+// somebody else holds a lock, statements wait for up to a minute, as those of
+// Python's DiskCache do.
 func Open(path string) (*DB, error) {
 	c, err := lite.Open(path, lite.ReadWriteCreate|lite.DefaultVFS)
 	if err != nil {
 		return nil, err
 	}
-	return &DB{c}, nil
+	db := &DB{c}
+	if err := db.Exec("PRAGMA busy_timeout = 60000"); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // Exec runs statements.
