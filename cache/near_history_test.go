@@ -144,7 +144,7 @@ func (h *recorder) check(t *testing.T) {
 			}
 		}
 		total += len(ops)
-		res, info := porcupine.CheckOperationsVerbose(registers, ops, 20*time.Second)
+		res, info := porcupine.CheckOperationsVerbose(registers, ops, 2*time.Minute)
 		if res != porcupine.Ok {
 			t.Errorf("the history of %s, %d events, is %s", key, len(ops), res)
 			explain(t, ops, info.PartialLinearizationsOperations())

@@ -202,7 +202,7 @@ func TestHistory(t *testing.T) {
 	if len(history) > 3000 {
 		slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 	}
-	if res := porcupine.CheckOperationsTimeout(lockModel, history, 20*time.Second); res != porcupine.Ok {
+	if res := porcupine.CheckOperationsTimeout(lockModel, history, 2*time.Minute); res != porcupine.Ok {
 		t.Errorf("the history is %s", res)
 	}
 }
