@@ -23,11 +23,7 @@ func init() {
 	if n, _ := fmt.Sscan(os.Getenv(memoryChildEnv), &dir, &workload); n != 2 {
 		return
 	}
-	if err := memoryChild(dir, workload); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	asChild(func() error { return memoryChild(dir, workload) })
 }
 
 // memoryChild is a process of BenchmarkMemory: it does its work and prints the

@@ -212,7 +212,16 @@ func init() {
 	if n, _ := fmt.Sscan(os.Getenv(benchChildEnv), &dir, &workload, &ops); n != 3 {
 		return
 	}
-	if err := benchChild(dir, workload, ops); err != nil {
+	asChild(func() error { return benchChild(dir, workload, ops) })
+}
+
+// asChild makes the process one of a benchmark. It is for init functions, but
+// does not run fn there: the goroutine of those is bound to a thread, so that
+// it could not wait for anything without a switch of threads.
+func asChild(fn func() error) {
+	done := make(chan error)
+	go func() { done <- fn() }()
+	if err := <-done; err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -25,11 +25,7 @@ func init() {
 	if n, _ := fmt.Sscan(os.Getenv(shardChildEnv), &workload, &shards, &ops, &dir); n < 4 {
 		return
 	}
-	if err := shardChild(workload, shards, ops, dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	asChild(func() error { return shardChild(workload, shards, ops, dir) })
 }
 
 // shardKeys are enough keys for every shard to have some hundreds.

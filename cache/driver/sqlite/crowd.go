@@ -2,8 +2,11 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
@@ -13,9 +16,31 @@ const (
 	// twice as long, and so on.
 	minCrowded = 10 * time.Millisecond
 	maxCrowded = 640 * time.Millisecond
+	// lookEvery is how often a process that does not line up looks whether
+	// others do.
+	lookEvery = time.Millisecond
+
+	// A process keeps its place from one transaction to the next for stint, or
+	// until it has had stintCount of them: then less than one in a hundred of
+	// those that are steady waits for others.
+	stint      = 5 * time.Millisecond
+	stintCount = 200
+	// idleAfter is how long it does so without a transaction.
+	idleAfter = 500 * time.Microsecond
+	// Transactions that begin within steadyGap of the one before are steady
+	// when there were about steadyCount of them.
+	steadyGap   = 100 * time.Microsecond
+	steadyCount = 8
+
+	// Whoever has been in the line for as long tries to push in: soon, and then
+	// at growing intervals, if he writes now and then, and others perhaps
+	// steadily; else when whoever is in front seems to have stopped.
+	soon = 300 * time.Microsecond
+	late = 100 * time.Millisecond
 )
 
-// crowd is what a writer knows of other processes that write.
+// crowd is what a writer knows of other processes that write, and of its own
+// ways.
 //
 // SQLite's lock cannot be waited for, only tried again and again, and whoever
 // tries less often than the others may starve. So processes line up for the
@@ -26,10 +51,27 @@ const (
 // failure means that others are writing, and for a while from then on the
 // process lines up first, and keeps its place until it has committed. Those who
 // push in, not having met anybody yet, meet the one in front soon.
+//
+// To hand the lock on after each transaction takes longer than a transaction:
+// the next process has to wake up first, and nobody writes meanwhile. So who
+// writes steadily keeps the directory's lock for a stint of many transactions,
+// without SQLite's between them. Of those who wait, few wait long. Whoever
+// writes only now and then does not have to wait for the stints of others to
+// end: he pushes in between two of their transactions.
 type crowd struct {
 	until  time.Time     // when the place is crowded no more, as far as one knows
 	span   time.Duration // 0 if nobody has ever been met
-	locked bool          // the directory's lock is held
+	looked time.Time     // when it was last looked for others that line up
+	steady int           // how steadily this process writes, up to twice steadyCount
+	locked bool          // the directory's lock is held by a transaction
+	since  time.Time     // since when it is held, or kept
+	count  int           // transactions since then
+	tired  bool          // a stint has ended: others go first
+
+	mu   sync.Mutex // guards what follows
+	kept bool       // the directory's lock is held between two transactions
+	last time.Time  // when the last transaction ended
+	idle *time.Timer
 }
 
 // met is called when others have been found to write.
@@ -41,35 +83,140 @@ func (c *crowd) met(now time.Time) {
 	c.until = now.Add(c.span)
 }
 
+// came takes notice of a transaction that is to begin, and reports whether the
+// directory's lock was kept for it.
+func (c *crowd) came(now time.Time) (kept bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.last) < steadyGap {
+		c.steady = min(c.steady+1, 2*steadyCount)
+	} else {
+		c.steady /= 2 // not 0: it may not have had a processor
+	}
+	kept, c.kept = c.kept, false
+	return kept
+}
+
 // past is a deadline for a wait that must not happen.
 var past = time.Unix(0, 0)
 
 // enter begins a transaction that may write. Whether it fails or not, leave
 // comes after.
 func (w *writer) enter(ctx context.Context, deadline time.Time) error {
-	if w.crowd.span == 0 || time.Now().After(w.crowd.until) {
-		w.conn.bound(ctx, past)
-		err := w.run("BEGIN IMMEDIATE")
+	c := &w.crowd
+	now := time.Now()
+	if c.locked = c.came(now); c.locked {
+		w.conn.bound(ctx, deadline)
+		return w.begin()
+	}
+	if !w.crowded(now) {
+		if begun, err := w.pushIn(ctx); begun || err != nil {
+			return err
+		}
+		c.met(now)
+	}
+	patience := late
+	if c.steady < steadyCount {
+		patience = soon
+	}
+	for ; ; patience = min(2*patience, late) {
+		until, last := time.Now().Add(patience), false
+		if !deadline.IsZero() && until.After(deadline) {
+			until, last = deadline, true
+		}
+		err := w.dir.lock(ctx, until, c.tired)
 		if err == nil {
-			return w.begun()
+			break
 		}
-		if !lite.IsBusy(err) {
-			return w.conn.waitErr(err)
+		if last || !errors.Is(err, driver.ErrTimeout) {
+			return err
 		}
-		w.crowd.met(time.Now())
+		if begun, err := w.pushIn(ctx); begun || err != nil {
+			return err
+		}
 	}
-	if err := w.dir.lock(ctx, deadline); err != nil {
-		return err
-	}
-	w.crowd.locked = true
+	c.locked, c.since, c.count, c.tired = true, time.Now(), 0, false
 	w.conn.bound(ctx, deadline)
 	return w.begin()
 }
 
-// leave lets others in after a transaction.
+// crowded reports whether to line up.
+func (w *writer) crowded(now time.Time) bool {
+	c := &w.crowd
+	if c.span != 0 && now.Before(c.until) {
+		return true
+	}
+	if !c.tired && now.Sub(c.looked) < lookEvery {
+		return false
+	}
+	c.looked = now
+	if w.dir.free() {
+		return false
+	}
+	c.met(now)
+	return true
+}
+
+// pushIn begins a transaction without the directory's lock, if nobody is in
+// one.
+func (w *writer) pushIn(ctx context.Context) (begun bool, err error) {
+	w.conn.bound(ctx, past)
+	err = w.run("BEGIN IMMEDIATE")
+	if err == nil {
+		return true, w.begun()
+	}
+	if lite.IsBusy(err) && ctx.Err() == nil {
+		return false, nil
+	}
+	return false, w.conn.waitErr(err)
+}
+
+// leave lets others in after a transaction, unless this process goes on.
 func (w *writer) leave() {
-	if w.crowd.locked {
-		w.crowd.locked = false
+	c := &w.crowd
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = now
+	if !c.locked {
+		return
+	}
+	c.locked = false
+	c.count++
+	c.tired = c.count >= stintCount || now.Sub(c.since) >= stint
+	if c.tired || c.steady < steadyCount {
+		w.dir.unlock()
+		return
+	}
+	c.kept = true
+	if c.idle == nil {
+		c.idle = time.AfterFunc(idleAfter, w.retire)
+	} else {
+		c.idle.Reset(idleAfter)
+	}
+}
+
+// retire ends a stint if there has been no transaction for a while.
+func (w *writer) retire() {
+	c := &w.crowd
+	c.mu.Lock()
+	recent := c.kept && time.Since(c.last) < idleAfter
+	if recent {
+		c.idle.Reset(idleAfter)
+	}
+	c.mu.Unlock()
+	if !recent {
+		w.endStint()
+	}
+}
+
+// endStint gives the directory's lock up if it is kept between transactions.
+func (w *writer) endStint() {
+	c := &w.crowd
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept {
+		c.kept = false
 		w.dir.unlock()
 	}
 }

@@ -28,7 +28,7 @@ func TestCrowd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := openFileLock(filepath.Join(s.Dir(), lockName))
+	line, err := openFileLock(filepath.Join(s.Dir(), lockName), filepath.Join(s.Dir(), lineName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +89,152 @@ func TestCrowd(t *testing.T) {
 	if err := set(s, &within); err != nil || within {
 		t.Error("long after another program wrote:", err, "locked:", within)
 	}
+}
+
+// oneCrowded returns a store that takes the place for crowded, a transaction
+// with nothing in it, and a lock as another process has it.
+func oneCrowded(t *testing.T) (w *writer, update func(), line *fileLock) {
+	t.Helper()
+	ctx := t.Context()
+	s, err := Open(ctx, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	line, err = openFileLock(filepath.Join(s.Dir(), lockName), filepath.Join(s.Dir(), lineName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { line.close() })
+	w = s.core.writer
+	w.crowd.met(time.Now().Add(time.Hour))
+	update = func() {
+		t.Helper()
+		if err := s.Update(ctx, driver.Alone, func(driver.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w, update, line
+}
+
+// becomes makes the process one that writes steadily, or not.
+func (c *crowd) becomes(steady int, last time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steady, c.last = steady, last
+}
+
+// Who writes steadily keeps the directory's lock for a number of transactions,
+// and then lets those go first who wait.
+func TestStint(t *testing.T) {
+	w, update, line := oneCrowded(t)
+	n := 0
+	for ; n == 0 || !line.free(); n++ {
+		if n > stintCount {
+			t.Fatal("a stint has no end")
+		}
+		w.crowd.becomes(2*steadyCount, time.Now())
+		update()
+	}
+	if n == 1 || n < stintCount && time.Since(w.crowd.since) < stint {
+		t.Errorf("a stint of %d transactions", n)
+	}
+	if !w.crowd.tired {
+		t.Error("not tired after a stint")
+	}
+
+	// Somebody waits, and does not have the lock yet.
+	if err := lockFile(line.head); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.dir.lock(t.Context(), time.Now().Add(20*time.Millisecond), true); !errors.Is(err, driver.ErrTimeout) {
+		t.Errorf("before one who waits: %v", err)
+	}
+	unlockFile(line.head)
+	waiting := func() bool {
+		w.dir.mu.Lock()
+		defer w.dir.mu.Unlock()
+		return w.dir.waiting
+	}
+	for waiting() { // what was given up
+		time.Sleep(time.Millisecond)
+	}
+	if err := w.dir.lock(t.Context(), time.Time{}, true); err != nil {
+		t.Fatal(err)
+	}
+	w.dir.unlock()
+}
+
+// A stint ends when there are no transactions any more, and when the store is
+// used without one.
+func TestStintEnds(t *testing.T) {
+	w, update, line := oneCrowded(t)
+	keep := func() {
+		t.Helper()
+		for range 100 { // the machine may be busy
+			w.crowd.becomes(2*steadyCount, time.Now())
+			update()
+			w.crowd.mu.Lock()
+			kept := w.crowd.kept
+			w.crowd.mu.Unlock()
+			if kept {
+				return
+			}
+		}
+		t.Fatal("the lock is never kept")
+	}
+	keep()
+	for !line.free() {
+		time.Sleep(time.Millisecond)
+	}
+	keep()
+	err := w.exclusively(t.Context(), time.Time{}, func(*conn) error {
+		if w.crowd.kept || line.free() {
+			t.Error("the lock is not held, or kept")
+		}
+		return nil
+	})
+	if err != nil || !line.free() {
+		t.Error("after work without a transaction:", err)
+	}
+	// Who writes now and then keeps nothing.
+	w.crowd.becomes(0, time.Time{})
+	if update(); !line.free() {
+		t.Error("the lock is kept by one who does not write steadily")
+	}
+	keep() // and the store is closed
+}
+
+// Who cannot get the directory's lock gets SQLite's, if nobody has that: its
+// holder may be stopped between two transactions.
+func TestPushIn(t *testing.T) {
+	w, update, line := oneCrowded(t)
+	if err := lockFile(line.f); err != nil {
+		t.Fatal(err)
+	}
+	for _, steady := range []int{0, 2 * steadyCount} {
+		w.crowd.becomes(steady, time.Now())
+		update()
+	}
+	// Without a reason to line up, it is looked for one now and then.
+	w.crowd.span, w.crowd.looked = 0, time.Time{}
+	if update(); w.crowd.span == 0 {
+		t.Error("has not noticed that others line up")
+	}
+	line.unlock()
+	if err := lockFile(line.head); err != nil {
+		t.Fatal(err)
+	}
+	if w.dir.free() {
+		t.Error("free while somebody waits")
+	}
+	w.crowd.tired = true
+	update()
+	unlockFile(line.head)
 }
 
 func TestCrowdSpan(t *testing.T) {

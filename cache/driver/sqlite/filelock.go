@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -13,11 +14,17 @@ import (
 // fileLock is an exclusive lock between processes that the kernel hands on and
 // that ends with its holder. Within the process one caller at a time uses it.
 //
+// The kernel wakes one of those who wait when the lock is released, but gives it
+// to whoever asks first: mostly to the one who has just released it, and is
+// awake. So that he can let others go first, there is a lock for the head of
+// the line: it is held by the one who waits for the lock itself.
+//
 // A system call that waits for a lock cannot be ended, so a wait happens on a
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
 // and releases what it gets unless the next caller has come by then.
 type fileLock struct {
-	f *os.File
+	f    *os.File
+	head *os.File
 
 	mu        sync.Mutex
 	waiting   bool          // a goroutine waits for the lock
@@ -26,26 +33,46 @@ type fileLock struct {
 	waitErr   error
 }
 
-func openFileLock(path string) (*fileLock, error) {
+func openFileLock(path, headPath string) (*fileLock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	return &fileLock{f: f, got: make(chan struct{}, 1)}, nil
+	head, err := os.OpenFile(headPath, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &fileLock{f: f, head: head, got: make(chan struct{}, 1)}, nil
 }
 
+// wakeUp is about how long it takes until a process runs that is woken up.
+const wakeUp = 200 * time.Microsecond
+
 // lock waits for the lock until ctx ends or the deadline, if there is one,
-// has passed.
-func (l *fileLock) lock(ctx context.Context, deadline time.Time) error {
+// has passed. With behind, those who wait already go first.
+func (l *fileLock) lock(ctx context.Context, deadline time.Time, behind bool) error {
 	l.mu.Lock()
 	if !l.waiting {
-		ok, err := tryLockFile(l.f)
-		if ok || err != nil {
-			l.mu.Unlock()
-			return translate(err)
+		alone := true
+		if behind {
+			var err error
+			if alone, err = tryLockFile(l.head); err != nil {
+				l.mu.Unlock()
+				return translate(err)
+			}
+			if alone {
+				unlockFile(l.head)
+			}
+		}
+		if alone {
+			ok, err := tryLockFile(l.f)
+			if ok || err != nil {
+				l.mu.Unlock()
+				return translate(err)
+			}
 		}
 		l.waiting = true
-		go l.await()
+		go l.await(behind && alone)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -78,8 +105,30 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time) error {
 	return gaveUp
 }
 
-func (l *fileLock) await() {
-	err := lockFile(l.f)
+// free reports whether nobody has the lock or waits for it.
+func (l *fileLock) free() bool {
+	for _, f := range []*os.File{l.f, l.head} {
+		ok, err := tryLockFileShared(f)
+		if ok {
+			unlockFile(f)
+		} else if err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// await waits for the lock. With pause, the next in the line is just being
+// woken up to become its head, and comes before this process.
+func (l *fileLock) await(pause bool) {
+	if pause {
+		time.Sleep(wakeUp)
+	}
+	err := lockFile(l.head)
+	if err == nil {
+		err = lockFile(l.f)
+		unlockFile(l.head)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
@@ -91,15 +140,15 @@ func (l *fileLock) await() {
 	if err == nil {
 		l.unlock()
 	}
-	// The file was left to this goroutine if it was closed meanwhile.
-	if l.f != nil && l.got == nil {
+	if l.got == nil { // closed meanwhile: the files were left to this goroutine
 		l.f.Close()
+		l.head.Close()
 	}
 }
 
 func (l *fileLock) unlock() { unlockFile(l.f) }
 
-// close releases the file. A goroutine that still waits does so when it is
+// close closes the files. A goroutine that still waits does so when it is
 // done.
 func (l *fileLock) close() error {
 	l.mu.Lock()
@@ -108,5 +157,5 @@ func (l *fileLock) close() error {
 		l.got = nil
 		return nil
 	}
-	return l.f.Close()
+	return errors.Join(l.f.Close(), l.head.Close())
 }

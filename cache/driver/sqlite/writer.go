@@ -67,7 +67,7 @@ const (
 
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, ungrouped: c.opts.Ungrouped}
-	if w.dir, err = openFileLock(c.path(lockName)); err != nil {
+	if w.dir, err = openFileLock(c.path(lockName), c.path(lineName)); err != nil {
 		return nil, translate(err)
 	}
 	defer func() {
@@ -461,7 +461,8 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 		return err
 	}
 	defer w.handOver()
-	if err := w.dir.lock(ctx, deadline); err != nil {
+	w.endStint()
+	if err := w.dir.lock(ctx, deadline, false); err != nil {
 		return err
 	}
 	defer w.dir.unlock()
@@ -471,5 +472,6 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 }
 
 func (w *writer) close() error {
+	w.endStint()
 	return errors.Join(w.conn.Close(), w.dir.close())
 }
