@@ -105,8 +105,14 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, behind bool) er
 	return gaveUp
 }
 
-// free reports whether nobody has the lock or waits for it.
+// free reports whether nobody has the lock or waits for it, not even a
+// goroutine of this process. The caller does not have it.
 func (l *fileLock) free() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting { // to try would release what it has by now
+		return false
+	}
 	for _, f := range []*os.File{l.f, l.head} {
 		ok, err := tryLockFileShared(f)
 		if ok {
