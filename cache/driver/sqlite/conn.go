@@ -86,7 +86,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 
 // busy is SQLite's busy handler. What makes it wait are those who write without
 // a place in the line (see crowd): other programs (Python's DiskCache, the
-// sqlite3 shell) and processes that have not met anybody yet; and recoveries,
+// sqlite3 shell) and processes that push in; and recoveries,
 // and journal modes other than WAL. It polls, since SQLite's locks cannot be
 // waited for with a time limit.
 func (cn *conn) busy(count int) bool {

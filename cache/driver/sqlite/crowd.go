@@ -21,20 +21,21 @@ const (
 	lookEvery = time.Millisecond
 
 	// A process keeps its place from one transaction to the next for stint, or
-	// until it has had stintCount of them: then less than one in a hundred of
-	// those that are steady waits for others.
+	// until it has had stintCount of them: then less than one transaction in a
+	// hundred waits for other processes.
 	stint      = 5 * time.Millisecond
 	stintCount = 200
-	// idleAfter is how long it does so without a transaction.
+	// idleAfter is how long it keeps its place without a transaction.
 	idleAfter = 500 * time.Microsecond
 	// Transactions that begin within steadyGap of the one before are steady
 	// when there were about steadyCount of them.
 	steadyGap   = 100 * time.Microsecond
 	steadyCount = 8
 
-	// Whoever has been in the line for as long tries to push in: soon, and then
-	// at growing intervals, if he writes now and then, and others perhaps
-	// steadily; else when whoever is in front seems to have stopped.
+	// How long one stands in the line before one tries to push in. Who writes
+	// now and then tries soon, and then at intervals that double up to late,
+	// since others may have stints before them; who writes steadily, late: whoever
+	// is in front seems to be stopped.
 	soon = 300 * time.Microsecond
 	late = 100 * time.Millisecond
 )
@@ -67,6 +68,8 @@ type crowd struct {
 	since  time.Time     // since when it is held, or kept
 	count  int           // transactions since then
 	tired  bool          // a stint has ended: others go first
+
+	stalled bool // the one in front seems to be stopped: it did not help to wait
 
 	mu   sync.Mutex // guards what follows
 	kept bool       // the directory's lock is held between two transactions
@@ -115,29 +118,57 @@ func (w *writer) enter(ctx context.Context, deadline time.Time) error {
 		}
 		c.met(now)
 	}
-	patience := late
-	if c.steady < steadyCount {
-		patience = soon
+	if err := w.lineUp(ctx, deadline); err != nil || !c.locked {
+		return err
 	}
-	for ; ; patience = min(2*patience, late) {
+	w.conn.bound(ctx, deadline)
+	return w.begin()
+}
+
+// lineUp waits for the directory's lock, or begins a transaction without it.
+func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
+	c := &w.crowd
+	for patience := c.patience(ctx, deadline); ; patience = min(2*patience, late) {
 		until, last := time.Now().Add(patience), false
 		if !deadline.IsZero() && until.After(deadline) {
 			until, last = deadline, true
 		}
 		err := w.dir.lock(ctx, until, c.tired)
 		if err == nil {
-			break
+			c.locked, c.since, c.count = true, time.Now(), 0
+			c.tired, c.stalled = false, false
+			return nil
 		}
-		if last || !errors.Is(err, driver.ErrTimeout) {
+		if !errors.Is(err, driver.ErrTimeout) {
 			return err
 		}
-		if begun, err := w.pushIn(ctx); begun || err != nil {
+		begun, e := w.pushIn(ctx)
+		if begun {
+			c.stalled = c.stalled || patience >= late
+		}
+		if begun || e != nil {
+			return e
+		}
+		if last {
 			return err
 		}
 	}
-	c.locked, c.since, c.count, c.tired = true, time.Now(), 0, false
-	w.conn.bound(ctx, deadline)
-	return w.begin()
+}
+
+// patience is how long to stand in the line at first: at most half of the time
+// that there is, or the end of a context would come before a try to push in.
+func (c *crowd) patience(ctx context.Context, deadline time.Time) time.Duration {
+	if end, ok := ctx.Deadline(); ok && (deadline.IsZero() || end.Before(deadline)) {
+		deadline = end
+	}
+	patience := late
+	if c.steady < steadyCount || c.stalled {
+		patience = soon
+	}
+	if !deadline.IsZero() {
+		patience = max(min(patience, time.Until(deadline)/2), 0)
+	}
+	return patience
 }
 
 // crowded reports whether to line up.
@@ -151,6 +182,7 @@ func (w *writer) crowded(now time.Time) bool {
 	}
 	c.looked = now
 	if w.dir.free() {
+		c.tired = false
 		return false
 	}
 	c.met(now)
@@ -200,13 +232,14 @@ func (w *writer) leave() {
 func (w *writer) retire() {
 	c := &w.crowd
 	c.mu.Lock()
-	recent := c.kept && time.Since(c.last) < idleAfter
-	if recent {
+	defer c.mu.Unlock()
+	switch {
+	case !c.kept:
+	case time.Since(c.last) < idleAfter: // there has been one just now
 		c.idle.Reset(idleAfter)
-	}
-	c.mu.Unlock()
-	if !recent {
-		w.endStint()
+	default:
+		c.kept = false
+		w.dir.unlock()
 	}
 }
 

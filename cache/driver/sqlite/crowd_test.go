@@ -71,6 +71,7 @@ func TestCrowd(t *testing.T) {
 		t.Error("while another program writes:", err)
 	}
 	result := make(chan error)
+	s.core.writer.crowd.looked = time.Now().Add(time.Hour) // or it would be in held's way
 	go func() { result <- set(s, &within) }()
 	for !held() {
 		time.Sleep(time.Millisecond)
@@ -128,23 +129,35 @@ func (c *crowd) becomes(steady int, last time.Time) {
 	c.steady, c.last = steady, last
 }
 
+func (l *fileLock) isWaiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting
+}
+
+func (c *crowd) isKept() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kept
+}
+
 // Who writes steadily keeps the directory's lock for a number of transactions,
 // and then lets those go first who wait.
 func TestStint(t *testing.T) {
 	w, update, line := oneCrowded(t)
-	n := 0
-	for ; n == 0 || !line.free(); n++ {
-		if n > stintCount {
-			t.Fatal("a stint has no end")
-		}
+	// On a busy machine some stints end early, since there seems to be no
+	// transaction any more, or the time is over.
+	kept := false
+	for !kept || !w.crowd.tired {
 		w.crowd.becomes(2*steadyCount, time.Now())
 		update()
+		if w.crowd.count > stintCount {
+			t.Fatal("a stint has no end")
+		}
+		kept = kept || w.crowd.isKept()
 	}
-	if n == 1 || n < stintCount && time.Since(w.crowd.since) < stint {
-		t.Errorf("a stint of %d transactions", n)
-	}
-	if !w.crowd.tired {
-		t.Error("not tired after a stint")
+	if !line.free() {
+		t.Error("the lock is held after a stint")
 	}
 
 	// Somebody waits, and does not have the lock yet.
@@ -155,18 +168,20 @@ func TestStint(t *testing.T) {
 		t.Errorf("before one who waits: %v", err)
 	}
 	unlockFile(line.head)
-	waiting := func() bool {
-		w.dir.mu.Lock()
-		defer w.dir.mu.Unlock()
-		return w.dir.waiting
-	}
-	for waiting() { // what was given up
+	for w.dir.isWaiting() { // what was given up
 		time.Sleep(time.Millisecond)
 	}
 	if err := w.dir.lock(t.Context(), time.Time{}, true); err != nil {
 		t.Fatal(err)
 	}
 	w.dir.unlock()
+
+	// Alone again, nobody is looked for before each transaction.
+	w.crowd.span = 0
+	w.crowd.tired = true
+	if update(); w.crowd.tired {
+		t.Error("tired while nobody waits")
+	}
 }
 
 // A stint ends when there are no transactions any more, and when the store is
@@ -178,10 +193,7 @@ func TestStintEnds(t *testing.T) {
 		for range 100 { // the machine may be busy
 			w.crowd.becomes(2*steadyCount, time.Now())
 			update()
-			w.crowd.mu.Lock()
-			kept := w.crowd.kept
-			w.crowd.mu.Unlock()
-			if kept {
+			if w.crowd.isKept() {
 				return
 			}
 		}
@@ -193,7 +205,7 @@ func TestStintEnds(t *testing.T) {
 	}
 	keep()
 	err := w.exclusively(t.Context(), time.Time{}, func(*conn) error {
-		if w.crowd.kept || line.free() {
+		if w.crowd.isKept() || line.free() {
 			t.Error("the lock is not held, or kept")
 		}
 		return nil
@@ -216,16 +228,36 @@ func TestPushIn(t *testing.T) {
 	if err := lockFile(line.f); err != nil {
 		t.Fatal(err)
 	}
-	for _, steady := range []int{0, 2 * steadyCount} {
-		w.crowd.becomes(steady, time.Now())
-		update()
+	w.crowd.becomes(0, time.Now())
+	update()
+	w.crowd.becomes(2*steadyCount, time.Now())
+	began := time.Now()
+	if update(); time.Since(began) < late {
+		t.Error("who writes steadily pushes in soon")
 	}
+	if !w.crowd.stalled {
+		t.Error("has not noticed that the one in front does not move")
+	}
+	// There is a try also where there is hardly any time.
+	w.crowd.becomes(2*steadyCount, time.Now())
+	w.crowd.stalled = false
+	if err := w.update(t.Context(), time.Now().Add(late/2), driver.Alone, func(driver.Tx) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	err := w.exclusively(t.Context(), time.Now().Add(time.Minute), func(*conn) error { return nil })
+	if err != nil {
+		t.Error("work without a transaction:", err)
+	}
+
 	// Without a reason to line up, it is looked for one now and then.
 	w.crowd.span, w.crowd.looked = 0, time.Time{}
 	if update(); w.crowd.span == 0 {
 		t.Error("has not noticed that others line up")
 	}
 	line.unlock()
+	for w.dir.isWaiting() {
+		time.Sleep(time.Millisecond)
+	}
 	if err := lockFile(line.head); err != nil {
 		t.Fatal(err)
 	}
@@ -233,8 +265,26 @@ func TestPushIn(t *testing.T) {
 		t.Error("free while somebody waits")
 	}
 	w.crowd.tired = true
-	update()
+	w.crowd.until = time.Now().Add(time.Hour)
+	since := w.crowd.since
+	if update(); w.crowd.since != since {
+		t.Error("has not let the one go first who waits")
+	}
 	unlockFile(line.head)
+	for w.dir.isWaiting() {
+		time.Sleep(time.Millisecond)
+	}
+
+	// Its own place is not tried.
+	w.dir.mu.Lock()
+	w.dir.waiting = true
+	w.dir.mu.Unlock()
+	if w.dir.free() {
+		t.Error("free while this process waits")
+	}
+	w.dir.mu.Lock()
+	w.dir.waiting = false
+	w.dir.mu.Unlock()
 }
 
 func TestCrowdSpan(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 )
 
 // fileLock is an exclusive lock between processes that the kernel hands on and
-// that ends with its holder. Within the process one caller at a time uses it.
+// that ends with its holder. Within the process one caller at a time takes it,
+// and he or somebody on his behalf releases it.
 //
 // The kernel wakes one of those who wait when the lock is released, but gives it
 // to whoever asks first: mostly to the one who has just released it, and is
@@ -106,7 +107,8 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, behind bool) er
 }
 
 // free reports whether nobody has the lock or waits for it, not even a
-// goroutine of this process. The caller does not have it.
+// goroutine of this process. The caller must not have it: to try a lock on the
+// same open file would replace it. An error shows when the lock is taken.
 func (l *fileLock) free() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -132,21 +134,43 @@ func (l *fileLock) await(pause bool) {
 	}
 	err := lockFile(l.head)
 	if err == nil {
+		if l.dismissed() {
+			return
+		}
 		err = lockFile(l.f)
 		unlockFile(l.head)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = false
 	l.waitErr = err
 	if !l.abandoned {
+		l.waiting = false
 		l.got <- struct{}{}
 		return
 	}
 	if err == nil {
 		l.unlock()
 	}
-	if l.got == nil { // closed meanwhile: the files were left to this goroutine
+	l.end()
+}
+
+// dismissed has the goroutine that waits give up at the head of the line if
+// nobody waits for it any more.
+func (l *fileLock) dismissed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.abandoned {
+		return false
+	}
+	unlockFile(l.head)
+	l.end()
+	return true
+}
+
+// end is the end of a goroutine that nobody waits for.
+func (l *fileLock) end() {
+	l.waiting = false
+	if l.got == nil { // closed meanwhile: the files were left to it
 		l.f.Close()
 		l.head.Close()
 	}

@@ -24,8 +24,8 @@ const maxGroup = 128
 // hands its place to the first that came too late. No goroutine of its own is
 // needed, and a lone writer passes through without a switch.
 //
-// Lock order: turn (the place of the leader), then the directory's lock, then
-// SQLite's.
+// Lock order: turn (the place of the leader), then the directory's lock (and
+// for that the head of its line), then SQLite's.
 type writer struct {
 	core *core
 	dir  *fileLock // turns between processes
@@ -304,7 +304,7 @@ func (w *writer) runOne(q *request) error {
 	if q.ctx.Err() != nil {
 		return context.Cause(q.ctx)
 	}
-	w.leave() // others may have begun meanwhile
+	w.leave()
 	if err := w.enter(q.ctx, q.deadline); err != nil {
 		return err
 	}
@@ -447,10 +447,11 @@ func (w *writer) run(sql string) error {
 	return s.Run()
 }
 
-// exclusively runs fn with the turn and the directory's lock but without a
-// transaction, for what SQLite does not do inside of one. Processes that have
-// met nobody lately, and programs that know nothing of the directory's lock,
-// are not kept out.
+// exclusively runs fn with the turn but without a transaction, for what SQLite
+// does not do inside of one. The directory's lock keeps most of those out that
+// would be in the way; processes that push in, and programs that know nothing of
+// it, are not, so that after a while fn runs without it: its holder may be
+// stopped.
 func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn *conn) error) error {
 	if w == nil {
 		return driver.ErrReadOnly
@@ -462,10 +463,17 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 	}
 	defer w.handOver()
 	w.endStint()
-	if err := w.dir.lock(ctx, deadline, false); err != nil {
+	until := time.Now().Add(late)
+	if !deadline.IsZero() && deadline.Before(until) {
+		until = deadline
+	}
+	err := w.dir.lock(ctx, until, false)
+	switch {
+	case err == nil:
+		defer w.dir.unlock()
+	case until == deadline, !errors.Is(err, driver.ErrTimeout):
 		return err
 	}
-	defer w.dir.unlock()
 	w.conn.bound(ctx, deadline)
 	defer w.conn.bound(context.Background(), time.Time{})
 	return fn(w.conn)
