@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -259,38 +261,45 @@ func benchChild(dir, workload string, ops int) error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
+// benchProcess is a child as BenchmarkProcesses sees it.
+type benchProcess struct {
+	cmd *exec.Cmd
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// startBench starts processes that run a workload when they are told to begin.
+func startBench(b *testing.B, processes int, dir, workload string, ops int) (all []benchProcess) {
+	b.Helper()
+	for range processes {
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", benchChildEnv, dir, workload, ops))
+		cmd.Stderr = os.Stderr
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		p := benchProcess{cmd, in, bufio.NewReader(out)}
+		if _, err := p.out.ReadString('\n'); err != nil {
+			b.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
 func BenchmarkProcesses(b *testing.B) {
+	const processes = 8
 	for _, workload := range []string{"published", "set"} {
 		b.Run(workload+"/8", func(b *testing.B) {
-			dir := b.TempDir()
-			const processes = 8
-			type child struct {
-				cmd *exec.Cmd
-				in  interface{ Write([]byte) (int, error) }
-				out *bufio.Reader
-			}
-			var children []child
-			for range processes {
-				cmd := exec.Command(os.Args[0], "-test.run=^$")
-				cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", benchChildEnv, dir, workload, b.N/processes+1))
-				cmd.Stderr = os.Stderr
-				in, err := cmd.StdinPipe()
-				if err != nil {
-					b.Fatal(err)
-				}
-				out, err := cmd.StdoutPipe()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := cmd.Start(); err != nil {
-					b.Fatal(err)
-				}
-				c := child{cmd, in, bufio.NewReader(out)}
-				if _, err := c.out.ReadString('\n'); err != nil {
-					b.Fatal(err)
-				}
-				children = append(children, c)
-			}
+			children := startBench(b, processes, b.TempDir(), workload, b.N/processes+1)
 			b.ResetTimer()
 			for _, c := range children {
 				fmt.Fprintln(c.in)
@@ -312,4 +321,29 @@ func BenchmarkProcesses(b *testing.B) {
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 		})
 	}
+}
+
+// BenchmarkNowAndThen sets an entry every few milliseconds while seven other
+// processes do nothing else.
+func BenchmarkNowAndThen(b *testing.B) {
+	dir := b.TempDir()
+	c, err := cache.Open(b.Context(), dir, &cache.Options[string, []byte]{SizeLimit: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	for _, p := range startBench(b, 7, dir, "set", math.MaxInt) {
+		fmt.Fprintln(p.in)
+		defer p.cmd.Wait()
+		defer p.cmd.Process.Kill()
+	}
+	var l latencies
+	value := make([]byte, 300)
+	for b.Loop() {
+		time.Sleep(5 * time.Millisecond)
+		if err := l.time(func() error { return c.Set(b.Context(), "now and then", value) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	l.report(b, "set")
 }

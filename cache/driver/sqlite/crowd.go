@@ -38,6 +38,9 @@ const (
 	// is in front seems to be stopped.
 	soon = 300 * time.Microsecond
 	late = 100 * time.Millisecond
+	// pushFor is how long one who writes now and then tries: there is a gap
+	// after each transaction, but a short one.
+	pushFor = 3 * time.Millisecond
 )
 
 // crowd is what a writer knows of other processes that write, and of its own
@@ -113,7 +116,7 @@ func (w *writer) enter(ctx context.Context, deadline time.Time) error {
 		return w.begin()
 	}
 	if !w.crowded(now) {
-		if begun, err := w.pushIn(ctx); begun || err != nil {
+		if begun, err := w.pushIn(ctx, past); begun || err != nil {
 			return err
 		}
 		c.met(now)
@@ -142,7 +145,11 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 		if !errors.Is(err, driver.ErrTimeout) {
 			return err
 		}
-		begun, e := w.pushIn(ctx)
+		pushUntil := past
+		if c.steady < steadyCount && !last {
+			pushUntil = time.Now().Add(pushFor)
+		}
+		begun, e := w.pushIn(ctx, pushUntil)
 		if begun {
 			c.stalled = c.stalled || patience >= late
 		}
@@ -189,10 +196,10 @@ func (w *writer) crowded(now time.Time) bool {
 	return true
 }
 
-// pushIn begins a transaction without the directory's lock, if nobody is in
-// one.
-func (w *writer) pushIn(ctx context.Context) (begun bool, err error) {
-	w.conn.bound(ctx, past)
+// pushIn begins a transaction without the directory's lock, if at some moment
+// until then nobody is in one.
+func (w *writer) pushIn(ctx context.Context, until time.Time) (begun bool, err error) {
+	w.conn.bound(ctx, until)
 	err = w.run("BEGIN IMMEDIATE")
 	if err == nil {
 		return true, w.begun()
