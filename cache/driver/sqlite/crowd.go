@@ -16,8 +16,8 @@ const (
 	// twice as long, and so on.
 	minCrowded = 10 * time.Millisecond
 	maxCrowded = 640 * time.Millisecond
-	// lookEvery is how often a process that does not line up looks whether
-	// others do.
+	// lookEvery is how often a process that writes steadily, and does not line
+	// up, looks whether others do.
 	lookEvery = time.Millisecond
 
 	// A process keeps its place from one transaction to the next for stint, or
@@ -32,15 +32,11 @@ const (
 	steadyGap   = 100 * time.Microsecond
 	steadyCount = 8
 
-	// How long one stands in the line before one tries to push in. Who writes
-	// now and then tries soon, and then at intervals that double up to late,
-	// since others may have stints before them; who writes steadily, late: whoever
-	// is in front seems to be stopped.
-	soon = 300 * time.Microsecond
+	// late is how long one waits for the directory's lock before one tries to
+	// push in: whoever has it seems to be stopped. As long as that lasts it is
+	// tried soon.
 	late = 100 * time.Millisecond
-	// pushFor is how long one who writes now and then tries: there is a gap
-	// after each transaction, but a short one.
-	pushFor = 3 * time.Millisecond
+	soon = 300 * time.Microsecond
 )
 
 // crowd is what a writer knows of other processes that write, and of its own
@@ -59,9 +55,9 @@ const (
 // To hand the lock on after each transaction takes longer than a transaction:
 // the next process has to wake up first, and nobody writes meanwhile. So who
 // writes steadily keeps the directory's lock for a stint of many transactions,
-// without SQLite's between them. Of those who wait, few wait long. Whoever
-// writes only now and then does not have to wait for the stints of others to
-// end: he pushes in between two of their transactions.
+// without SQLite's between them, and of its transactions few wait long. Whoever
+// writes only now and then does not stand in the line of those, and is next when
+// a stint ends, or the one after.
 type crowd struct {
 	until  time.Time     // when the place is crowded no more, as far as one knows
 	span   time.Duration // 0 if nobody has ever been met
@@ -116,7 +112,7 @@ func (w *writer) enter(ctx context.Context, deadline time.Time) error {
 		return w.begin()
 	}
 	if !w.crowded(now) {
-		if begun, err := w.pushIn(ctx, past); begun || err != nil {
+		if begun, err := w.pushIn(ctx); begun || err != nil {
 			return err
 		}
 		c.met(now)
@@ -136,7 +132,7 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 		if !deadline.IsZero() && until.After(deadline) {
 			until, last = deadline, true
 		}
-		err := w.dir.lock(ctx, until, c.tired)
+		err := w.dir.lock(ctx, until, c.place())
 		if err == nil {
 			c.locked, c.since, c.count = true, time.Now(), 0
 			c.tired, c.stalled = false, false
@@ -145,11 +141,7 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 		if !errors.Is(err, driver.ErrTimeout) {
 			return err
 		}
-		pushUntil := past
-		if c.steady < steadyCount && !last {
-			pushUntil = time.Now().Add(pushFor)
-		}
-		begun, e := w.pushIn(ctx, pushUntil)
+		begun, e := w.pushIn(ctx)
 		if begun {
 			c.stalled = c.stalled || patience >= late
 		}
@@ -162,6 +154,19 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 	}
 }
 
+// place is where this process waits. Only who is going to keep the lock lines
+// up: the others do not wait for all the stints of those, and it would take two
+// wake-ups to hand the lock on to them.
+func (c *crowd) place() place {
+	switch {
+	case c.tired:
+		return behind
+	case c.steady >= steadyCount:
+		return inLine
+	}
+	return aside
+}
+
 // patience is how long to stand in the line at first: at most half of the time
 // that there is, or the end of a context would come before a try to push in.
 func (c *crowd) patience(ctx context.Context, deadline time.Time) time.Duration {
@@ -169,7 +174,7 @@ func (c *crowd) patience(ctx context.Context, deadline time.Time) time.Duration 
 		deadline = end
 	}
 	patience := late
-	if c.steady < steadyCount || c.stalled {
+	if c.stalled {
 		patience = soon
 	}
 	if !deadline.IsZero() {
@@ -184,7 +189,7 @@ func (w *writer) crowded(now time.Time) bool {
 	if c.span != 0 && now.Before(c.until) {
 		return true
 	}
-	if !c.tired && now.Sub(c.looked) < lookEvery {
+	if c.steady < steadyCount || !c.tired && now.Sub(c.looked) < lookEvery {
 		return false
 	}
 	c.looked = now
@@ -196,10 +201,10 @@ func (w *writer) crowded(now time.Time) bool {
 	return true
 }
 
-// pushIn begins a transaction without the directory's lock, if at some moment
-// until then nobody is in one.
-func (w *writer) pushIn(ctx context.Context, until time.Time) (begun bool, err error) {
-	w.conn.bound(ctx, until)
+// pushIn begins a transaction without the directory's lock, if nobody is in
+// one.
+func (w *writer) pushIn(ctx context.Context) (begun bool, err error) {
+	w.conn.bound(ctx, past)
 	err = w.run("BEGIN IMMEDIATE")
 	if err == nil {
 		return true, w.begun()

@@ -164,19 +164,20 @@ func TestStint(t *testing.T) {
 	if err := lockFile(line.head); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.dir.lock(t.Context(), time.Now().Add(20*time.Millisecond), true); !errors.Is(err, driver.ErrTimeout) {
+	if err := w.dir.lock(t.Context(), time.Now().Add(20*time.Millisecond), behind); !errors.Is(err, driver.ErrTimeout) {
 		t.Errorf("before one who waits: %v", err)
 	}
 	unlockFile(line.head)
 	for w.dir.isWaiting() { // what was given up
 		time.Sleep(time.Millisecond)
 	}
-	if err := w.dir.lock(t.Context(), time.Time{}, true); err != nil {
+	if err := w.dir.lock(t.Context(), time.Time{}, behind); err != nil {
 		t.Fatal(err)
 	}
 	w.dir.unlock()
 
 	// Alone again, nobody is looked for before each transaction.
+	w.crowd.becomes(2*steadyCount, time.Now())
 	w.crowd.span = 0
 	w.crowd.tired = true
 	if update(); w.crowd.tired {
@@ -228,15 +229,16 @@ func TestPushIn(t *testing.T) {
 	if err := lockFile(line.f); err != nil {
 		t.Fatal(err)
 	}
-	w.crowd.becomes(0, time.Now())
-	update()
-	w.crowd.becomes(2*steadyCount, time.Now())
-	began := time.Now()
-	if update(); time.Since(began) < late {
-		t.Error("who writes steadily pushes in soon")
-	}
-	if !w.crowd.stalled {
-		t.Error("has not noticed that the one in front does not move")
+	for _, steady := range []int{0, 2 * steadyCount} {
+		w.crowd.becomes(steady, time.Now())
+		w.crowd.stalled = false
+		began := time.Now()
+		if update(); time.Since(began) < late {
+			t.Error("pushes in soon")
+		}
+		if !w.crowd.stalled {
+			t.Error("has not noticed that the one in front does not move")
+		}
 	}
 	// There is a try also where there is hardly any time.
 	w.crowd.becomes(2*steadyCount, time.Now())
@@ -250,6 +252,7 @@ func TestPushIn(t *testing.T) {
 	}
 
 	// Without a reason to line up, it is looked for one now and then.
+	w.crowd.becomes(2*steadyCount, time.Now())
 	w.crowd.span, w.crowd.looked = 0, time.Time{}
 	if update(); w.crowd.span == 0 {
 		t.Error("has not noticed that others line up")

@@ -17,8 +17,9 @@ import (
 //
 // The kernel wakes one of those who wait when the lock is released, but gives it
 // to whoever asks first: mostly to the one who has just released it, and is
-// awake. So that he can let others go first, there is a lock for the head of
-// the line: it is held by the one who waits for the lock itself.
+// awake. So that he can let others go first, there is a line, and a lock for its
+// head: who holds that waits for the lock itself, beside those who do not line
+// up.
 //
 // A system call that waits for a lock cannot be ended, so a wait happens on a
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
@@ -46,16 +47,25 @@ func openFileLock(path, headPath string) (*fileLock, error) {
 	return &fileLock{f: f, head: head, got: make(chan struct{}, 1)}, nil
 }
 
+// place is where one waits for a fileLock.
+type place int
+
+const (
+	aside  place = iota // not in the line
+	inLine              // in the line, but not before it has been tried to get the lock at once
+	behind              // in the line, after those who wait there already
+)
+
 // wakeUp is about how long it takes until a process runs that is woken up.
 const wakeUp = 200 * time.Microsecond
 
 // lock waits for the lock until ctx ends or the deadline, if there is one,
-// has passed. With behind, those who wait already go first.
-func (l *fileLock) lock(ctx context.Context, deadline time.Time, behind bool) error {
+// has passed.
+func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error {
 	l.mu.Lock()
 	if !l.waiting {
 		alone := true
-		if behind {
+		if at == behind {
 			var err error
 			if alone, err = tryLockFile(l.head); err != nil {
 				l.mu.Unlock()
@@ -73,7 +83,7 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, behind bool) er
 			}
 		}
 		l.waiting = true
-		go l.await(behind && alone)
+		go l.await(at, at == behind && alone)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -128,17 +138,22 @@ func (l *fileLock) free() bool {
 
 // await waits for the lock. With pause, the next in the line is just being
 // woken up to become its head, and comes before this process.
-func (l *fileLock) await(pause bool) {
+func (l *fileLock) await(at place, pause bool) {
 	if pause {
 		time.Sleep(wakeUp)
 	}
-	err := lockFile(l.head)
-	if err == nil {
-		if l.dismissed() {
+	var err error
+	if at != aside {
+		err = lockFile(l.head)
+		if err == nil && l.dismissed() {
 			return
 		}
+	}
+	if err == nil {
 		err = lockFile(l.f)
-		unlockFile(l.head)
+		if at != aside {
+			unlockFile(l.head)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -74,7 +74,7 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	}
 	// Others of this project that open a new store wait for the lock; Python,
 	// which does not, makes SQLite's busy handler wait.
-	if err := w.dir.lock(ctx, deadline, false); err != nil {
+	if err := w.dir.lock(ctx, deadline, aside); err != nil {
 		return err
 	}
 	defer w.dir.unlock()

@@ -467,7 +467,7 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 	if !deadline.IsZero() && deadline.Before(until) {
 		until = deadline
 	}
-	err := w.dir.lock(ctx, until, false)
+	err := w.dir.lock(ctx, until, aside)
 	switch {
 	case err == nil:
 		defer w.dir.unlock()
