@@ -15,6 +15,11 @@ import (
 // the database.
 const readOnlyDirectory = 1544
 
+// lockingProtocol is SQLITE_PROTOCOL: another process has been about to change
+// the header of the WAL-index for ten seconds, so that it seems to be stopped.
+// Nobody can read or write then.
+const lockingProtocol = 15
+
 // translate gives an error of SQLite or of the file system the meaning that
 // the contract has for it. The original stays in the chain.
 func translate(err error) error {
@@ -40,7 +45,7 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", driver.ErrPermission, err)
 		case lite.IsReadOnly(err):
 			return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
-		case lite.IsBusy(err):
+		case lite.IsBusy(err), le.Code == lockingProtocol:
 			return fmt.Errorf("%w: %w", driver.ErrTimeout, err)
 		}
 		return err
