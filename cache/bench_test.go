@@ -261,19 +261,20 @@ func benchChild(dir, workload string, ops int) error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-// benchProcess is a child as BenchmarkProcesses sees it.
+// benchProcess is a child as its benchmark sees it.
 type benchProcess struct {
 	cmd *exec.Cmd
 	in  io.Writer
 	out *bufio.Reader
 }
 
-// startBench starts processes that run a workload when they are told to begin.
-func startBench(b *testing.B, processes int, dir, workload string, ops int) (all []benchProcess) {
+// startBench starts processes with a variable that says what they do when they
+// are told to begin.
+func startBench(b *testing.B, processes int, env string) (all []benchProcess) {
 	b.Helper()
 	for range processes {
 		cmd := exec.Command(os.Args[0], "-test.run=^$")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", benchChildEnv, dir, workload, ops))
+		cmd.Env = append(os.Environ(), env)
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -299,7 +300,7 @@ func BenchmarkProcesses(b *testing.B) {
 	const processes = 8
 	for _, workload := range []string{"published", "set"} {
 		b.Run(workload+"/8", func(b *testing.B) {
-			children := startBench(b, processes, b.TempDir(), workload, b.N/processes+1)
+			children := startBench(b, processes, fmt.Sprintf("%s=%s %s %d", benchChildEnv, b.TempDir(), workload, b.N/processes+1))
 			b.ResetTimer()
 			for _, c := range children {
 				fmt.Fprintln(c.in)
@@ -332,7 +333,7 @@ func BenchmarkNowAndThen(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	for _, p := range startBench(b, 7, dir, "set", math.MaxInt) {
+	for _, p := range startBench(b, 7, fmt.Sprintf("%s=%s set %d", benchChildEnv, dir, math.MaxInt)) {
 		fmt.Fprintln(p.in)
 		defer p.cmd.Wait()
 		defer p.cmd.Process.Kill()

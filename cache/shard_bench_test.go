@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -92,33 +90,7 @@ func BenchmarkShards(b *testing.B) {
 
 func benchShards(b *testing.B, workload string, shards, processes int) {
 	dir := b.TempDir()
-	type child struct {
-		cmd *exec.Cmd
-		in  io.Writer
-		out *bufio.Reader
-	}
-	var children []child
-	for range processes {
-		cmd := exec.Command(os.Args[0], "-test.run=^$")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d %s", shardChildEnv, workload, shards, b.N/processes+1, dir))
-		cmd.Stderr = os.Stderr
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			b.Fatal(err)
-		}
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
-		}
-		c := child{cmd, in, bufio.NewReader(out)}
-		if _, err := c.out.ReadString('\n'); err != nil {
-			b.Fatal(err)
-		}
-		children = append(children, c)
-	}
+	children := startBench(b, processes, fmt.Sprintf("%s=%s %d %d %s", shardChildEnv, workload, shards, b.N/processes+1, dir))
 	b.ResetTimer()
 	start := time.Now()
 	for _, c := range children {
