@@ -162,7 +162,8 @@ func init() {
 			lines = append(lines, fmt.Sprint(g.Token(), locked, unlocking, monotonic()))
 		}
 	}
-	// count locks and unlocks until its input ends, and says how often.
+	// count locks and unlocks, says so after the first time, and goes on until
+	// it is told two moments. It says how often it had the lock in between.
 	helpers["count"] = func(ctx context.Context, p *peer) error {
 		l, err := dsync.NewLock(ctx, p.st, "l", nil)
 		if err != nil {
@@ -170,27 +171,37 @@ func init() {
 		}
 		p.say("ready")
 		p.hear()
-		stop := make(chan struct{})
-		go func() {
-			p.hear()
-			close(stop)
-		}()
-		n := 0
+		stop := make(chan string, 1)
+		go func() { stop <- p.hear() }()
+		var had []int64
 		for {
-			select {
-			case <-stop:
-				p.say("%d", n)
-				return nil
-			default:
-			}
 			g, err := l.Lock(ctx)
 			if err != nil {
 				return err
 			}
+			had = append(had, monotonic())
 			if err := g.Unlock(); err != nil {
 				return err
 			}
-			n++
+			if len(had) == 1 {
+				p.say("begun")
+			}
+			select {
+			case s := <-stop:
+				var from, to int64
+				if _, err := fmt.Sscan(s, &from, &to); err != nil {
+					return err
+				}
+				n := 0
+				for _, t := range had {
+					if from <= t && t < to {
+						n++
+					}
+				}
+				p.say("%d", n)
+				return nil
+			default:
+			}
 		}
 	}
 }

@@ -236,7 +236,8 @@ func record(c *child, id int, ready chan struct{}) []porcupine.Operation {
 	return ops
 }
 
-// turns returns how often each of n processes had a lock in some time.
+// turns returns how often each of n processes had a lock in some time in which
+// all of them contended for it: one that is alone is many times as fast.
 func turns(t testing.TB, n int, d time.Duration) []int {
 	dir := t.TempDir()
 	openDir(t, dir)
@@ -248,11 +249,16 @@ func turns(t testing.TB, n int, d time.Duration) []int {
 	for _, c := range children {
 		c.say("go")
 	}
-	time.Sleep(d)
-	counts := make([]int, n)
 	for _, c := range children {
-		ok(t, c.in.Close())
+		c.hear("begun")
 	}
+	from := monotonic()
+	time.Sleep(d)
+	window := fmt.Sprint(from, monotonic())
+	for _, c := range children {
+		c.say(window)
+	}
+	counts := make([]int, n)
 	for i, c := range children {
 		lines := c.finish()
 		equal(t, len(lines), 1)

@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -61,20 +62,26 @@ var collectionTests = tests{
 
 	{"OpenAtOnce", func(e *env) {
 		second := e.open(Options{})
-		var waits []func() error
-		for i := range 8 {
-			s := []driver.Store{e.s, second}[i%2]
-			waits = append(waits, e.background(func() error {
-				_, err := s.Open(e.ctx, "new", driver.Spec{KeyCodec: "key", ValueCodec: "value", Settings: driver.DefaultSettings()})
-				return err
-			}))
+		for round := range 20 {
+			name := fmt.Sprint("new", round)
+			var waits []func() error
+			for i := range 8 {
+				s := []driver.Store{e.s, second}[i%2]
+				waits = append(waits, e.background(func() error {
+					c, err := s.Open(e.ctx, name, driver.Spec{KeyCodec: "key", ValueCodec: "value", Settings: driver.DefaultSettings()})
+					if err == nil {
+						_, _, err = s.Get(e.ctx, c, val("k"), driver.Lookup{Now: now})
+					}
+					return err
+				}))
+			}
+			for _, wait := range waits {
+				e.ok(wait())
+			}
 		}
-		for _, wait := range waits {
-			e.ok(wait())
-		}
-		e.c = e.collection(e.s, "new")
+		e.c = e.collection(e.s, "new0")
 		e.put(pair("k", 1))
-		e.c = e.collection(second, "new")
+		e.c = e.collection(second, "new0")
 		e.s = second
 		e.wantValue("k", 1)
 	}},

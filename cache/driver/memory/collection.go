@@ -37,11 +37,12 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 		return nil, err
 	}
 	defer s.leave()
-	t, err := opened(s.data.state.Load().tables[name], name, spec)
+	before := s.data.state.Load().tables[name]
+	t, err := opened(before, name, spec)
 	if err != nil {
 		return nil, err
 	}
-	if before := s.data.state.Load().tables[name]; s.options.ReadOnly {
+	if s.options.ReadOnly {
 		if before == nil {
 			return nil, driver.ErrReadOnly
 		}

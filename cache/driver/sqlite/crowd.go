@@ -58,6 +58,10 @@ const (
 // without SQLite's between them, and of its transactions few wait long. Whoever
 // writes only now and then does not stand in the line of those, and is next when
 // a stint ends, or the one after.
+//
+// A transaction that is the user's own does not begin a stint, and ends one. It
+// may take a lock or give one back, or take what is to be worked on, and then
+// others are to have their turn.
 type crowd struct {
 	until  time.Time     // when the place is crowded no more, as far as one knows
 	span   time.Duration // 0 if nobody has ever been met
@@ -87,12 +91,15 @@ func (c *crowd) met(now time.Time) {
 
 // came takes notice of a transaction that is to begin, and reports whether the
 // directory's lock was kept for it.
-func (c *crowd) came(now time.Time) (kept bool) {
+func (c *crowd) came(now time.Time, alone bool) (kept bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now.Sub(c.last) < steadyGap {
+	switch {
+	case alone:
+		c.steady = 0
+	case now.Sub(c.last) < steadyGap:
 		c.steady = min(c.steady+1, 2*steadyCount)
-	} else {
+	default:
 		c.steady /= 2 // not 0: it may not have had a processor
 	}
 	kept, c.kept = c.kept, false
@@ -102,25 +109,25 @@ func (c *crowd) came(now time.Time) (kept bool) {
 // past is a deadline for a wait that must not happen.
 var past = time.Unix(0, 0)
 
-// enter begins a transaction that may write. Whether it fails or not, leave
-// comes after.
-func (w *writer) enter(ctx context.Context, deadline time.Time) error {
+// enter begins a transaction for r that may write. Whether it fails or not,
+// leave comes after.
+func (w *writer) enter(r *request) error {
 	c := &w.crowd
 	now := time.Now()
-	if c.locked = c.came(now); c.locked {
-		w.conn.bound(ctx, deadline)
+	if c.locked = c.came(now, r.alone); c.locked {
+		w.conn.bound(r.ctx, r.deadline)
 		return w.begin()
 	}
 	if !w.crowded(now) {
-		if begun, err := w.pushIn(ctx); begun || err != nil {
+		if begun, err := w.pushIn(r.ctx); begun || err != nil {
 			return err
 		}
 		c.met(now)
 	}
-	if err := w.lineUp(ctx, deadline); err != nil || !c.locked {
+	if err := w.lineUp(r.ctx, r.deadline); err != nil || !c.locked {
 		return err
 	}
-	w.conn.bound(ctx, deadline)
+	w.conn.bound(r.ctx, r.deadline)
 	return w.begin()
 }
 

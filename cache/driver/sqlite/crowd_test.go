@@ -94,7 +94,7 @@ func TestCrowd(t *testing.T) {
 
 // oneCrowded returns a store that takes the place for crowded, a transaction
 // with nothing in it, and a lock as another process has it.
-func oneCrowded(t *testing.T) (w *writer, update func(), line *fileLock) {
+func oneCrowded(t *testing.T) (w *writer, update func(driver.Mode), line *fileLock) {
 	t.Helper()
 	ctx := t.Context()
 	s, err := Open(ctx, t.TempDir(), nil)
@@ -113,9 +113,9 @@ func oneCrowded(t *testing.T) (w *writer, update func(), line *fileLock) {
 	t.Cleanup(func() { line.close() })
 	w = s.core.writer
 	w.crowd.met(time.Now().Add(time.Hour))
-	update = func() {
+	update = func(mode driver.Mode) {
 		t.Helper()
-		if err := s.Update(ctx, driver.Alone, func(driver.Tx) error { return nil }); err != nil {
+		if err := s.Update(ctx, mode, func(driver.Tx) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -150,7 +150,7 @@ func TestStint(t *testing.T) {
 	kept := false
 	for !kept || !w.crowd.tired {
 		w.crowd.becomes(2*steadyCount, time.Now())
-		update()
+		update(driver.Shared)
 		if w.crowd.count > stintCount {
 			t.Fatal("a stint has no end")
 		}
@@ -180,7 +180,7 @@ func TestStint(t *testing.T) {
 	w.crowd.becomes(2*steadyCount, time.Now())
 	w.crowd.span = 0
 	w.crowd.tired = true
-	if update(); w.crowd.tired {
+	if update(driver.Shared); w.crowd.tired {
 		t.Error("tired while nobody waits")
 	}
 }
@@ -193,7 +193,7 @@ func TestStintEnds(t *testing.T) {
 		t.Helper()
 		for range 100 { // the machine may be busy
 			w.crowd.becomes(2*steadyCount, time.Now())
-			update()
+			update(driver.Shared)
 			if w.crowd.isKept() {
 				return
 			}
@@ -216,8 +216,13 @@ func TestStintEnds(t *testing.T) {
 	}
 	// Who writes now and then keeps nothing.
 	w.crowd.becomes(0, time.Time{})
-	if update(); !line.free() {
+	if update(driver.Shared); !line.free() {
 		t.Error("the lock is kept by one who does not write steadily")
+	}
+	// What is the user's own may be a lock's.
+	keep()
+	if update(driver.Alone); !line.free() {
+		t.Error("the lock is kept after a transaction of the user's")
 	}
 	keep() // and the store is closed
 }
@@ -233,7 +238,7 @@ func TestPushIn(t *testing.T) {
 		w.crowd.becomes(steady, time.Now())
 		w.crowd.stalled = false
 		began := time.Now()
-		if update(); time.Since(began) < late {
+		if update(driver.Shared); time.Since(began) < late {
 			t.Error("pushes in soon")
 		}
 		if !w.crowd.stalled {
@@ -254,7 +259,7 @@ func TestPushIn(t *testing.T) {
 	// Without a reason to line up, it is looked for one now and then.
 	w.crowd.becomes(2*steadyCount, time.Now())
 	w.crowd.span, w.crowd.looked = 0, time.Time{}
-	if update(); w.crowd.span == 0 {
+	if update(driver.Shared); w.crowd.span == 0 {
 		t.Error("has not noticed that others line up")
 	}
 	line.unlock()
@@ -270,7 +275,7 @@ func TestPushIn(t *testing.T) {
 	w.crowd.tired = true
 	w.crowd.until = time.Now().Add(time.Hour)
 	since := w.crowd.since
-	if update(); w.crowd.since != since {
+	if update(driver.Shared); w.crowd.since != since {
 		t.Error("has not let the one go first who waits")
 	}
 	unlockFile(line.head)

@@ -173,7 +173,7 @@ func (w *writer) lead(r *request) error {
 	}()
 	defer w.handOver()
 	defer w.leave()
-	if err := w.enter(r.ctx, r.deadline); err != nil {
+	if err := w.enter(r); err != nil {
 		return err
 	}
 	// From here on nobody's context ends anything: the group's waits are
@@ -305,7 +305,7 @@ func (w *writer) runOne(q *request) error {
 		return context.Cause(q.ctx)
 	}
 	w.leave()
-	if err := w.enter(q.ctx, q.deadline); err != nil {
+	if err := w.enter(q); err != nil {
 		return err
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
