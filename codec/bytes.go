@@ -19,8 +19,8 @@ func (c bytesCodec[T]) Decode(enc Value) (T, error) {
 	if enc.kind != Blob {
 		return nil, decodeError(c.Name(), enc, wrongKind)
 	}
-	if enc.blob == nil {
+	if enc.bytes == nil {
 		return T{}, nil
 	}
-	return T(enc.blob), nil
+	return T(enc.Blob()), nil
 }

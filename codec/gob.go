@@ -69,11 +69,11 @@ func (c gobCodec[T]) Decode(enc Value) (v T, err error) {
 	if c.check {
 		// Discarding a value reads all of it and allocates none of it, so
 		// that a map of a billion entries that are not there fails here.
-		if err := readGob(enc.blob, nil); err != nil {
+		if err := readGob(enc.Blob(), nil); err != nil {
 			return zero, decodeError(c.Name(), enc, err)
 		}
 	}
-	if err := readGob(enc.blob, &v); err != nil {
+	if err := readGob(enc.Blob(), &v); err != nil {
 		return zero, decodeError(c.Name(), enc, err)
 	}
 	return v, nil

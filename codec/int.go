@@ -84,10 +84,10 @@ func integerOf(enc Value) (int64, error) {
 
 func unsignedOf(enc Value) (uint64, error) {
 	if enc.kind == Blob {
-		if len(enc.blob) != 8 {
+		if len(enc.Blob()) != 8 {
 			return 0, malformed
 		}
-		u := binary.BigEndian.Uint64(enc.blob)
+		u := binary.BigEndian.Uint64(enc.Blob())
 		if u <= math.MaxInt64 { // has another encoding
 			return 0, malformed
 		}

@@ -81,7 +81,7 @@ func (c binaryCodec[T, P]) Decode(enc Value) (T, error) {
 	if enc.kind != Blob {
 		return zero, decodeError(c.Name(), enc, wrongKind)
 	}
-	if err := P(&v).UnmarshalBinary(append([]byte{}, enc.blob...)); err != nil {
+	if err := P(&v).UnmarshalBinary(append([]byte{}, enc.Blob()...)); err != nil {
 		return zero, decodeError(c.Name(), enc, err)
 	}
 	return v, nil

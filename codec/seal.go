@@ -92,7 +92,7 @@ func (c *sealCodec[T]) Decode(enc Value) (T, error) {
 	if enc.kind != Blob {
 		return zero, decodeError(c.name, enc, wrongKind)
 	}
-	inner, err := c.open(enc.blob)
+	inner, err := c.open(enc.Blob())
 	if err != nil {
 		return zero, decodeError(c.name, enc, err)
 	}

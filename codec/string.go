@@ -35,22 +35,16 @@ func (c stringCodec[T]) Decode(enc Value) (T, error) {
 // textOf returns the bytes of a text or a blob as a string, without a copy.
 // Sharing is safe, since nobody changes the bytes behind a Value.
 func textOf(enc Value) (s string, ok bool) {
-	switch enc.kind {
-	case Text:
-		return enc.text, true
-	case Blob:
-		return unsafe.String(unsafe.SliceData(enc.blob), len(enc.blob)), true
+	if enc.kind != Text && enc.kind != Blob {
+		return "", false
 	}
-	return "", false
+	return unsafe.String(enc.bytes, enc.num), true
 }
 
 // bytesOf is textOf as a byte slice, for functions that only read it.
 func bytesOf(enc Value) (b []byte, ok bool) {
-	switch enc.kind {
-	case Text:
-		return unsafe.Slice(unsafe.StringData(enc.text), len(enc.text)), true
-	case Blob:
-		return enc.blob, true
+	if enc.kind != Text && enc.kind != Blob {
+		return nil, false
 	}
-	return nil, false
+	return unsafe.Slice(enc.bytes, enc.num), true
 }

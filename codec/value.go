@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // Kind is one of SQLite's storage classes.
@@ -44,10 +45,11 @@ func (k Kind) String() string {
 // A Value shares memory with what it was made from. Whoever is handed one
 // must not change the bytes behind it.
 type Value struct {
-	kind Kind
-	num  uint64
-	text string
-	blob []byte
+	// Every read hands a Value on several times, so it is small: bytes points
+	// at the first of num bytes of a Text or a Blob.
+	bytes *byte
+	num   uint64
+	kind  Kind
 }
 
 // IntegerValue returns a Value of kind Integer.
@@ -64,11 +66,15 @@ func RealValue(f float64) Value {
 
 // TextValue returns a Value of kind Text. Text that other programs are to
 // read must be valid UTF-8.
-func TextValue(s string) Value { return Value{kind: Text, text: s} }
+func TextValue(s string) Value {
+	return Value{kind: Text, bytes: unsafe.StringData(s), num: uint64(len(s))}
+}
 
 // BlobValue returns a Value of kind Blob that shares b's memory. A nil b is
 // an empty blob.
-func BlobValue(b []byte) Value { return Value{kind: Blob, blob: b} }
+func BlobValue(b []byte) Value {
+	return Value{kind: Blob, bytes: unsafe.SliceData(b), num: uint64(len(b))}
+}
 
 // Kind returns v's storage class.
 func (v Value) Kind() Kind { return v.kind }
@@ -93,20 +99,37 @@ func (v Value) Real() float64 {
 }
 
 // Text returns the string of a Text value and "" for every other kind.
-func (v Value) Text() string { return v.text }
+func (v Value) Text() string {
+	if v.kind != Text {
+		return ""
+	}
+	return unsafe.String(v.bytes, v.num)
+}
 
 // Blob returns the bytes of a Blob value, sharing its memory, and nil for
 // every other kind.
-func (v Value) Blob() []byte { return v.blob }
+func (v Value) Blob() []byte {
+	if v.kind != Blob {
+		return nil
+	}
+	return unsafe.Slice(v.bytes, v.num)
+}
 
 // Len returns the number of bytes of a text or a blob, and 0 for the rest.
-func (v Value) Len() int { return len(v.text) + len(v.blob) }
+func (v Value) Len() int {
+	if v.kind != Text && v.kind != Blob {
+		return 0
+	}
+	return int(v.num)
+}
 
 // Clone returns a copy of v that shares no memory with it.
 func (v Value) Clone() Value {
-	v.text = strings.Clone(v.text)
-	if v.kind == Blob {
-		v.blob = append([]byte{}, v.blob...)
+	switch v.kind {
+	case Text:
+		return TextValue(strings.Clone(v.Text()))
+	case Blob:
+		return BlobValue(append([]byte{}, v.Blob()...))
 	}
 	return v
 }
@@ -133,9 +156,9 @@ func Compare(a, b Value) int {
 		}
 		return -compareIntReal(b.Integer(), a.Real())
 	case Text:
-		return strings.Compare(a.text, b.text)
+		return strings.Compare(a.Text(), b.Text())
 	case Blob:
-		return bytes.Compare(a.blob, b.blob)
+		return bytes.Compare(a.Blob(), b.Blob())
 	}
 	return 0
 }

@@ -91,7 +91,7 @@ func (c *zlibCodec[T]) Decode(enc Value) (T, error) {
 	case Null, Integer, Real:
 		return c.inner.Decode(enc)
 	case Blob:
-		plain, err := inflate(enc.blob, c.max)
+		plain, err := inflate(enc.Blob(), c.max)
 		if err == nil {
 			return c.inner.Decode(BlobValue(plain))
 		}

@@ -321,8 +321,10 @@ func (m *Memo[A, R]) id(arg A) (string, error) {
 		return "t" + v.Text(), nil
 	case codec.Blob:
 		return "b" + string(v.Blob()), nil
+	case codec.Integer:
+		return fmt.Sprint("i", v.Integer()), nil
 	}
-	return fmt.Sprintf("n%v", v), nil
+	return fmt.Sprint("r", v.Real()), nil
 }
 
 // lock returns the lock that whoever computes a result holds.
