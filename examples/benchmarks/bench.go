@@ -13,6 +13,7 @@ type bench struct {
 	ctx      context.Context
 	settings *settings
 	dir      string // for the engines' files
+	program  string // what jobs run
 	places   int
 }
 
@@ -81,6 +82,7 @@ func (b *bench) job(e *engine, p *place, kind string) *job {
 	j := &job{
 		Engine: e.name, Kind: kind, Dir: p.dir,
 		Nanoseconds: int64(b.settings.duration), Seed: 1,
+		program: b.program,
 	}
 	if p.server != nil {
 		j.Address, j.Socket = p.server.addr, p.server.socket

@@ -20,6 +20,8 @@ type job struct {
 	Kind   string `json:"kind"` // which of kinds
 	Role   string `json:"role,omitempty"`
 
+	program string // that carries it out, unless its engine has a command
+
 	Dir     string `json:"dir"`               // of the engine's files, or of its server's
 	Address string `json:"address,omitempty"` // of the server: host and port
 	Socket  string `json:"socket,omitempty"`  // of the server

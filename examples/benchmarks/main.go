@@ -9,8 +9,8 @@
 // prints a report, and writes that, the figures as JSON and plots to the
 // directory results. Progress goes to standard error. Servers are started on
 // the loopback interface, with a directory of their own, and ended; nothing is
-// left behind. Each measurement runs in processes of its own, which are this
-// program again.
+// left behind. Each measurement runs in processes of its own, which are a copy
+// of this program.
 //
 //	go run . -list                         what there is
 //	go run . -quick -engine '^diskcache$'  some figures in seconds
@@ -133,7 +133,11 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, settings: s, dir: dir}
+	program, err := install(dir)
+	if err != nil {
+		return err
+	}
+	b := &bench{ctx: ctx, settings: s, dir: dir, program: program}
 	r := &report{Machine: describe(s, dir)}
 
 	type cell struct {
