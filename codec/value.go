@@ -3,7 +3,9 @@ package codec
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -43,8 +45,11 @@ func (k Kind) String() string {
 // engine stores. The zero Value is Null.
 //
 // A Value shares memory with what it was made from. Whoever is handed one
-// must not change the bytes behind it.
+// must not change the bytes behind it. Values are compared by [Equal] and
+// [Compare], not by reflect.DeepEqual.
 type Value struct {
+	_ [0]func() // not comparable by ==
+
 	// Every read hands a Value on several times, so it is small: bytes points
 	// at the first of num bytes of a Text or a Blob.
 	bytes *byte
@@ -132,6 +137,37 @@ func (v Value) Clone() Value {
 		return BlobValue(append([]byte{}, v.Blob()...))
 	}
 	return v
+}
+
+// String returns v as a literal of SQL, for people to read: NULL, 1, 1.5, 'text'
+// or X'00FF'.
+func (v Value) String() string {
+	switch v.kind {
+	case Integer:
+		return strconv.FormatInt(v.Integer(), 10)
+	case Real:
+		return formatReal(v.Real())
+	case Text:
+		return "'" + strings.ReplaceAll(v.Text(), "'", "''") + "'"
+	case Blob:
+		return fmt.Sprintf("X'%X'", v.Blob())
+	}
+	return "NULL"
+}
+
+// formatReal writes a number so that it is a real when it is read.
+func formatReal(f float64) string {
+	switch {
+	case math.IsInf(f, 1):
+		return "9e999"
+	case math.IsInf(f, -1):
+		return "-9e999"
+	}
+	s := strconv.FormatFloat(f, 'g', -1, 64)
+	if !strings.ContainsAny(s, ".e") {
+		s += ".0"
+	}
+	return s
 }
 
 // Equal reports whether a and b are the same key: 1 and 1.0 are equal, and

@@ -74,6 +74,24 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+func TestValueString(t *testing.T) {
+	for want, v := range map[string]codec.Value{
+		"NULL":                 {},
+		"-9223372036854775808": codec.IntegerValue(math.MinInt64),
+		"1.0":                  codec.RealValue(1),
+		"1e+21":                codec.RealValue(1e21),
+		"9e999":                codec.RealValue(math.Inf(1)),
+		"-9e999":               codec.RealValue(math.Inf(-1)),
+		"'it''s'":              codec.TextValue("it's"),
+		"X'00FF'":              codec.BlobValue([]byte{0, 255}),
+		"X''":                  codec.BlobValue(nil),
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("String = %s, want %s", got, want)
+		}
+	}
+}
+
 func TestValueAccessors(t *testing.T) {
 	for _, v := range ordered {
 		k := v.Kind()

@@ -323,8 +323,10 @@ func (m *Memo[A, R]) id(arg A) (string, error) {
 		return "b" + string(v.Blob()), nil
 	case codec.Integer:
 		return fmt.Sprint("i", v.Integer()), nil
+	case codec.Real:
+		return fmt.Sprint("r", v.Real()), nil
 	}
-	return fmt.Sprint("r", v.Real()), nil
+	return "", invalid("the argument is encoded as null, which no result can be stored under")
 }
 
 // lock returns the lock that whoever computes a result holds.

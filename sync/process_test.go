@@ -269,7 +269,7 @@ func turns(t testing.TB, n int, d time.Duration) []int {
 
 // No process that contends for a lock gets less than half of its fair share.
 func TestFairness(t *testing.T) {
-	fair(t, turns(t, 4, time.Second))
+	fair(t, turns(t, 4, 2*time.Second))
 }
 
 func fair(t testing.TB, counts []int) {

@@ -84,7 +84,7 @@ func parse(args []string) (*settings, error) {
 	f.DurationVar(&s.duration, "time", 1250*time.Millisecond, "how long each measurement lasts")
 	f.IntVar(&s.rows, "rows", 1_000_000, "how far the workload growth goes")
 	f.StringVar(&s.out, "o", "results", "`directory` for the report")
-	f.StringVar(&s.dir, "dir", "", "`directory` in which the engines keep their files while they are measured (default a temporary one)")
+	f.StringVar(&s.dir, "dir", "", "`directory` in which the engines keep their files while they are measured, and the program is copied to run from (default a temporary one)")
 	f.StringVar(&s.python, "python", "", "`program` of Python (default /usr/bin/python3, or python3 in PATH)")
 	f.StringVar(&s.checkout, "diskcache", "", "`directory` of a checkout of Python's DiskCache")
 	f.BoolVar(&s.list, "list", false, "list workloads and engines, and do nothing")

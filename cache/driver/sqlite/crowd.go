@@ -60,8 +60,8 @@ const (
 // a stint ends, or the one after.
 //
 // A transaction that is the user's own does not begin a stint, and ends one. It
-// may take a lock or give one back, or take what is to be worked on, and then
-// others are to have their turn.
+// may take a lock or give one back, or take what is to be worked on, and who
+// waits for that is not to wait for a stint.
 type crowd struct {
 	until  time.Time     // when the place is crowded no more, as far as one knows
 	span   time.Duration // 0 if nobody has ever been met
@@ -101,6 +101,9 @@ func (c *crowd) came(now time.Time, alone bool) (kept bool) {
 		c.steady = min(c.steady+1, 2*steadyCount)
 	default:
 		c.steady /= 2 // not 0: it may not have had a processor
+	}
+	if c.steady < steadyCount {
+		c.tired = false
 	}
 	kept, c.kept = c.kept, false
 	return kept

@@ -64,18 +64,17 @@ const wakeUp = 200 * time.Microsecond
 func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error {
 	l.mu.Lock()
 	if !l.waiting {
-		alone := true
+		noLine := false
 		if at == behind {
 			var err error
-			if alone, err = tryLockFile(l.head); err != nil {
+			if noLine, err = tryLockFile(l.head); err != nil {
 				l.mu.Unlock()
 				return translate(err)
 			}
-			if alone {
+			if noLine {
 				unlockFile(l.head)
 			}
-		}
-		if alone {
+		} else {
 			ok, err := tryLockFile(l.f)
 			if ok || err != nil {
 				l.mu.Unlock()
@@ -83,7 +82,7 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 			}
 		}
 		l.waiting = true
-		go l.await(at, at == behind && alone)
+		go l.await(at, noLine)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -136,8 +135,9 @@ func (l *fileLock) free() bool {
 	return true
 }
 
-// await waits for the lock. With pause, the next in the line is just being
-// woken up to become its head, and comes before this process.
+// await waits for the lock. With pause, whoever is next is perhaps just being
+// woken up, to become the head of the line or to take the lock, and comes before
+// this process.
 func (l *fileLock) await(at place, pause bool) {
 	if pause {
 		time.Sleep(wakeUp)

@@ -76,6 +76,24 @@ func TestValuesRoundTrip(t *testing.T) {
 	}
 }
 
+// What Value.String returns is a literal of the same value.
+func TestLiterals(t *testing.T) {
+	c := openMemory(t)
+	for i, v := range values() {
+		if strings.Contains(v.Text(), "\x00") || v.Len() > 1<<20 { // no statement can have it
+			continue
+		}
+		s := prepare(t, c, "SELECT "+v.String())
+		if row, err := s.Step(); err != nil || !row {
+			t.Fatal(row, err)
+		}
+		if got := s.ColumnValue(0); got.Kind() != v.Kind() || !codec.Equal(got, v) {
+			t.Errorf("value %d: got %v, want %v", i, got, v)
+		}
+		s.Finalize()
+	}
+}
+
 func TestNullAndMissingColumns(t *testing.T) {
 	c := openMemory(t)
 	s := prepare(t, c, "SELECT NULL, x'', ''")
