@@ -91,16 +91,16 @@ func (h *handle) getInTx(ctx context.Context, key codec.Value, l driver.Lookup) 
 
 // reading returns how Get looks an entry up.
 func (h *handle) reading() driver.Lookup {
-	l := driver.Lookup{Now: h.st.instant()}
+	l := driver.Lookup{Clock: h.st.now}
 	if h.shared.slide {
-		l.Slide = l.Now.Add(h.shared.ttl)
+		l.Slide = h.st.instant().Add(h.shared.ttl)
 	}
 	return l
 }
 
 // looking returns a Lookup that leaves no traces.
 func (h *handle) looking() driver.Lookup {
-	return driver.Lookup{Now: h.st.instant(), Quiet: true}
+	return driver.Lookup{Clock: h.st.now, Quiet: true}
 }
 
 // view runs fn in the transaction h is bound to, or in a snapshot.

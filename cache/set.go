@@ -100,7 +100,7 @@ func (c *Cache[K, V]) getOrSet(ctx context.Context, k K, v V, opts []Option) (V,
 			}
 			return v, false, c.set(ctx, p) // what cannot be decoded is missing
 		}
-		p.Now = l.Now
+		p.Now = l.Instant()
 		if found, err := c.addRow(ctx, p); err != nil || !found {
 			return v, false, err
 		}

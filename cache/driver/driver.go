@@ -251,10 +251,19 @@ type Tx interface {
 // it. Inside of an Update it is part of the transaction: what is rolled back
 // has not been read.
 type Lookup struct {
-	Now   Instant // the instant at which expiry is judged
-	Quiet bool    // neither counted in Stats nor as an access of the row
-	Bare  bool    // leave Row.Value out
-	Slide Instant // if not 0: the row's expiry, if it has one, becomes this (batched, like an access)
+	Now   Instant          // the instant at which expiry is judged, unless there is a Clock
+	Clock func() time.Time // not nil: tells that instant, and is asked only if it matters
+	Quiet bool             // neither counted in Stats nor as an access of the row
+	Bare  bool             // leave Row.Value out
+	Slide Instant          // if not 0: the row's expiry, if it has one, becomes this (batched, like an access)
+}
+
+// Instant returns the instant at which expiry is judged.
+func (l *Lookup) Instant() Instant {
+	if l.Clock != nil {
+		return At(l.Clock())
+	}
+	return l.Now
 }
 
 // Put is a row to be stored.
@@ -287,7 +296,8 @@ type Row struct {
 	ForeignKey, ForeignValue bool
 }
 
-// Expired reports whether the row's time is over at now.
+// Expired reports whether the row's time is over at now. What does not expire
+// never has.
 func (r *Row) Expired(now Instant) bool { return r.Expire != 0 && r.Expire <= now }
 
 // Order is the order of a Scan.

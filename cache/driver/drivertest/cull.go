@@ -224,6 +224,27 @@ var cullTests = tests{
 }
 
 var accessTests = tests{
+	{"ByClock", func(e *env) {
+		e.setPolicy(driver.LeastRecentlyUsed)
+		e.put(pair("k", 1))
+		for i := range 2 {
+			l := driver.Lookup{Clock: (now + 1 + driver.Instant(i)).Time}
+			if i == 0 {
+				_, _, err := e.s.Get(e.ctx, e.c, val("k"), l)
+				e.ok(err)
+			} else {
+				e.update(func(tx driver.Tx) {
+					_, _, err := tx.Get(e.c, val("k"), l)
+					e.ok(err)
+				})
+			}
+			e.settle()
+			if r := e.row("k"); r.Accesses != int64(i+1) || r.Accessed != now+1+driver.Instant(i) {
+				e.Errorf("%d accesses, the last at now%+v", r.Accesses, r.Accessed-now)
+			}
+		}
+	}},
+
 	{"CountedOnlyForPoliciesThatAsk", func(e *env) {
 		for policy, want := range map[driver.Policy]int64{
 			driver.LeastRecentlyStored: 0, driver.NoEviction: 0, driver.LeastRecentlyUsed: 1, driver.LeastFrequentlyUsed: 1,

@@ -22,6 +22,21 @@ var expiryTests = tests{
 		}
 	}},
 
+	{"ByClock", func(e *env) {
+		e.put(until("k", now+10))
+		for at, want := range map[driver.Instant]bool{now + 9: true, now + 10: false, now + 11: false} {
+			l := driver.Lookup{Now: now + 1e6 - at, Clock: at.Time, Quiet: true}
+			if _, ok, err := e.s.Get(e.ctx, e.c, val("k"), l); ok != want || err != nil {
+				e.Errorf("found %v (%v) at now%+v, want %v", ok, err, at-now, want)
+			}
+			e.view(func(tx driver.Tx) {
+				if _, ok, err := tx.Get(e.c, val("k"), l); ok != want || err != nil {
+					e.Errorf("found %v (%v) at now%+v in a transaction, want %v", ok, err, at-now, want)
+				}
+			})
+		}
+	}},
+
 	{"ClockGoesBack", func(e *env) {
 		e.put(until("k", now+10))
 		if _, ok := e.find("k", now+20); ok {

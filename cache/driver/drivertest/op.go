@@ -102,9 +102,9 @@ func (o op) String() string {
 			add("value=%s", show(o.put.Value))
 		}
 	case opGet:
-		add("key=%s now=%s quiet=%v bare=%v", show(o.key), at(o.lookup.Now), o.lookup.Quiet, o.lookup.Bare)
+		add("key=%s now=%s quiet=%v bare=%v", show(o.key), at(o.lookup.Instant()), o.lookup.Quiet, o.lookup.Bare)
 	case opLookups:
-		add("key=%s now=%s quiet=%v bare=%v slide=%s times=%d", show(o.key), at(o.lookup.Now), o.lookup.Quiet, o.lookup.Bare, at(o.lookup.Slide), o.limit)
+		add("key=%s now=%s quiet=%v bare=%v slide=%s times=%d", show(o.key), at(o.lookup.Instant()), o.lookup.Quiet, o.lookup.Bare, at(o.lookup.Slide), o.limit)
 	case opTouch:
 		add("key=%s expire=%s now=%s", show(o.key), at(o.expire), at(o.now))
 	case opDelete, opIncrement:
@@ -190,6 +190,15 @@ func (g *generator) instant() driver.Instant {
 	return g.now
 }
 
+// lookup is one of the two kinds: every other instant is told by a clock.
+func lookup(at driver.Instant, quiet, bare bool) driver.Lookup {
+	l := driver.Lookup{Now: at, Quiet: quiet, Bare: bare}
+	if int64(at)%2 == 0 {
+		l.Now, l.Clock = 0, at.Time
+	}
+	return l
+}
+
 // tick moves the clock, and sometimes back.
 func (g *generator) tick() {
 	switch g.choose(16) {
@@ -221,9 +230,9 @@ func (g *generator) op() op {
 		}
 	case opLookups:
 		o.key, o.limit = g.key(), 1+g.choose(4)
-		o.lookup = driver.Lookup{Now: g.instant(), Quiet: g.chance(4), Bare: g.chance(2)}
+		o.lookup = lookup(g.instant(), g.chance(4), g.chance(2))
 		if g.chance(2) {
-			o.lookup.Slide = o.lookup.Now + driver.Instant(10*(1+g.choose(3)))
+			o.lookup.Slide = o.lookup.Instant() + driver.Instant(10*(1+g.choose(3)))
 		}
 	case opStats:
 		o.reset = g.chance(3)
@@ -275,7 +284,7 @@ func (g *generator) inner(writes bool) op {
 			o.file = append(o.file, o.put.Value.Blob()...)
 		}
 	case opGet:
-		o.key, o.lookup = g.key(), driver.Lookup{Now: g.instant(), Quiet: g.chance(2), Bare: g.chance(3)}
+		o.key, o.lookup = g.key(), lookup(g.instant(), g.chance(2), g.chance(3))
 	case opTouch:
 		o.key, o.expire = g.key(), g.expire()
 	case opDelete, opIncrement:

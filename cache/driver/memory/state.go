@@ -132,7 +132,7 @@ func markOf(t *table, r *row, l driver.Lookup) (mark, bool) {
 	}
 	m := mark{table: t.id, row: r.ID}
 	if !l.Quiet && t.settings.Policy.CountsAccesses() {
-		m.accesses, m.accessed = 1, l.Now
+		m.accesses, m.accessed = 1, l.Instant()
 	}
 	if r.Expire != 0 {
 		m.slide = l.Slide

@@ -65,7 +65,7 @@ func (x *tx) Get(c driver.Collection, key codec.Value, l driver.Lookup) (driver.
 		return driver.Row{}, false, err
 	}
 	r := t.byKey(key)
-	if r != nil && r.Expired(l.Now) {
+	if r != nil && r.Expired(l.Instant()) {
 		r = nil
 	}
 	x.leave(t, r, l)

@@ -307,7 +307,7 @@ func (c *collection) look(ctx context.Context, key codec.Value, l driver.Lookup)
 	if now-last < lookEvery && now >= last || !c.looked.CompareAndSwap(last, now) {
 		return
 	}
-	quiet := driver.Lookup{Now: l.Now, Quiet: true, Bare: true}
+	quiet := driver.Lookup{Now: l.Now, Clock: l.Clock, Quiet: true, Bare: true}
 	for i, m := range c.members {
 		_, _, _ = m.store.Get(ctx, c.parts[i], key, quiet)
 	}

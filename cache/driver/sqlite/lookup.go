@@ -113,9 +113,16 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	writing := t != nil && t.write
 	if found {
 		c.reads.overlay(r, writing)
-		ok = !r.Expired(l.Now)
+		ok = r.Expire == 0 || !r.Expired(l.Instant())
 	}
 	if l.Quiet && l.Slide == 0 {
+		return ok
+	}
+	s := c.settings.Load()
+	switch {
+	case s.Policy.CountsAccesses():
+		l.Now, l.Clock = l.Instant(), nil
+	case !writing && !s.Statistics && l.Slide == 0:
 		return ok
 	}
 	n := noted{c: c, hash: hash, id: r.ID, stored: r.Stored, expire: base, ok: ok, l: l}

@@ -94,7 +94,7 @@ func (r *reads) note(n *noted) {
 		r.count()
 	}
 	if counts {
-		e.last = max(e.last, l.Now)
+		e.last = max(e.last, l.Instant())
 		e.count++
 	}
 	if slides {
@@ -203,7 +203,7 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 			e.slide, e.base = n.l.Slide, n.expire
 		}
 		if s.Policy.CountsAccesses() && !n.l.Quiet {
-			e.last, e.count = n.l.Now, 1
+			e.last, e.count = n.l.Instant(), 1
 		}
 		if err := t.writeRead(c, n.id, e); err != nil {
 			return err
