@@ -272,8 +272,9 @@ func TestPushIn(t *testing.T) {
 	if w.dir.free() {
 		t.Error("free while somebody waits")
 	}
-	w.crowd.tired = true
 	w.crowd.until = time.Now().Add(time.Hour)
+	w.crowd.becomes(2*steadyCount, time.Now())
+	w.crowd.tired = true
 	since := w.crowd.since
 	if update(driver.Shared); w.crowd.since != since {
 		t.Error("has not let the one go first who waits")

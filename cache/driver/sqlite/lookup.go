@@ -111,6 +111,11 @@ func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r dri
 func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Lookup, t *tx) (ok bool) {
 	base := r.Expire
 	writing := t != nil && t.write
+	s := c.settings.Load()
+	if m := c.core.maintainer; found && !writing && m != nil &&
+		s.Policy.CountsAccesses() && !s.Statistics && !l.Quiet && l.Slide == 0 {
+		return c.reads.access(r, hash, l.Instant(), m)
+	}
 	if found {
 		c.reads.overlay(r, writing)
 		ok = r.Expire == 0 || !r.Expired(l.Instant())
@@ -118,7 +123,6 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	if l.Quiet && l.Slide == 0 {
 		return ok
 	}
-	s := c.settings.Load()
 	switch {
 	case s.Policy.CountsAccesses():
 		l.Now, l.Clock = l.Instant(), nil

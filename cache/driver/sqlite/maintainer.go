@@ -94,6 +94,14 @@ func (m *maintainer) poke() {
 	}
 }
 
+// remind has what has been gathered written within a second, or at once.
+func (m *maintainer) remind(now bool) {
+	m.poke()
+	if now {
+		signal(m.hurry)
+	}
+}
+
 // walGrew is told the number of frames in the WAL after each commit.
 func (m *maintainer) walGrew(frames int) {
 	if m == nil { // while the store is being opened

@@ -86,12 +86,7 @@ func (r *reads) note(n *noted) {
 			r.mu.Unlock()
 			return
 		}
-		if r.rows == nil {
-			r.rows = make(map[int64]*read)
-		}
-		e = &read{stored: n.stored, hash: n.hash}
-		r.rows[n.id] = e
-		r.count()
+		e = r.add(n.id, n.stored, n.hash)
 	}
 	if counts {
 		e.last = max(e.last, l.Instant())
@@ -103,10 +98,42 @@ func (r *reads) note(n *noted) {
 	}
 	many := len(r.rows) >= maxReads/2
 	r.mu.Unlock()
-	m.poke()
-	if many {
-		signal(m.hurry)
+	m.remind(many)
+}
+
+// access is overlay and note in one, for a read outside of transactions that
+// only counts as an access of the row that was found. It reports whether that
+// has not expired. Under the policies that count, this is every Get.
+func (r *reads) access(row *driver.Row, hash uint64, now driver.Instant, m *maintainer) (ok bool) {
+	r.mu.Lock()
+	e := r.overlaid(row, false)
+	if row.Expired(now) {
+		r.mu.Unlock()
+		return false
 	}
+	if e == nil && len(r.rows) < maxReads {
+		e = r.add(row.ID, row.Stored, hash)
+	}
+	if e != nil {
+		e.last = max(e.last, now)
+		e.count++
+	}
+	many := len(r.rows) >= maxReads/2
+	r.mu.Unlock()
+	m.remind(many)
+	return true
+}
+
+// add makes an entry for a row that has none, or one of an earlier life. The
+// caller holds r.mu.
+func (r *reads) add(id int64, stored driver.Instant, hash uint64) *read {
+	if r.rows == nil {
+		r.rows = make(map[int64]*read)
+	}
+	e := &read{stored: stored, hash: hash}
+	r.rows[id] = e
+	r.count()
+	return e
 }
 
 // count keeps pending up to date.
@@ -122,6 +149,12 @@ func (r *reads) overlay(row *driver.Row, writing bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.overlaid(row, writing)
+}
+
+// overlaid is overlay with r.mu held. It returns what has been gathered about
+// the row since the last flush, or nil.
+func (r *reads) overlaid(row *driver.Row, writing bool) (own *read) {
 	if e, ok := r.settled[row.ID]; ok && !writing && e.stored == row.Stored && e.base == row.Expire {
 		row.Expire = e.slide
 	}
@@ -136,7 +169,11 @@ func (r *reads) overlay(row *driver.Row, writing bool) {
 		if e.slide != 0 && e.base == base {
 			row.Expire = e.slide
 		}
+		if i == 1 {
+			own = e
+		}
 	}
+	return own
 }
 
 // empty reports whether there is nothing to write.
