@@ -121,6 +121,17 @@ func TestKey(t *testing.T) {
 	calls(t, m, request{"bob", "news"}, 2, &c, 2)
 }
 
+// An argument that is encoded as null is invalid: nothing could be stored.
+func TestNull(t *testing.T) {
+	m := newMemo(t, openDir(t, t.TempDir()), func(context.Context, float64) (int64, error) { return 1, nil }, nil)
+	_, err := m.Call(t.Context(), math.NaN())
+	is(t, err, cache.ErrInvalid)
+	_, err = m.Refresh(t.Context(), math.NaN())
+	is(t, err, cache.ErrInvalid)
+	_, err = m.Forget(t.Context(), math.NaN())
+	is(t, err, cache.ErrInvalid)
+}
+
 // A function may call itself through its Memo.
 func TestRecursion(t *testing.T) {
 	var m *memo.Memo[int, int]

@@ -296,8 +296,7 @@ type Row struct {
 	ForeignKey, ForeignValue bool
 }
 
-// Expired reports whether the row's time is over at now. What does not expire
-// never has.
+// Expired reports whether the row's time is over at now.
 func (r *Row) Expired(now Instant) bool { return r.Expire != 0 && r.Expire <= now }
 
 // Order is the order of a Scan.

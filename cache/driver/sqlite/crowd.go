@@ -103,7 +103,7 @@ func (c *crowd) came(now time.Time, alone bool) (kept bool) {
 		c.steady /= 2 // not 0: it may not have had a processor
 	}
 	if c.steady < steadyCount {
-		c.tired = false
+		c.tired = false // what was long was no stint, or it was long ago
 	}
 	kept, c.kept = c.kept, false
 	return kept

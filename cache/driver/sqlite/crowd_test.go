@@ -171,8 +171,12 @@ func TestStint(t *testing.T) {
 	for w.dir.isWaiting() { // what was given up
 		time.Sleep(time.Millisecond)
 	}
+	began := time.Now()
 	if err := w.dir.lock(t.Context(), time.Time{}, behind); err != nil {
 		t.Fatal(err)
+	}
+	if time.Since(began) < wakeUp {
+		t.Error("takes the lock before one who is just being woken up")
 	}
 	w.dir.unlock()
 
@@ -294,6 +298,27 @@ func TestPushIn(t *testing.T) {
 	w.dir.mu.Lock()
 	w.dir.waiting = false
 	w.dir.mu.Unlock()
+}
+
+// Only who writes steadily lines up, and only he lets others go first.
+func TestPlace(t *testing.T) {
+	now := time.Now()
+	c := crowd{steady: steadyCount - 1, last: now}
+	for want, tired := range map[place]bool{inLine: false, behind: true} {
+		c.tired = tired
+		if c.came(now, false); c.place() != want {
+			t.Errorf("tired %v, and steady: place %d, want %d", tired, c.place(), want)
+		}
+	}
+	for name, came := range map[string]func(){
+		"the user's own": func() { c.came(now, true) },
+		"now and then":   func() { c.steady = steadyCount; c.came(now.Add(time.Second), false) },
+	} {
+		c.tired = true
+		if came(); c.place() != aside {
+			t.Errorf("%s: place %d, want %d", name, c.place(), aside)
+		}
+	}
 }
 
 func TestCrowdSpan(t *testing.T) {

@@ -53,7 +53,7 @@ type place int
 const (
 	aside  place = iota // not in the line
 	inLine              // in the line, but not before it has been tried to get the lock at once
-	behind              // in the line, after those who wait there already
+	behind              // in the line, after those who wait already, there or aside
 )
 
 // wakeUp is about how long it takes until a process runs that is woken up.

@@ -118,7 +118,7 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	}
 	if found {
 		c.reads.overlay(r, writing)
-		ok = r.Expire == 0 || !r.Expired(l.Instant())
+		ok = r.Expire == 0 || !r.Expired(l.Instant()) // without the clock, if possible
 	}
 	if l.Quiet && l.Slide == 0 {
 		return ok
