@@ -238,10 +238,20 @@ func (w *writer) leave() {
 	c.locked = false
 	c.count++
 	c.tired = c.count >= stintCount || now.Sub(c.since) >= stint
+	if c.tired {
+		w.conn.Yield() // it will not read for a while
+	}
 	if c.tired || c.steady < steadyCount {
 		w.dir.unlock()
 		return
 	}
+	w.keep()
+}
+
+// keep keeps the directory's lock until the next transaction, or not for long.
+// The caller holds crowd.mu.
+func (w *writer) keep() {
+	c := &w.crowd
 	c.kept = true
 	if c.idle == nil {
 		c.idle = time.AfterFunc(idleAfter, w.retire)
@@ -265,13 +275,19 @@ func (w *writer) retire() {
 	}
 }
 
-// endStint gives the directory's lock up if it is kept between transactions.
-func (w *writer) endStint() {
+// takeKept takes the directory's lock over if it is kept.
+func (c *crowd) takeKept() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := c.kept
+	c.kept = false
+	return kept
+}
+
+// giveBack is for who has taken over what was kept.
+func (w *writer) giveBack() {
 	c := &w.crowd
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.kept {
-		c.kept = false
-		w.dir.unlock()
-	}
+	w.keep()
 }

@@ -111,6 +111,7 @@ func oneCrowded(t *testing.T) (w *writer, update func(driver.Mode), line *fileLo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { line.close() })
+	<-s.core.maintainer.swept
 	w = s.core.writer
 	w.crowd.met(time.Now().Add(time.Hour))
 	update = func(mode driver.Mode) {
@@ -158,6 +159,20 @@ func TestStint(t *testing.T) {
 	}
 	if !line.free() {
 		t.Error("the lock is held after a stint")
+	}
+	// Nor is any other, which the checkpoint of somebody else would wait for.
+	other, err := lite.Open(filepath.Join(filepath.Dir(line.f.Name()), databaseName), lite.ReadWrite|lite.DefaultVFS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Exec("SELECT * FROM Settings"); err != nil {
+		t.Error(err)
+	}
+	if frames, _, err := other.Checkpoint(lite.Restart); err != nil || frames <= 0 {
+		t.Error("no checkpoint:", frames, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
 	}
 
 	// Somebody waits, and does not have the lock yet.
@@ -229,6 +244,56 @@ func TestStintEnds(t *testing.T) {
 		t.Error("the lock is kept after a transaction of the user's")
 	}
 	keep() // and the store is closed
+}
+
+// What does not wait for others happens in a stint, which goes on, or while
+// nobody has the directory's lock.
+func TestExclusivelyNow(t *testing.T) {
+	w, update, line := oneCrowded(t)
+	now := func() (ran bool) {
+		t.Helper()
+		ran, err := w.exclusivelyNow(time.Time{}, func() error {
+			if w.crowd.isKept() || line.free() {
+				t.Error("the lock is not held, or may be given up")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		return ran
+	}
+	for tries := 0; ; tries++ { // the machine may be busy
+		w.crowd.becomes(2*steadyCount, time.Now())
+		update(driver.Shared)
+		if !w.crowd.isKept() {
+			continue
+		}
+		since := w.crowd.since
+		if !now() {
+			t.Error("not done in a stint")
+		}
+		w.crowd.becomes(2*steadyCount, time.Now())
+		if update(driver.Shared); w.crowd.since == since {
+			break
+		}
+		if tries == 1000 {
+			t.Fatal("the stint does not go on")
+		}
+	}
+	for !line.free() { // it ends if there are no transactions
+		time.Sleep(time.Millisecond)
+	}
+	if !now() || !line.free() {
+		t.Error("not done while nobody has the lock, or the lock is kept")
+	}
+	if err := lockFile(line.f); err != nil {
+		t.Fatal(err)
+	}
+	if now() || w.dir.isWaiting() {
+		t.Error("done, or waited for, while another process has the lock")
+	}
+	line.unlock()
 }
 
 // Who cannot get the directory's lock gets SQLite's, if nobody has that: its

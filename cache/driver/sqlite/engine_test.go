@@ -468,4 +468,9 @@ func TestWALIsBounded(t *testing.T) {
 	if n := size(); n > bound {
 		t.Errorf("after a view, the WAL has %d bytes", n)
 	}
+	for end := time.Now().Add(time.Minute); size() > logLimit; write(1) {
+		if time.Now().After(end) {
+			t.Fatalf("the WAL keeps %d bytes", size())
+		}
+	}
 }

@@ -115,13 +115,24 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	return gaveUp
 }
 
+// tryLock takes the lock if nobody has it.
+func (l *fileLock) tryLock() (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting { // to try would release what the goroutine has by now
+		return false, nil
+	}
+	ok, err := tryLockFile(l.f)
+	return ok, translate(err)
+}
+
 // free reports whether nobody has the lock or waits for it, not even a
 // goroutine of this process. The caller must not have it: to try a lock on the
 // same open file would replace it. An error shows when the lock is taken.
 func (l *fileLock) free() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting { // to try would release what it has by now
+	if l.waiting { // see tryLock
 		return false
 	}
 	for _, f := range []*os.File{l.f, l.head} {

@@ -29,9 +29,9 @@ const (
 	// logLimit, since to write over what is there is faster than to make a
 	// file grow.
 	restartAt = 4 * checkpointAt
-	// urgentAt is the number of frames from which readers are waited for
-	// longer, and the file is cut. Only a transaction that is larger than that,
-	// a View that stays open for long, or readers that hardly get the processor
+	// urgentAt is the number of frames from which other writers are waited for,
+	// and readers for longer. Only a transaction that is larger than that, a
+	// View that stays open for long, or readers that hardly get the processor
 	// let it get there.
 	urgentAt = 2 * restartAt
 	// restartPatience is how long writers are kept out because of readers that
@@ -42,8 +42,8 @@ const (
 	// last checkpoint.
 	urgentShare    = 4
 	urgentPatience = time.Second
-	// logLimit is the number of bytes to which SQLite cuts a larger WAL if it
-	// begins anew otherwise.
+	// logLimit is the number of bytes to which SQLite cuts a larger WAL when it
+	// begins anew.
 	logLimit = 128 << 20
 )
 
@@ -250,32 +250,63 @@ func (m *maintainer) checkpoint() error {
 		}
 		m.conn = cn
 	}
+	if frames, copied := m.logged(); frames < copied+checkpointAt && frames < restartAt {
+		m.due.Store(min(copied+checkpointAt, restartAt)) // another process has copied
+		return nil
+	}
+	m.due.Store(m.frames.Load() + checkpointAt)
 	log, done, err := m.conn.Checkpoint(lite.Passive)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
 	}
-	frames := m.frames.Load()
+	frames, _ := m.logged()
+	if frames < restartAt {
+		m.due.Store(min(frames+checkpointAt, restartAt))
+		return nil
+	}
 	m.due.Store(frames + checkpointAt)
 	// Where a reader or another process's checkpoint is in the way, it would
 	// be in the way again. It is tried all the same once that is urgent: with
 	// readers that come one after the other there is always one in the way of a
 	// copy, and hardly ever one that stays.
-	if frames < restartAt || frames < urgentAt && (err != nil || done < log) {
+	urgent := frames >= urgentAt
+	if !urgent && (err != nil || done < log) {
 		return nil
 	}
-	mode, patience := lite.Restart, restartPatience
-	if frames >= urgentAt {
-		mode = lite.Truncate
-		patience = min(max(patience, had/urgentShare), urgentPatience)
+	deadline := time.Now().Add(time.Second)
+	if urgent {
+		patience := min(max(restartPatience, had/urgentShare), urgentPatience)
+		return m.core.writer.exclusively(context.Background(), deadline, func(*conn) error { return m.restart(patience) })
 	}
-	return m.core.writer.exclusively(context.Background(), time.Now().Add(time.Second), func(*conn) error {
-		m.conn.boundFor(context.Background(), patience)
-		_, _, err := m.conn.Checkpoint(mode)
-		if err != nil && !lite.IsBusy(err) {
-			return translate(err)
-		}
-		return nil
-	})
+	// To wait for another process would keep this one's writers waiting too, and
+	// meanwhile the WAL grows by what is to be copied then.
+	ran, err := m.core.writer.exclusivelyNow(deadline, func() error { return m.restart(restartPatience) })
+	if !ran && err == nil {
+		m.due.Store(frames) // the next commit has it tried again
+	}
+	return err
+}
+
+// restart copies the rest of the WAL, and has it begin anew.
+func (m *maintainer) restart(patience time.Duration) error {
+	if frames, _ := m.logged(); frames < restartAt {
+		return nil // another process has done it
+	}
+	m.conn.boundFor(context.Background(), patience)
+	_, _, err := m.conn.Checkpoint(lite.Restart)
+	if err != nil && !lite.IsBusy(err) {
+		return translate(err)
+	}
+	return nil
+}
+
+// logged returns the number of frames in the WAL, and how many of them are in
+// the database too.
+func (m *maintainer) logged() (frames, copied int64) {
+	if ix := m.conn.WALIndexHeader(); ix != nil {
+		return int64(ix.Frames()), int64(ix.Copied())
+	}
+	return m.frames.Load(), 0
 }
 
 // close writes what is gathered and ends the goroutine. Nothing is written to

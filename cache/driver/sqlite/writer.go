@@ -462,24 +462,47 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 		return err
 	}
 	defer w.handOver()
-	w.endStint()
-	until := time.Now().Add(late)
-	if !deadline.IsZero() && deadline.Before(until) {
-		until = deadline
+	locked := w.crowd.takeKept()
+	if !locked {
+		until := time.Now().Add(late)
+		if !deadline.IsZero() && deadline.Before(until) {
+			until = deadline
+		}
+		err := w.dir.lock(ctx, until, aside)
+		if locked = err == nil; !locked && (until == deadline || !errors.Is(err, driver.ErrTimeout)) {
+			return err
+		}
 	}
-	err := w.dir.lock(ctx, until, aside)
-	switch {
-	case err == nil:
+	if locked {
 		defer w.dir.unlock()
-	case until == deadline, !errors.Is(err, driver.ErrTimeout):
-		return err
 	}
 	w.conn.bound(ctx, deadline)
 	defer w.conn.bound(context.Background(), time.Time{})
 	return fn(w.conn)
 }
 
+// exclusivelyNow is exclusively unless it would have to wait for another
+// process: it is for a stint of this one, which goes on afterwards, or while none
+// has the directory's lock.
+func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, err error) {
+	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, alone: true}); err != nil {
+		return false, err
+	}
+	defer w.handOver()
+	if w.crowd.takeKept() {
+		defer w.giveBack()
+		return true, fn()
+	}
+	if ok, err := w.dir.tryLock(); !ok {
+		return false, err
+	}
+	defer w.dir.unlock()
+	return true, fn()
+}
+
 func (w *writer) close() error {
-	w.endStint()
+	if w.crowd.takeKept() {
+		w.dir.unlock()
+	}
 	return errors.Join(w.conn.Close(), w.dir.close())
 }

@@ -312,6 +312,16 @@ func dbClose(tls *libc.TLS, id uintptr) int32 {
 	return shim.db.close(tls, id)
 }
 
+// Yield releases the read locks that connections of this process to the
+// database of c keep although they have no transaction: a checkpoint does not
+// have to wait for them then. Without it they are released some milliseconds
+// after they were used last.
+func (c *Conn) Yield() {
+	if c.file != 0 {
+		stealSticky(c.tls, c.file, slotRead, marks+1)
+	}
+}
+
 // setUnlockHook says whether c's unlock hook is to be called.
 func (c *Conn) setUnlockHook(on bool) {
 	if c.file == 0 {

@@ -10,6 +10,9 @@ func vfs() uintptr { return 0 }
 
 func (c *Conn) stick() {}
 
+// Yield does nothing: connections keep read locks on Unix only.
+func (c *Conn) Yield() {}
+
 func (c *Conn) setUnlockHook(bool) {}
 
 // WALIndexHeader returns nil: where the WAL-index is mapped is known on Unix

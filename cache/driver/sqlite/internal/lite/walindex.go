@@ -25,6 +25,9 @@ type WALIndexHeader struct {
 	frameSum    [2]uint32
 	salts       [2]uint32
 	ownChecksum [2]uint32
+
+	_      [12]uint32 // the second copy
+	copied uint32
 }
 
 // The layout is SQLite's: these do not compile otherwise.
@@ -34,7 +37,7 @@ const (
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.pages) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FnPage))
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.frameSum) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FaFrameCksum))
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.salts) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FaSalt))
-	_ = -(unsafe.Sizeof(WALIndexHeader{}) ^ unsafe.Sizeof(lib.TWalIndexHdr{}))
+	_ = -(unsafe.Offsetof(WALIndexHeader{}.copied) ^ 2*unsafe.Sizeof(lib.TWalIndexHdr{}) ^ unsafe.Offsetof(lib.TWalCkptInfo{}.FnBackfill))
 )
 
 // Change counts commits that wrote something. It keeps its value when a
@@ -45,6 +48,9 @@ func (h *WALIndexHeader) Change() uint32 { return atomic.LoadUint32(&h.change) }
 
 // Frames returns the number of frames in the WAL that are committed.
 func (h *WALIndexHeader) Frames() uint32 { return atomic.LoadUint32(&h.frames) }
+
+// Copied returns the number of frames in the WAL that are in the database too.
+func (h *WALIndexHeader) Copied() uint32 { return atomic.LoadUint32(&h.copied) }
 
 // Pages returns the size of the database in pages.
 func (h *WALIndexHeader) Pages() uint32 { return atomic.LoadUint32(&h.pages) }

@@ -64,12 +64,18 @@ func TestWALIndexHeader(t *testing.T) {
 		if err != nil || log != done {
 			t.Fatal(mode, log, done, err)
 		}
+		if h.Copied() != h.Frames() {
+			t.Error("frames that are not copied after a checkpoint", mode, h.Copied(), h.Frames())
+		}
 		if h.Change() != change || h.FrameChecksum() != sum {
 			t.Error("the state's mark changes with a checkpoint", mode)
 		}
 		must(t, w.Exec("INSERT INTO t VALUES (2)"))
 		if h.Salts() == salts && mode >= Restart {
 			t.Error("the WAL did not begin anew", mode)
+		}
+		if h.Copied() == h.Frames() {
+			t.Error("a frame that is copied when it is committed", mode)
 		}
 		if h.Change() != change+1 || h.FrameChecksum() == sum || h.Frames() == 0 {
 			t.Error("a commit after a checkpoint", mode, change, h.Change(), h.Frames())
