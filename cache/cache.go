@@ -194,8 +194,9 @@ func (h *handle) transact(ctx context.Context, op string, readOnly bool, fn func
 
 // Watch returns a channel that receives once after any commit, by any
 // process, that may have changed the collection, and a function that ends the
-// watch. Signals coalesce, and may come without a change. To miss nothing,
-// watch, then look, then wait:
+// watch. Signals coalesce, and may come without a change. The channel is closed
+// when the store is, not when the collection is closed or dropped: stop ends the
+// watch then. To miss nothing, watch, then look, then wait:
 //
 //	changed, stop, err := c.Watch()
 //	if err != nil {

@@ -39,9 +39,11 @@ const (
 
 // CheckOptions say how a store is checked.
 type CheckOptions struct {
-	// Mend repairs what it can: it corrects counts and sizes, and removes
-	// unknown files and entries without their file. Entries that cannot be
-	// decoded stay; another program may have written them.
+	// Mend repairs what it can: it corrects counts, rebuilds indexes, and
+	// removes entries whose value file is missing or not as long as it was, and
+	// unknown files that are older than a minute: a younger one may be about to
+	// get its entry. Entries that cannot be decoded stay; another program may
+	// have written them.
 	Mend bool
 
 	// Progress is called now and then, on the goroutine of Check.

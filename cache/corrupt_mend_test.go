@@ -46,10 +46,10 @@ func TestMend(t *testing.T) {
 	}{
 		{"short file", func(t *testing.T, dir string) {
 			ok(t, os.Truncate(valueOf(t, dir, "Cache", "big"), 39_000))
-		}, cache.WrongSize, 1, "", ""},
+		}, cache.WrongSize, 1, "big", ""},
 		{"long file", func(t *testing.T, dir string) {
-			ok(t, os.WriteFile(valueOf(t, dir, "Cache_1", "big"), make([]byte, 50_000), 0o600))
-		}, cache.WrongSize, 1, "", "cache/named"},
+			ok(t, os.WriteFile(valueOf(t, dir, "Cache", "big"), make([]byte, 50_000), 0o600))
+		}, cache.WrongSize, 1, "big", ""},
 		{"missing file", func(t *testing.T, dir string) {
 			ok(t, os.Remove(valueOf(t, dir, "Cache", "big")))
 		}, cache.MissingFile, 1, "big", ""},

@@ -540,6 +540,7 @@ func ExampleCache_OpenValue() {
 			http.NotFound(w, r)
 		default:
 			defer f.Close()
+			w.Header().Set("ETag", fmt.Sprintf("%q", f.ModTime().Format(time.RFC3339Nano)))
 			http.ServeContent(w, r, r.URL.Path, f.ModTime(), f)
 		}
 	})

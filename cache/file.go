@@ -16,8 +16,9 @@ import (
 
 // File is an opened value, for reading. It stays readable after its key is
 // overwritten, deleted or evicted, until Close. [http.ServeContent] sends it
-// without copying it through the process, where the system can. One goroutine
-// at a time may use it, but for ReadAt.
+// without copying it through the process, where the system can; with an ETag made
+// of ModTime, since a header's times are whole seconds, in which a value may
+// change. One goroutine at a time may use it, but for ReadAt.
 type File struct {
 	content driver.Content
 	raw     syscall.Conn // nil if content has no descriptor
@@ -72,7 +73,7 @@ func (c *Cache[K, V]) openValue(ctx context.Context, k K) (*File, error) {
 
 // inline makes the value of a row look like a file.
 func inline(r *driver.Row) (driver.Content, error) {
-	c := &inlineContent{size: int64(r.Value.Len()), modTime: r.Stored.Time()}
+	c := &inlineContent{size: int64(r.Value.Len())}
 	switch r.Value.Kind() {
 	case codec.Text:
 		c.reader = strings.NewReader(r.Value.Text())
@@ -92,8 +93,7 @@ type reader interface {
 // inlineContent is the content of a value that is kept in its row.
 type inlineContent struct {
 	reader
-	size    int64
-	modTime time.Time
+	size int64
 }
 
 // Close makes later calls fail, as they do for a file.
@@ -105,9 +105,8 @@ func (c *inlineContent) Close() error {
 	return nil
 }
 
-func (c *inlineContent) Size() int64        { return c.size }
-func (c *inlineContent) ModTime() time.Time { return c.modTime }
-func (c *inlineContent) Name() string       { return "" }
+func (c *inlineContent) Size() int64  { return c.size }
+func (c *inlineContent) Name() string { return "" }
 
 // closedReader is what is left of an inlineContent.
 type closedReader struct{}
@@ -132,7 +131,7 @@ func (f *File) Close() error { return f.content.Close() }
 func (f *File) Size() int64 { return f.content.Size() }
 
 // ModTime returns when the value was written.
-func (f *File) ModTime() time.Time { return f.content.ModTime() }
+func (f *File) ModTime() time.Time { return f.entry.Stored }
 
 // Name returns the full path of the file, such as X-Accel-Redirect and
 // X-Sendfile want it, or "" if the value is not in a file. The path is no

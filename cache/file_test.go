@@ -78,6 +78,9 @@ func TestServeContent(t *testing.T) {
 				return
 			}
 			defer f.Close()
+			if entry, _, err := c.GetEntry(r.Context(), "k"); err != nil || !f.ModTime().Equal(entry.Stored) {
+				t.Errorf("ModTime is %v, the entry was stored at %v, error %v", f.ModTime(), entry.Stored, err)
+			}
 			var _ io.ReadSeeker = f
 			var conn syscall.Conn = f
 			if _, err := conn.SyscallConn(); err == nil {

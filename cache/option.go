@@ -135,8 +135,8 @@ func (w *write) setTag(tag codec.Value) error {
 }
 
 // Value returns the tag as [Entry.Tag] has it, and ErrInvalid if it cannot be
-// one. The zero TagOption is Null, which a function that returns a tag may
-// return for none.
+// one. The zero TagOption is Null, for no tag: the function of a memo that
+// returns a tag may return it. To methods here it is ErrInvalid.
 func (o TagOption) Value() (codec.Value, error) { return o.value, o.err }
 
 // check fails if the tag is none.

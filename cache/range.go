@@ -40,7 +40,9 @@ func To[K any](k K) Range[K] { return Range[K]{kind: rangeTo, key: k} }
 func Before[K any](k K) Range[K] { return Range[K]{kind: rangeBefore, key: k} }
 
 // Prefix is the range of keys that begin with p. It needs a key codec that
-// stores text or bytes as they are. An empty prefix is all of them.
+// stores text or bytes as they are. An empty prefix is all of them. Strings that
+// are not valid UTF-8 are stored as bytes, and are not in the range of one that
+// is.
 func Prefix[K ~string | ~[]byte](p K) Range[K] { return Range[K]{kind: rangePrefix, key: p} }
 
 // Skip leaves out the first n entries of a range, without reading them. A
@@ -57,8 +59,9 @@ func Limit[K any](n int64) Range[K] { return Range[K]{kind: rangeLimit, n: n} }
 //
 // The order is the database's, that of the encoded keys: numbers, then text,
 // then bytes; text and bytes compare byte by byte. The native codecs keep the
-// order of Go's values. JSON, which structs are stored as, does not: 10 comes
-// before 9 in it. See All.
+// order of Go's values, but for strings that are not valid UTF-8: those are bytes
+// here. JSON, which structs are stored as, does not: 10 comes before 9 in it. See
+// All.
 func (c *Cache[K, V]) Ascend(ctx context.Context, ranges ...Range[K]) iter.Seq2[Entry[K, V], error] {
 	s, n, err := c.scanOf(ranges)
 	if err != nil {

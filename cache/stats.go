@@ -25,10 +25,10 @@ type Stats struct {
 //	Bytes  int64 // of memory in use
 type NearStats = driver.NearStats
 
-// Stats returns the counts, exactly. Reads that do not count are those of
-// Contains, First, Last, Peek and of iteration. They are off unless
-// Options.Statistics or EnableStats turn them on; then reads are gathered in
-// memory and written with other writes.
+// Stats returns the counts, exactly: those of Get, GetEntry, GetMany, GetOrSet
+// and OpenValue, and in an Update if it was committed. Other methods do not
+// count. The counts are off unless Options.Statistics or EnableStats turn them
+// on; then reads are gathered in memory and written with other writes.
 func (c *Cache[K, V]) Stats(ctx context.Context) (Stats, error) {
 	return c.stats(ctx, "Stats", false)
 }

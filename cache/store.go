@@ -85,9 +85,11 @@ func (s *Store) Collections(ctx context.Context) ([]string, error) {
 	return names, wrap(ctx, "Collections", "", err)
 }
 
-// Drop removes the collection that [Cache.Name] calls name, with all its
-// entries; whoever has it open gets ErrClosed. Dropping what does not exist
-// does nothing. The default collection is only emptied.
+// Drop removes the collection that [Cache.Name] calls name, such as
+// "cache/pages", with all its entries; whoever has it open gets ErrClosed.
+// Dropping what does not exist does nothing. The default collection is only
+// emptied. A deque or a memo consists of several collections: deque.Drop removes
+// all of a deque, and Clear of a memo what it remembers.
 func (s *Store) Drop(ctx context.Context, name string) error {
 	if err := s.outside(ctx); err != nil {
 		return wrap(ctx, "Drop", name, err)

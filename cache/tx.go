@@ -53,9 +53,9 @@ type txState struct {
 // Update fails with ErrReadOnly.
 //
 // Inside fn, collections of the store are to be used through In(tx). One
-// that is not bound waits for the transaction that it is called from, and
-// fails with ErrTimeout - or at once with ErrInTx, if it is given the context
-// of [Tx.Context].
+// that is not bound knows nothing of the transaction: it reads what was before
+// it, and to write it waits for the end of it, in vain, and fails with
+// ErrTimeout. Given the context of [Tx.Context] it fails at once, with ErrInTx.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.transact(ctx, "Update", false, fn)
 }
@@ -161,10 +161,11 @@ func (t *Tx) Context() context.Context { return t.ctx }
 // Store returns the transaction's store.
 func (t *Tx) Store() *Store { return t.state.store }
 
-// Fence returns the next number of a counter that belongs to the store: 1,
-// 2, ... It never repeats or goes back, so that of two holders of a lease the
-// later one has the higher number. A number whose transaction is rolled back
-// is given out again.
+// Fence returns the next number of a counter that belongs to the store and that
+// all of its users share, locks among them. Of the numbers of transactions that
+// are committed the later one is the higher, so that of two holders of a lease
+// the later one has the higher number. A number whose transaction is rolled
+// back is given out again.
 func (t *Tx) Fence() (n int64, err error) {
 	err = t.do(t.ctx, true, func(dt driver.Tx) (err error) {
 		n, err = dt.Fence()

@@ -63,11 +63,12 @@ const (
 	optionDelay
 )
 
-// TTL makes the item vanish, if nobody has taken it, after d, which must be
-// positive.
+// TTL makes the item vanish d after it is pushed, if nobody has taken it by then.
+// It does so too if it is delayed for longer, or comes back from a claim later.
+// d must be positive.
 func TTL(d time.Duration) Option { return Option{kind: optionTTL, d: d} }
 
-// ExpireAt makes the item vanish, if nobody has taken it, at t.
+// ExpireAt is TTL with the time at which the item vanishes.
 func ExpireAt(t time.Time) Option { return Option{kind: optionExpireAt, at: t} }
 
 // Delay keeps the item out of the deque for d, which must not be negative. It

@@ -13,8 +13,9 @@
 // [Index.First] and [Index.PopFirst] go, and that of the keys, in which
 // [Index.Ascend], [Index.Floor] and [Index.Ceiling] go. The latter is the
 // database's: numbers, then text, then bytes; the native codecs keep the order
-// of Go's values. Struct keys, which are JSON, have the order of their text, in
-// which 10 comes before 9.
+// of Go's values, but for strings that are not valid UTF-8, which are bytes.
+// Struct keys, which are JSON, have the order of their text, in which 10 comes
+// before 9.
 //
 // An Index evicts nothing, expires nothing and has no size limit; see package
 // cache for collections that do. What [Open] makes is a directory of

@@ -54,9 +54,14 @@ type StoredError struct{ Message string }
 // Error returns the message of the error that the function returned.
 func (e *StoredError) Error() string { return e.Message }
 
+var errInTx = fmt.Errorf("others would wait for the function as well as for the transaction, call it before: %w", cache.ErrInTx)
+
 func (m *Memo[A, R]) fail(op string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, cache.ErrInTx): // without the advice to bind it, which it cannot be
+		err = errInTx
 	}
 	return &Error{Op: op, Name: m.name, Err: err}
 }

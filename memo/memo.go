@@ -98,7 +98,8 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 
 // Call returns the result for arg: the remembered one, or else that of the
 // function, which is called once for all who wait. When ctx ends, Call returns
-// with its error and the others go on waiting.
+// with its error and the others go on waiting. A memo is not for use within a
+// transaction: given the context of one, its methods fail with cache.ErrInTx.
 func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
 	e, ok, err := m.results.GetEntry(ctx, arg)
 	if err != nil {

@@ -404,10 +404,16 @@ func TestMisuse(t *testing.T) {
 	_, err = m.Refresh(ctx, "a")
 	is(t, err, context.Canceled)
 	ok(t, st.Update(t.Context(), func(tx *cache.Tx) error {
-		_, err := m.Call(tx.Context(), "a")
-		is(t, err, cache.ErrInTx)
-		_, err = m.Refresh(tx.Context(), "a")
-		is(t, err, cache.ErrInTx)
+		_, call := m.Call(tx.Context(), "a")
+		_, refresh := m.Refresh(tx.Context(), "a")
+		_, _, peek := m.Peek(tx.Context(), "a")
+		_, forget := m.Forget(tx.Context(), "a")
+		for _, err := range []error{call, refresh, peek, forget} {
+			is(t, err, cache.ErrInTx)
+			if strings.Contains(err.Error(), "In;") {
+				t.Errorf("a memo cannot be bound: %v", err)
+			}
+		}
 		return nil
 	}))
 }

@@ -10,8 +10,8 @@ import (
 
 // Averager keeps count, sum, mean, variance, minimum and maximum of numbers
 // that goroutines and processes add. No number is lost or counted twice. All
-// methods may be called by many goroutines at once. In and the context of a
-// transaction make them part of it.
+// methods may be called by many goroutines at once. To be part of a transaction
+// an averager is bound to it with In.
 type Averager struct {
 	rows *cache.Cache[string, moments]
 	name string

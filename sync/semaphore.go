@@ -9,10 +9,11 @@ import (
 )
 
 // Semaphore has a number of permits, which all goroutines and processes that
-// use one store share. Who asks first is served first, as for [Lock], also if
-// somebody behind wants fewer permits than those in front. The permits of a
-// dead process come back, within 50 ms if somebody waits, and those of a
-// closed store do. All methods may be called by many goroutines at once.
+// use one store share. Within a process who asks first is served first, as for
+// [Lock], also if somebody behind wants fewer permits than those in front. The
+// permits of a dead process come back, within 50 ms if somebody waits, and those
+// of a closed store do. All methods may be called by many goroutines at once.
+// Given the context of a transaction they fail with cache.ErrInTx.
 type Semaphore struct {
 	s    *space
 	key  string

@@ -68,7 +68,8 @@ func (t *Throttle) configure(o ThrottleOptions) error {
 	return nil
 }
 
-// Allow reports whether an event may happen now, and counts it if so.
+// Allow reports whether an event may happen now, and counts it if so. Given the
+// context of a transaction it fails with cache.ErrInTx, like Wait.
 func (t *Throttle) Allow(ctx context.Context) (bool, error) {
 	_, _, ok, err := t.reserve(ctx, 0)
 	return ok, fail("Allow", err)

@@ -357,6 +357,5 @@ type Content interface {
 	io.ReadSeekCloser
 	io.ReaderAt
 	Size() int64
-	ModTime() time.Time
 	Name() string // full path, "" if the value is not in a file
 }

@@ -4,7 +4,7 @@ import "errors"
 
 // Errors that engines return, wrapped in more detail, without keys or values.
 var (
-	ErrClosed        = errors.New("store is closed")
+	ErrClosed        = errors.New("store or collection is closed")
 	ErrTimeout       = errors.New("timed out waiting for another writer")
 	ErrReadOnly      = errors.New("read-only")
 	ErrFull          = errors.New("disk or quota is full")

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
@@ -18,11 +17,10 @@ import (
 // file is a value outside the rows. Its fields are guarded by data.mu once it
 // is finished; until then one goroutine writes it.
 type file struct {
-	data     *Data
-	name     string
-	kind     codec.Kind
-	content  []byte
-	modified time.Time
+	data    *Data
+	name    string
+	kind    codec.Kind
+	content []byte
 
 	finished, committed bool
 }
@@ -63,7 +61,7 @@ func (f *file) Finish() error {
 		return os.ErrClosed
 	}
 	if !f.finished {
-		f.finished, f.modified = true, time.Now()
+		f.finished = true
 	}
 	return nil
 }
@@ -107,14 +105,13 @@ func (s *Store) OpenFile(ctx context.Context, c driver.Collection, r driver.Row)
 	if f == nil || !f.finished {
 		return nil, fs.ErrNotExist
 	}
-	return &content{reader: io.NewSectionReader(bytes.NewReader(f.content), 0, f.Size()), modified: f.modified}, nil
+	return &content{reader: io.NewSectionReader(bytes.NewReader(f.content), 0, f.Size())}, nil
 }
 
 // content is an opened file. It holds on to the bytes, which do not change.
 type content struct {
-	reader   *io.SectionReader
-	modified time.Time
-	closed   atomic.Bool
+	reader *io.SectionReader
+	closed atomic.Bool
 }
 
 func (c *content) Read(b []byte) (int, error) {
@@ -145,6 +142,5 @@ func (c *content) Close() error {
 	return nil
 }
 
-func (c *content) Size() int64        { return c.reader.Size() }
-func (c *content) ModTime() time.Time { return c.modified }
-func (c *content) Name() string       { return "" }
+func (c *content) Size() int64  { return c.reader.Size() }
+func (c *content) Name() string { return "" }

@@ -185,7 +185,9 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 			p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
 			k.report(p)
 			if k.mend {
-				if err := t.conn.Exec(fmt.Sprintf("UPDATE %s SET size = %d WHERE rowid = %d", c.table, info.Size(), r.ID)); err != nil {
+				// DiskCache has the row say what is there. That would make a
+				// value of what has never been one.
+				if err := t.deleteRow(c, r.ID, r.File); err != nil {
 					return err
 				}
 			}

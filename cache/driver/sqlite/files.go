@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
@@ -389,18 +388,17 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 		f.Close()
 		return nil, fmt.Errorf("%w: value file has %d bytes and should have %d: delete the entry, or mend the store with Check", driver.ErrCorrupt, info.Size(), r.Size)
 	}
-	return &content{File: f, info: info}, nil
+	return &content{File: f, size: info.Size()}, nil
 }
 
 // content is an opened value file. The embedded os.File makes that
 // http.ServeContent can hand it to the kernel.
 type content struct {
 	*os.File
-	info os.FileInfo
+	size int64
 }
 
-func (c *content) Size() int64        { return c.info.Size() }
-func (c *content) ModTime() time.Time { return c.info.ModTime() }
+func (c *content) Size() int64 { return c.size }
 
 // copyFile copies a file where it cannot be linked.
 func copyFile(from, to string) (err error) {
