@@ -86,6 +86,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 			persistent: opts.Persistent,
 			bestEffort: opts.BestEffort,
 			skip:       opts.SkipUndecodable,
+			plain:      isPlain(opts.Keys, opts.Keys.Name()) && isPlain(opts.Values, opts.Values.Name()),
 			ttl:        opts.TTL,
 			slide:      opts.Sliding,
 		}},

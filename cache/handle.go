@@ -31,6 +31,7 @@ type shared struct {
 	persistent bool
 	bestEffort bool
 	skip       bool // undecodable entries are missing
+	plain      bool // the codecs run none of the user's code
 	ttl        time.Duration
 	slide      bool
 	dropped    atomic.Int64

@@ -94,15 +94,18 @@ func (h *handle) setFile(ctx context.Context, p *driver.Put, kind codec.Kind, fn
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if p.File == nil { // or fn, which reads what is the user's, has panicked
+			f.Discard()
+		}
+	}()
 	if err = fn(f); err == nil {
 		err = f.Finish()
 	}
-	if err != nil {
-		f.Discard()
-		return err
+	if err == nil {
+		p.File = f
 	}
-	p.File = f
-	return nil
+	return err
 }
 
 // create starts a value file for a key, Null if that is not known yet.

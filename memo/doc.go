@@ -15,7 +15,13 @@
 //
 // A computation does not belong to the caller who started it: its context has
 // that caller's values, and ends when the last caller of its process who waits
-// for it has left. Nobody joins a computation that was cancelled or forgotten.
+// for it has left. Nobody joins a computation that was cancelled or forgotten,
+// or waits for it: a function that does not end with its context may run beside
+// the next one, and what it returns is not stored.
+//
+// A function may call memos. One that needs its own result is [ErrRecursive];
+// but two of different callers, each of which needs the other's, wait until
+// their contexts end.
 //
 // # Stampedes
 //

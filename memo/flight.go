@@ -137,7 +137,10 @@ func (m *Memo[A, R]) fly(ctx context.Context, id string, arg A, op string, force
 	go func() {
 		defer close(f.done)
 		defer m.drop(id, f) // before others are told: they may call again
+		returned := false
+		defer catch(&returned, &f.err) // of codecs and Options
 		f.v, f.err = m.compute(f, id, arg, op, force)
+		returned = true
 	}()
 	return f
 }
@@ -372,21 +375,24 @@ func protect[A, R any](ctx context.Context, fn func(context.Context, A) (R, erro
 	go func() {
 		defer close(done)
 		returned := false
-		defer func() {
-			if returned {
-				return
-			}
-			p := &PanicError{Value: ErrGoexit, Stack: debug.Stack()}
-			if r := recover(); r != nil {
-				p.Value = r
-			}
-			err = p
-		}()
+		defer catch(&returned, &err)
 		v, err = fn(ctx, arg)
 		returned = true
 	}()
 	<-done
 	return v, err
+}
+
+// catch is deferred where a panic, or a Goexit, is to become an error.
+func catch(returned *bool, err *error) {
+	if *returned {
+		return
+	}
+	p := &PanicError{Value: ErrGoexit, Stack: debug.Stack()}
+	if r := recover(); r != nil {
+		p.Value = r
+	}
+	*err = p
 }
 
 // chain is the computations that a context belongs to.

@@ -321,6 +321,57 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// leaving is a codec that may not return when it encodes.
+type leaving struct {
+	codec.Codec[string]
+	do func()
+}
+
+func (c leaving) Encode(v string) (codec.Value, error) {
+	if v != "" {
+		c.do()
+	}
+	return c.Codec.Encode(v)
+}
+
+// A panic or a Goexit in other code of the user's is no result either, and ends
+// nothing else.
+func TestUserCodeLeaves(t *testing.T) {
+	failed := errors.New("failed")
+	for name, leave := range map[string]func(){"panic": func() { panic(failed) }, "goexit": runtime.Goexit} {
+		left := false
+		do := func() {
+			if !left {
+				left = true
+				leave()
+			}
+		}
+		for where, o := range map[string]*memo.Options[string, string]{
+			"Encode":     {Values: leaving{codec.String[string](), do}},
+			"Tag":        {Tag: func(string, string) cache.TagOption { do(); return cache.TagOption{} }},
+			"CacheError": {CacheError: func(error) time.Duration { do(); return time.Minute }},
+		} {
+			m := newMemo(t, openDir(t, t.TempDir()), func(context.Context, string) (string, error) {
+				if where == "CacheError" {
+					return "", failed
+				}
+				return "v", nil
+			}, o)
+			left = false
+			_, err := m.Call(t.Context(), "a")
+			if p := new(memo.PanicError); !errors.As(err, &p) {
+				t.Errorf("%s in %s: got %v", name, where, err)
+			}
+			switch v, err := m.Call(t.Context(), "a"); {
+			case where == "CacheError":
+				is(t, err, failed)
+			case v != "v" || err != nil:
+				t.Errorf("%s in %s: then %q, %v", name, where, v, err)
+			}
+		}
+	}
+}
+
 // A store that fails is an error, or the function is called anyway.
 func TestStoreFails(t *testing.T) {
 	var data memory.Data
