@@ -165,6 +165,32 @@ func TestMend(t *testing.T) {
 	}
 }
 
+// A process that was killed before it committed a large value has left a file,
+// perhaps under the name that the value was to have: only the temporary name
+// tells that it is of no use, young as it is.
+func TestMendOfKilledWriter(t *testing.T) {
+	dir := t.TempDir()
+	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
+	for _, root := range []string{"", "cache.db-values"} {
+		c := open[string, string](t, st, root, nil)
+		set(t, c, "big", strings.Repeat("v", 40_000))
+		final := filepath.Join(dir, root, "01/23/4567890123456789012345678901.val")
+		session := filepath.Join(dir, "cache.db-sessions/0123456789abcdef01234567")
+		for _, d := range []string{filepath.Dir(final), session} {
+			ok(t, os.MkdirAll(d, 0o700))
+		}
+		ok(t, os.WriteFile(final, []byte("v"), 0o600))
+		ok(t, os.Link(final, filepath.Join(session, "01234567890123456789012345678901.val")))
+		must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t)
+		if r := must(st.Check(t.Context(), nil))(t); !r.OK() {
+			t.Errorf("left over: %+v", r.Problems)
+		}
+		has(t, c, "big", strings.Repeat("v", 40_000))
+	}
+	ok(t, st.Close())
+	clean(t, dir)
+}
+
 // breakIndex hides the index of keys from SQLite while a row changes.
 func breakIndex(t *testing.T, dir string) {
 	t.Helper()

@@ -122,10 +122,10 @@ func (k *checker) everything(t *tx) error {
 	if err := k.trashed(t, files); err != nil {
 		return t.fail(err)
 	}
-	if err := k.files(files); err != nil {
+	if err := k.leftOver(files); err != nil {
 		return err
 	}
-	return k.leftOver()
+	return k.files(files)
 }
 
 // collectionNames returns the names of all collections by number.
@@ -330,7 +330,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			}
 			if time.Since(info.ModTime()) < unknownAge {
 				p.Mended = false
-				p.Detail = "too young to be removed: Python's DiskCache writes a file before its row"
+				p.Detail = "too young to be removed: a program may be about to write its row"
 			}
 			k.report(p)
 			if !p.Mended {
@@ -376,8 +376,9 @@ func isShardOrFamily(name string) bool {
 	return true
 }
 
-// leftOver finds temporary files of sessions that have ended.
-func (k *checker) leftOver() error {
+// leftOver finds temporary files of sessions that have ended. A value may have
+// got its name in the store, but no row.
+func (k *checker) leftOver(known map[string]bool) error {
 	ss := &k.store.core.sessions
 	ids, err := ss.others()
 	if err != nil {
@@ -397,6 +398,14 @@ func (k *checker) leftOver() error {
 					continue
 				}
 				k.report(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})
+				for _, rel := range finalNames(f.Name()) {
+					if !k.mend || known[rel] {
+						continue
+					}
+					if err := k.store.core.removeValue(rel); err != nil {
+						return err
+					}
+				}
 			}
 			if !k.mend {
 				return nil

@@ -406,26 +406,32 @@ func (m *maintainer) sweepSession(dir string) error {
 	m.core.log.Info("removing what a session left that has ended", "files", len(files))
 	var errs []error
 	for _, f := range files {
-		if name, ok := strings.CutSuffix(f.Name(), ".val"); ok && len(name) == 32 {
-			errs = append(errs, m.sweepValue(basePath(name)))
+		for _, rel := range finalNames(f.Name()) {
+			errs = append(errs, m.sweepValue(rel))
 		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
+// finalNames returns the names that the value in a temporary file may have got
+// in the store.
+func finalNames(temp string) []string {
+	name, ok := strings.CutSuffix(temp, ".val")
+	if !ok || len(name) != 32 {
+		return nil
+	}
+	base := basePath(name)
+	return []string{base, path.Join(valuesName, base)}
+}
+
 // sweepValue removes a value file unless a row refers to it, and the folders
 // that were made for it.
-func (m *maintainer) sweepValue(base string) error {
-	for _, rel := range []string{base, path.Join(valuesName, base)} {
-		used, err := m.core.fileInUse(rel)
-		if err != nil || used {
-			return err
-		}
-		if err := m.core.removeValue(rel); err != nil {
-			return err
-		}
+func (m *maintainer) sweepValue(rel string) error {
+	used, err := m.core.fileInUse(rel)
+	if err != nil || used {
+		return err
 	}
-	return nil
+	return m.core.removeValue(rel)
 }
 
 // fileInUse reports whether a row of any collection refers to a value file.
