@@ -39,7 +39,8 @@ var (
 	// one it is read with, be it all of a collection or one entry of it.
 	ErrCodecMismatch = driver.ErrCodecMismatch
 
-	// ErrNotStore means that a directory holds something else than a store.
+	// ErrNotStore means that a directory holds something else than a store, or
+	// that the store which was opened has been removed from it or replaced.
 	ErrNotStore = driver.ErrNotStore
 
 	// ErrNewerFormat means that a later version of this module made the store.
@@ -108,7 +109,6 @@ var advice = []struct {
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
 	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
 	{ErrTooLarge, "raise Options.SizeLimit, or store it in a persistent collection"},
-	{ErrNotStore, "choose an empty directory or one that a store made"},
 	{ErrNewerFormat, "update this program"},
 	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
 	{ErrCorrupt, "run Store.Check"},

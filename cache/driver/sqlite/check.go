@@ -38,6 +38,9 @@ func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := s.core.present(); err != nil {
+		return err // its files may be those of another store
+	}
 	k := &checker{store: s, ctx: ctx, mend: mend, report: report}
 	if err := k.database(); err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 type core struct {
 	dir  string
 	info os.FileInfo // of dir: device and inode tell whether two paths are one directory
+	db   os.FileInfo // of the database
 	opts Options
 	log  *slog.Logger
 
@@ -99,7 +100,7 @@ func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	info, err := os.Stat(dir)
 	for _, c := range cores.list {
 		same := c.dir == dir || err == nil && c.info != nil && os.SameFile(c.info, info)
-		if !same {
+		if !same || c.db != nil && c.present() != nil {
 			continue
 		}
 		if c.opts.ReadOnly == opts.ReadOnly {
@@ -150,8 +151,12 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return translate(err)
 	}
+	db, err := os.Stat(c.path(databaseName))
+	if err != nil {
+		return translate(err)
+	}
 	cores.mu.Lock()
-	c.info = info
+	c.info, c.db = info, db
 	cores.mu.Unlock()
 	lite.UseOFDLocks()
 	err = c.checkSchema(ctx)
@@ -187,6 +192,20 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	c.maintainer = newMaintainer(c)
 	go c.maintainer.run()
 	return nil
+}
+
+// present fails if the database is no longer the file that was opened: others
+// would never see what is written to that.
+func (c *core) present() error {
+	db, err := os.Stat(c.path(databaseName))
+	switch {
+	case err == nil && os.SameFile(db, c.db):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return nil // it may well be there
+	}
+	return fmt.Errorf("%w any more: the directory or its %s was removed or replaced while it was open: close the store, and open it again",
+		driver.ErrNotStore, databaseName)
 }
 
 // isFrozen reports whether a store that is to be read only lies where nothing

@@ -16,8 +16,8 @@ const (
 	// twice as long, and so on.
 	minCrowded = 10 * time.Millisecond
 	maxCrowded = 640 * time.Millisecond
-	// lookEvery is how often a process that writes steadily, and does not line
-	// up, looks whether others do.
+	// lookEvery is how often a process that writes steadily looks whether the
+	// database is still there, and whether others line up, if it does not.
 	lookEvery = time.Millisecond
 
 	// A process keeps its place from one transaction to the next for stint, or
@@ -117,6 +117,12 @@ var past = time.Unix(0, 0)
 func (w *writer) enter(r *request) error {
 	c := &w.crowd
 	now := time.Now()
+	if now.Sub(w.looked) >= lookEvery {
+		w.looked = now
+		if err := w.core.present(); err != nil {
+			return err
+		}
+	}
 	if c.locked = c.came(now, r.alone); c.locked {
 		w.conn.bound(r.ctx, r.deadline)
 		return w.begin()

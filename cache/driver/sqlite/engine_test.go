@@ -401,6 +401,51 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
+// Nothing is written to a database that others do not see, nor in the directory
+// of another store, wherever the directory has gone.
+func TestReplaced(t *testing.T) {
+	for name, replace := range map[string]func(dir string) error{
+		"removed":  os.RemoveAll,
+		"moved":    func(dir string) error { return os.Rename(dir, dir+"-moved") },
+		"unlinked": func(dir string) error { return os.Remove(filepath.Join(dir, databaseName)) },
+	} {
+		ctx, dir := t.Context(), filepath.Join(t.TempDir(), "store")
+		s := open(t, dir, nil)
+		c := collectionOf(t, s, "")
+		put(t, s, c, driver.Put{Key: codec.IntegerValue(1), Value: codec.TextValue("old")})
+		if err := replace(dir); err != nil {
+			t.Fatal(err)
+		}
+		for _, again := range []bool{false, true} {
+			if again { // another store in its place, in the same process
+				if err := os.RemoveAll(dir); err != nil {
+					t.Fatal(err)
+				}
+				other := open(t, dir, nil)
+				putFile(t, other, collectionOf(t, other, ""), "file", "new")
+			}
+			s.core.writer.looked = time.Time{}
+			err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
+				return tx.Put(c, driver.Put{Key: codec.IntegerValue(2), Value: codec.TextValue("new"), Now: at()})
+			})
+			if !errors.Is(err, driver.ErrNotStore) {
+				t.Errorf("%s: Put: %v", name, err)
+			}
+			if _, err := s.Create(ctx, codec.Blob); !errors.Is(err, driver.ErrNotStore) {
+				t.Errorf("%s: Create: %v", name, err)
+			}
+			err = s.Check(ctx, true, func(p driver.Problem) { t.Errorf("%s: a problem of another store: %+v", name, p) })
+			if !errors.Is(err, driver.ErrNotStore) {
+				t.Errorf("%s: Check: %v", name, err)
+			}
+			entries, err := os.ReadDir(dir)
+			if !again && name != "unlinked" && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s: there is a directory again: %v, %v", name, entries, err)
+			}
+		}
+	}
+}
+
 // Other journal modes work, readers and writers waiting for each other.
 func TestJournalModes(t *testing.T) {
 	for _, m := range []JournalMode{JournalDelete, JournalTruncate, JournalPersist} {

@@ -68,6 +68,9 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	if kind != codec.Text && kind != codec.Blob {
 		return nil, fmt.Errorf("a value of kind %v cannot be kept in a file", kind)
 	}
+	if err := s.core.present(); err != nil {
+		return nil, err
+	}
 	dir, err := s.core.sessions.tempDir()
 	if err != nil {
 		return nil, translate(err)

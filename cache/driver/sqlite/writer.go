@@ -43,8 +43,9 @@ type writer struct {
 	epoch       uint64 // counts those changes: what was read in an older one may be stale
 	pageSize    int64
 	ungrouped   bool
-	full        bool  // the disk was, in the transaction that is being given up
-	spaceSeen   int64 // frames in the log when the room on the disk was last looked at
+	looked      time.Time // when it was last looked whether the database is still there
+	full        bool      // the disk was, in the transaction that is being given up
+	spaceSeen   int64     // frames in the log when the room on the disk was last looked at
 }
 
 // request is an operation that waits for its turn.
