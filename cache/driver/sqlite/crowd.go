@@ -72,7 +72,8 @@ type crowd struct {
 	count  int           // transactions since then
 	tired  bool          // a stint has ended: others go first
 
-	stalled bool // the one in front seems to be stopped: it did not help to wait
+	vain    time.Duration // how long it was waited for the lock since it was had last
+	stalled bool          // the one in front seems to be stopped: it did not help to wait for so long
 
 	mu   sync.Mutex // guards what follows
 	kept bool       // the directory's lock is held between two transactions
@@ -151,15 +152,16 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 		err := w.dir.lock(ctx, until, c.place())
 		if err == nil {
 			c.locked, c.since, c.count = true, time.Now(), 0
-			c.tired, c.stalled = false, false
+			c.tired, c.vain, c.stalled = false, 0, false
 			return nil
 		}
 		if !errors.Is(err, driver.ErrTimeout) {
 			return err
 		}
+		c.vain += patience
 		begun, e := w.pushIn(ctx)
 		if begun {
-			c.stalled = c.stalled || patience >= late
+			c.stalled = c.vain >= late
 		}
 		if begun || e != nil {
 			return e

@@ -320,6 +320,16 @@ func TestPushIn(t *testing.T) {
 	if err := w.update(t.Context(), time.Now().Add(late/2), driver.Alone, func(driver.Tx) error { return nil }); err != nil {
 		t.Error(err)
 	}
+	// Waits that are short each, since their contexts are, add up.
+	w.crowd.vain = 0
+	for range 5 {
+		if err := w.update(t.Context(), time.Now().Add(late/2), driver.Shared, func(driver.Tx) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	}
+	if !w.crowd.stalled {
+		t.Error("has not noticed in short waits that the one in front does not move")
+	}
 	err := w.exclusively(t.Context(), time.Now().Add(time.Minute), func(*conn) error { return nil })
 	if err != nil {
 		t.Error("work without a transaction:", err)
