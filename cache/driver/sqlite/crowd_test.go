@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -194,6 +195,30 @@ func TestStint(t *testing.T) {
 		t.Error("takes the lock before one who is just being woken up")
 	}
 	w.dir.unlock()
+	// As long as only one of the two locks is held, somebody may be on his way to
+	// the other.
+	for _, held := range [][]*os.File{{}, {line.f}, {line.head}, {line.f, line.head}} {
+		for _, f := range held {
+			if err := lockFile(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		waits := func() bool {
+			began := time.Now()
+			w.dir.letGo()
+			return time.Since(began) >= maxWakeUp*wakeUp
+		}
+		want, got := len(held) == 1, waits()
+		for tries := 0; got && !want && tries < 1000; tries++ { // the machine may be busy
+			got = waits()
+		}
+		if got != want {
+			t.Errorf("with %d locks held, whether it waits is %v", len(held), got)
+		}
+		for _, f := range held {
+			unlockFile(f)
+		}
+	}
 
 	// Alone again, nobody is looked for before each transaction.
 	w.crowd.becomes(2*steadyCount, time.Now())

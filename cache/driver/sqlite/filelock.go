@@ -56,25 +56,19 @@ const (
 	behind              // in the line, after those who wait already, there or aside
 )
 
-// wakeUp is about how long it takes until a process runs that is woken up.
-const wakeUp = 200 * time.Microsecond
+const (
+	// wakeUp is about how long it takes until a process runs that is woken up,
+	// and maxWakeUp how many times that it may take on a busy machine.
+	wakeUp    = 200 * time.Microsecond
+	maxWakeUp = 10
+)
 
 // lock waits for the lock until ctx ends or the deadline, if there is one,
 // has passed.
 func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error {
 	l.mu.Lock()
 	if !l.waiting {
-		noLine := false
-		if at == behind {
-			var err error
-			if noLine, err = tryLockFile(l.head); err != nil {
-				l.mu.Unlock()
-				return translate(err)
-			}
-			if noLine {
-				unlockFile(l.head)
-			}
-		} else {
+		if at != behind {
 			ok, err := tryLockFile(l.f)
 			if ok || err != nil {
 				l.mu.Unlock()
@@ -82,7 +76,7 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 			}
 		}
 		l.waiting = true
-		go l.await(at, noLine)
+		go l.await(at)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -128,30 +122,43 @@ func (l *fileLock) tryLock() (bool, error) {
 
 // free reports whether nobody has the lock or waits for it, not even a
 // goroutine of this process. The caller must not have it: to try a lock on the
-// same open file would replace it. An error shows when the lock is taken.
+// same open file would replace it.
 func (l *fileLock) free() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting { // see tryLock
 		return false
 	}
-	for _, f := range []*os.File{l.f, l.head} {
-		ok, err := tryLockFileShared(f)
-		if ok {
-			unlockFile(f)
-		} else if err == nil {
-			return false
-		}
-	}
-	return true
+	return isFree(l.f) && isFree(l.head)
 }
 
-// await waits for the lock. With pause, whoever is next is perhaps just being
-// woken up, to become the head of the line or to take the lock, and comes before
-// this process.
-func (l *fileLock) await(at place, pause bool) {
-	if pause {
+// isFree reports whether nobody has a lock, or there is an error, which shows
+// when it is taken.
+func isFree(f *os.File) bool {
+	ok, err := tryLockFileShared(f)
+	if ok {
+		unlockFile(f)
+	}
+	return ok || err != nil
+}
+
+// letGo waits while others are just being woken up, to take the lock, and then
+// to become the head of the line: until somebody is at both places, or nobody.
+// Nobody may want to be the head; but not for long, and somebody has the lock
+// meanwhile.
+func (l *fileLock) letGo() {
+	for range maxWakeUp {
 		time.Sleep(wakeUp)
+		if isFree(l.f) == isFree(l.head) {
+			return
+		}
+	}
+}
+
+// await waits for the lock.
+func (l *fileLock) await(at place) {
+	if at == behind {
+		l.letGo()
 	}
 	var err error
 	if at != aside {
