@@ -57,6 +57,14 @@ func TestNotAStore(t *testing.T) {
 		}, []error{cache.ErrNotStore}},
 		{"other files", write("thesis.tex", "text"), []error{cache.ErrNotStore}},
 		{"other folders", func(t *testing.T, dir string) { ok(t, os.Mkdir(filepath.Join(dir, "src"), 0o700)) }, []error{cache.ErrNotStore}},
+		{"database is emptied", func(t *testing.T, dir string) {
+			cut(0)(t, dir)
+			ok(t, os.MkdirAll(filepath.Join(dir, "01/23"), 0o700))
+		}, []error{cache.ErrNotStore}},
+		{"log is a folder", func(t *testing.T, dir string) {
+			makeStore(t, dir)
+			ok(t, os.Mkdir(filepath.Join(dir, "cache.db-wal"), 0o700))
+		}, []error{cache.ErrNotStore}},
 		{"database is a folder", func(t *testing.T, dir string) { ok(t, os.Mkdir(filepath.Join(dir, "cache.db"), 0o700)) }, []error{cache.ErrNotStore}},
 		{"database is text", write("cache.db", strings.Repeat("some text ", 1000)), []error{cache.ErrNotStore}},
 		{"database is short", write("cache.db", "SQLite"), []error{cache.ErrNotStore}},

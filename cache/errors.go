@@ -109,9 +109,10 @@ var advice = []struct {
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
 	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
 	{ErrTooLarge, "raise Options.SizeLimit, or store it in a persistent collection"},
+	{ErrNotStore, "choose an empty directory or one that a store made, and close and open a store again that was replaced"},
 	{ErrNewerFormat, "update this program"},
 	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
-	{ErrCorrupt, "run Store.Check"},
+	{ErrCorrupt, "run Store.Check if the store can be opened, or restore a backup"},
 	{ErrPermission, "give this user the rights to the directory and all in it, or open with StoreOptions.ReadOnly if it may read"},
 	{ErrReadOnly, "open for writing, outside of View, where the file system and the rights to the directory allow it"},
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -97,7 +98,11 @@ func (k *checker) everything(t *tx) error {
 		t.core.writer.epoch++ // what is known of collections may not hold after it
 	}
 	if k.repair {
-		if err := t.conn.Exec("REINDEX"); err != nil {
+		err := t.conn.Exec("REINDEX")
+		if lite.IsConstraint(err) {
+			err = fmt.Errorf("%w: an index cannot be rebuilt, since several rows have one key; restore a backup: %w", driver.ErrCorrupt, err)
+		}
+		if err != nil {
 			return t.fail(err)
 		}
 	}

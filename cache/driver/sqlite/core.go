@@ -164,6 +164,9 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 		c.immutable = true
 		err = c.checkSchema(ctx)
 	}
+	if lite.IsCantOpen(err) && !c.canWrite() {
+		err = fmt.Errorf("%w: SQLite cannot make a file in the directory that it needs: %w", driver.ErrPermission, err)
+	}
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
@@ -204,7 +207,7 @@ func (c *core) present() error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 		return nil // it may well be there
 	}
-	return fmt.Errorf("%w any more: the directory or its %s was removed or replaced while it was open: close the store, and open it again",
+	return fmt.Errorf("%w any more: the directory or its %s was removed or replaced while it was open",
 		driver.ErrNotStore, databaseName)
 }
 
@@ -219,12 +222,17 @@ func (c *core) isFrozen() bool {
 	if info, err := os.Stat(c.path(databaseName + "-wal")); err == nil && info.Size() > 0 {
 		return false
 	}
+	return !c.canWrite()
+}
+
+// canWrite reports whether files can be made in the directory.
+func (c *core) canWrite() bool {
 	f, err := os.CreateTemp(c.dir, databaseName+"-probe-*")
-	if err == nil {
-		f.Close()
-		os.Remove(f.Name())
+	if err != nil {
 		return false
 	}
+	f.Close()
+	os.Remove(f.Name())
 	return true
 }
 
@@ -262,8 +270,10 @@ func (c *core) prepareDir(inUse bool) error {
 	switch {
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%s is no regular file: %w", db, driver.ErrNotStore)
-	case err == nil && (inUse || info.Size() == 0):
+	case err == nil && inUse:
 		return nil
+	case err == nil && info.Size() == 0:
+		return c.refuseStrangers() // it was made just now, or is damaged
 	case err == nil:
 		return c.checkHeader(db)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -309,21 +319,23 @@ func (c *core) checkHeader(db string) error {
 }
 
 // refuseStrangers fails if the directory holds files that a store would not
-// have put there.
+// have put there before it has a database, or one that is not empty.
 func (c *core) refuseStrangers() error {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
 		return translate(err)
 	}
 	for _, e := range entries {
-		if e.Name() == databaseName {
-			return nil // another process has just made the store
+		if strings.Contains(e.Name(), databaseName) {
+			continue
 		}
-	}
-	for _, e := range entries {
-		if !strings.Contains(e.Name(), databaseName) {
-			return fmt.Errorf("%s holds other files but no %s: give an empty directory or a new one: %w", c.dir, databaseName, driver.ErrNotStore)
+		for _, name := range []string{databaseName, databaseName + "-wal"} {
+			if info, err := os.Stat(c.path(name)); err == nil && info.Size() > 0 {
+				return nil // another process has just made the store
+			}
 		}
+		return fmt.Errorf("%s holds other files but no %s, or an empty one: give an empty directory or a new one, or restore a backup: %w",
+			c.dir, databaseName, driver.ErrNotStore)
 	}
 	return nil
 }

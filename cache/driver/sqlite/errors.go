@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -34,12 +35,15 @@ func translate(err error) error {
 			return err
 		}
 	}
+	if errors.Is(err, syscall.EISDIR) {
+		return fmt.Errorf("%w: a directory is where a file of the store should be: %w", driver.ErrNotStore, err)
+	}
 	var le *lite.Error
 	if errors.As(err, &le) {
 		switch {
 		case lite.IsFull(err):
 			return fmt.Errorf("%w: %w", driver.ErrFull, err)
-		case lite.IsCorrupt(err):
+		case lite.IsCorrupt(err), strings.HasPrefix(le.Msg, "no such "): // table or column: what is asked for is always there
 			return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
 		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES, le.Code == readOnlyDirectory:
 			return fmt.Errorf("%w: %w", driver.ErrPermission, err)

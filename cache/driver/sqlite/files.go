@@ -175,14 +175,17 @@ func (f *file) place(t *tx, c *collection) error {
 	}
 	full := f.core.path(rel)
 	// Another process may be removing the folder because it was empty.
-	var err error
+	var made, err error
 	for range 10 {
-		if err = os.MkdirAll(filepath.Dir(full), 0o700); err == nil {
+		if made = os.MkdirAll(filepath.Dir(full), 0o700); made == nil {
 			err = os.Link(f.temp, full)
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(errors.Join(made, err), fs.ErrNotExist) {
 			break
 		}
+	}
+	if made != nil {
+		return translate(made)
 	}
 	if err != nil {
 		// Some file systems have no hard links.
