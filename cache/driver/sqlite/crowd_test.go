@@ -421,6 +421,77 @@ func TestPlace(t *testing.T) {
 	}
 }
 
+// A goroutine that waits for a holder who does not move outlives its lock, but
+// is the next one's too.
+func TestLockReopened(t *testing.T) {
+	dir := t.TempDir()
+	open := func() *fileLock {
+		t.Helper()
+		l, err := openFileLock(filepath.Join(dir, lockName), filepath.Join(dir, lineName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	holder := open()
+	if err := lockFile(holder.f); err != nil {
+		t.Fatal(err)
+	}
+	var first *fileLock
+	for i := range 5 {
+		l := open()
+		if first == nil {
+			first = l
+		}
+		if l != first {
+			t.Error("another lock, and another goroutine that waits for it")
+		}
+		at := []place{aside, inLine, behind}[i%3]
+		if err := l.lock(t.Context(), time.Now().Add(time.Millisecond), at); !errors.Is(err, driver.ErrTimeout) {
+			t.Error(err)
+		}
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// Not for another file of the name.
+	for _, name := range []string{lockName, lineName} {
+		name = filepath.Join(dir, name)
+		if err := os.Rename(name, name+"-old"); err != nil {
+			t.Fatal(err)
+		}
+		other := open()
+		if other == first {
+			t.Error("the lock of a file that was replaced")
+		}
+		if err := other.close(); err != nil {
+			t.Error(err)
+		}
+		if err := os.Rename(name+"-old", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again := open(); again != first {
+		t.Error("not the lock that was closed")
+	} else if err := again.close(); err != nil {
+		t.Error(err)
+	}
+	holder.unlock()
+	for first.isWaiting() {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := first.f.Stat(); !errors.Is(err, os.ErrClosed) {
+		t.Error("the file of a lock that was closed is open:", err)
+	}
+	last := open()
+	if last == first {
+		t.Error("a lock without files")
+	}
+	if err := errors.Join(last.lock(t.Context(), time.Time{}, inLine), last.close(), holder.close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCrowdSpan(t *testing.T) {
 	var c crowd
 	now := time.Now()

@@ -25,17 +25,33 @@ import (
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
 // and releases what it gets unless the next caller has come by then.
 type fileLock struct {
+	path string
 	f    *os.File
 	head *os.File
 
 	mu        sync.Mutex
+	closed    bool          // the files are left to the goroutine that waits
 	waiting   bool          // a goroutine waits for the lock
 	abandoned bool          // nobody waits for that goroutine
 	got       chan struct{} // it has the lock; has room for one
 	waitErr   error
 }
 
+// parked has the locks that were closed while a goroutine waited. Who opens the
+// same one takes the goroutine over: where a holder does not move, and a store is
+// opened and closed again and again, there is one and not one each time.
+var parked struct {
+	sync.Mutex
+	byPath map[string]*fileLock
+}
+
 func openFileLock(path, headPath string) (*fileLock, error) {
+	parked.Lock()
+	l := parked.byPath[path]
+	parked.Unlock()
+	if l != nil && l.reopen(path, headPath) {
+		return l, nil
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -44,7 +60,33 @@ func openFileLock(path, headPath string) (*fileLock, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &fileLock{f: f, head: head, got: make(chan struct{}, 1)}, nil
+	return &fileLock{path: path, f: f, head: head, got: make(chan struct{}, 1)}, nil
+}
+
+// park keeps l for reopen, or does so no more. The caller holds l.mu.
+func (l *fileLock) park(on bool) {
+	l.closed = on
+	parked.Lock()
+	defer parked.Unlock()
+	switch {
+	case on && parked.byPath == nil:
+		parked.byPath = map[string]*fileLock{l.path: l}
+	case on:
+		parked.byPath[l.path] = l
+	case parked.byPath[l.path] == l:
+		delete(parked.byPath, l.path)
+	}
+}
+
+// reopen takes a parked lock back, if its files are still those of the paths.
+func (l *fileLock) reopen(path, headPath string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed || !sameFile(l.f, path) || !sameFile(l.head, headPath) {
+		return false
+	}
+	l.park(false)
+	return true
 }
 
 // place is where one waits for a fileLock.
@@ -203,7 +245,8 @@ func (l *fileLock) dismissed() bool {
 // end is the end of a goroutine that nobody waits for.
 func (l *fileLock) end() {
 	l.waiting = false
-	if l.got == nil { // closed meanwhile: the files were left to it
+	if l.closed {
+		l.park(false)
 		l.f.Close()
 		l.head.Close()
 	}
@@ -217,7 +260,7 @@ func (l *fileLock) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting {
-		l.got = nil
+		l.park(true)
 		return nil
 	}
 	return errors.Join(l.f.Close(), l.head.Close())
