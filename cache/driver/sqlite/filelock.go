@@ -184,10 +184,10 @@ func isFree(f *os.File) bool {
 	return ok || err != nil
 }
 
-// letGo waits while others are just being woken up, to take the lock, and then
-// to become the head of the line: until somebody is at both places, or nobody.
-// Nobody may want to be the head; but not for long, and somebody has the lock
-// meanwhile.
+// letGo waits while others are just being woken up, one to take the lock and the
+// next to become the head of the line: until there is somebody at both places,
+// or nobody. If nobody wants to be the head that is a wait for nothing, but not
+// for long, and somebody has the lock meanwhile.
 func (l *fileLock) letGo() {
 	for range maxWakeUp {
 		time.Sleep(wakeUp)
