@@ -2,9 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
-	"reflect"
-	"runtime"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
@@ -44,63 +41,6 @@ func (c *Cache[K, V]) decode(ctx context.Context, r *driver.Row) (Entry[K, V], b
 		return Entry[K, V]{}, false, c.skipped(ctx, err)
 	}
 	return e, true, nil
-}
-
-// errGoexit means that a codec has called runtime.Goexit; it never leaves the
-// package.
-var errGoexit = errors.New("runtime.Goexit was called")
-
-// decodeApart is decode with apart.
-func (c *Cache[K, V]) decodeApart(ctx context.Context, r *driver.Row) (e Entry[K, V], ok bool, err error) {
-	if !c.apart(func() { e, ok, err = c.decode(ctx, r) }) {
-		return Entry[K, V]{}, false, errGoexit
-	}
-	return e, ok, err
-}
-
-// apart runs fn, which decodes, and reports whether it has returned. It is for
-// transactions that others may share, and that may run on the goroutine of one
-// of them: runtime.Goexit in a codec, which testing.T.FailNow calls, would end
-// that one and leave the transaction open. So codecs run on a goroutine of their
-// own, unless nothing of them is the user's code.
-func (h *handle) apart(fn func()) (returned bool) {
-	if h.shared.plain {
-		fn()
-		return true
-	}
-	var panicked any
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer func() { panicked = recover() }()
-		fn()
-		returned = true
-	}()
-	<-done
-	if panicked != nil {
-		panic(panicked) // the engine passes it on
-	}
-	return returned
-}
-
-// exit ends the goroutine if a codec wanted to.
-func exit(err error) {
-	if err == errGoexit {
-		runtime.Goexit()
-	}
-}
-
-// isPlain reports whether a codec is one of package codec's that run none of
-// the user's code.
-func isPlain(c any, name string) bool {
-	if reflect.TypeOf(c).PkgPath() != reflect.TypeFor[codec.Value]().PkgPath() {
-		return false
-	}
-	switch name {
-	case "string", "bytes", "bool", "int", "uint", "float", "time":
-		return true
-	}
-	return false
 }
 
 // skipped returns nil if err says that an entry cannot be decoded and such

@@ -136,7 +136,7 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 				if err := whole(&f.row); err != nil {
 					return err
 				}
-				if e, ok, err = c.decodeApart(ctx, &f.row); err != nil {
+				if e, ok, err = c.decode(ctx, &f.row); err != nil {
 					return refuse(err)
 				}
 				if !ok { // a value in a file that cannot be decoded
@@ -148,7 +148,6 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 			}
 			return c.remove(tx, f.row.ID)
 		})
-		exit(err)
 		if err != nil {
 			return Entry[K, V]{}, false, err
 		}
@@ -170,14 +169,10 @@ func (c *Cache[K, V]) acceptable(mine func(*driver.Row) bool) func(*driver.Row) 
 		if mine != nil && !mine(r) {
 			return false
 		}
-		ok := true // also if a codec does not return: take will notice
-		c.apart(func() {
-			_, err := c.decodeKey(r)
-			if err == nil && r.File == "" {
-				_, err = c.decodeValue(r)
-			}
-			ok = err == nil || !errors.Is(err, ErrCodecMismatch)
-		})
-		return ok
+		_, err := c.decodeKey(r)
+		if err == nil && r.File == "" {
+			_, err = c.decodeValue(r)
+		}
+		return err == nil || !errors.Is(err, ErrCodecMismatch)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -175,13 +176,18 @@ var errOutside = errors.New("value is in a file")
 
 // alter is write for functions that need the value of a row: whole loads it
 // if it is in a file. As a Shared function must not read files, fn is then
-// called anew, alone. fn must not write before whole has returned nil.
+// called anew, alone. fn must not write before whole has returned nil. It may
+// call the codecs.
 func (h *handle) alter(ctx context.Context, fn func(tx driver.Tx, whole func(*driver.Row) error) error) error {
 	load := func(r *driver.Row) error { return h.load(ctx, r) }
 	if h.tx != nil {
 		return h.write(ctx, driver.Alone, func(tx driver.Tx) error { return fn(tx, load) })
 	}
-	err := h.write(ctx, driver.Shared, func(tx driver.Tx) error {
+	mode := driver.Shared
+	if !h.shared.plain {
+		mode = driver.Own
+	}
+	err := h.write(ctx, mode, func(tx driver.Tx) error {
 		return fn(tx, func(r *driver.Row) error {
 			if r.File != "" {
 				return refuse(errOutside)
@@ -193,6 +199,19 @@ func (h *handle) alter(ctx context.Context, fn func(tx driver.Tx, whole func(*dr
 		err = h.write(ctx, driver.Alone, func(tx driver.Tx) error { return fn(tx, load) })
 	}
 	return err
+}
+
+// isPlain reports whether a codec is one of package codec's that run none of
+// the user's code.
+func isPlain(c any, name string) bool {
+	if reflect.TypeOf(c).PkgPath() != reflect.TypeFor[codec.Value]().PkgPath() {
+		return false
+	}
+	switch name {
+	case "string", "bytes", "bool", "int", "uint", "float", "time":
+		return true
+	}
+	return false
 }
 
 // load fills in the value of a row, if it is in a file, inside a transaction.

@@ -176,12 +176,11 @@ func (c *Cache[K, V]) pop(ctx context.Context, k K) (e Entry[K, V], ok bool, err
 		if err := whole(&row); err != nil {
 			return err
 		}
-		if e, ok, err = c.decodeApart(ctx, &row); err != nil || !ok {
+		if e, ok, err = c.decode(ctx, &row); err != nil || !ok {
 			return refuse(err)
 		}
 		return c.remove(tx, row.ID)
 	})
-	exit(err)
 	if err != nil {
 		return Entry[K, V]{}, false, err
 	}

@@ -28,6 +28,26 @@ func (c leaving) Decode(v codec.Value) (string, error) {
 	return c.Codec.Decode(v)
 }
 
+// leavingInt is the same for numbers, and leaves when it decodes 7 or encodes 9.
+type leavingInt struct {
+	codec.Codec[int64]
+	do func()
+}
+
+func (c leavingInt) Decode(v codec.Value) (int64, error) {
+	if v.Integer() == 7 {
+		c.do()
+	}
+	return c.Codec.Decode(v)
+}
+
+func (c leavingInt) Encode(n int64) (codec.Value, error) {
+	if n == 9 {
+		c.do()
+	}
+	return c.Codec.Encode(n)
+}
+
 // A panic or a Goexit in code of the user's ends the goroutine that called, or
 // is recovered there, and nothing else: not the transaction of the writers
 // beside it, and no file stays.
@@ -40,6 +60,9 @@ func TestUserCodeLeaves(t *testing.T) {
 			skip := open(t, e.st, how+"-skip", &cache.Options[string, string]{
 				Values: leaving{codec.String[string](), do}, SkipUndecodable: true,
 			})
+			numbers := open(t, e.st, how+"-numbers", &cache.Options[string, int64]{Values: leavingInt{codec.Int[int64](), do}})
+			ok(t, numbers.Set(ctx, "seven", 7))
+			ok(t, numbers.Set(ctx, "eight", 8))
 			set(t, c, "k", "leave")
 			pushed := must(c.Queue("q").Push(ctx, "leave"))(t)
 			must(skip.Queue("q").Push(ctx, "leave"))(t)
@@ -47,6 +70,8 @@ func TestUserCodeLeaves(t *testing.T) {
 				"Pop":            func() { c.Pop(ctx, "k") },
 				"Pull":           func() { c.Queue("q").Pull(ctx) },
 				"Pull, skipping": func() { skip.Queue("q").Pull(ctx) },
+				"Incr, decoding": func() { cache.Incr(ctx, numbers, "seven", 2) },
+				"Incr, encoding": func() { cache.Incr(ctx, numbers, "eight", 1) },
 				"Pop in Update": func() {
 					e.st.Update(ctx, func(tx *cache.Tx) error {
 						_, _, err := c.In(tx).Pop(ctx, "k")
@@ -60,11 +85,12 @@ func TestUserCodeLeaves(t *testing.T) {
 					}))
 				},
 			} {
-				var beside sync.WaitGroup
+				var beside, begun sync.WaitGroup
 				stop := make(chan struct{})
 				for i := range 4 {
+					begun.Add(1)
 					beside.Go(func() {
-						for k := string(rune('a' + i)); ; {
+						for k, first := string(rune('a'+i)), true; ; first = false {
 							select {
 							case <-stop:
 								return
@@ -72,28 +98,34 @@ func TestUserCodeLeaves(t *testing.T) {
 							}
 							if err := c.Set(ctx, k, "v"); err != nil {
 								t.Errorf("%s with %s: Set beside: %v", name, how, err)
-								return
+							}
+							if first {
+								begun.Done()
 							}
 						}
 					})
 				}
-				returned, done := false, make(chan struct{})
-				go func() {
-					defer close(done)
-					defer func() { recover() }()
-					fn()
-					returned = true
-				}()
-				<-done
+				begun.Wait()
+				for range 10 { // often in the transaction of another
+					returned, done := false, make(chan struct{})
+					go func() {
+						defer close(done)
+						defer func() { recover() }()
+						fn()
+						returned = true
+					}()
+					<-done
+					if returned {
+						t.Errorf("%s with %s has returned", name, how)
+					}
+				}
 				close(stop)
 				beside.Wait()
-				if returned {
-					t.Errorf("%s with %s has returned", name, how)
-				}
 				set(t, c, "other", "v")
 				equal(t, must(c.Contains(ctx, "k"))(t), true)
 				equal(t, must(c.Contains(ctx, pushed))(t), true)
 				length(t, skip, 1)
+				equal(t, must(numbers.Contains(ctx, "seven"))(t), true)
 			}
 		}
 		if e.st.Dir() == "" {

@@ -58,7 +58,9 @@ type Store interface {
 	// must be quick, must not panic, must not wait for anything, and must
 	// have no effects of its own but on variables that it sets anew each
 	// time. A File may be put again by such a run. In any case fn is not
-	// running any more when Update returns. With Alone fn runs exactly once, on the caller's goroutine.
+	// running any more when Update returns. With Own the same holds, but that
+	// fn runs on the caller's goroutine, and may panic or end it. With Alone fn
+	// runs exactly once, on the caller's goroutine.
 	Update(ctx context.Context, mode Mode, fn func(tx Tx) error) error
 
 	// Get is View with a single tx.Get, for engines that can do it faster.
@@ -144,6 +146,7 @@ type Mode int
 const (
 	Alone  Mode = iota // once, on this goroutine, in a transaction of its own
 	Shared             // together with others, wherever, perhaps again
+	Own                // on this goroutine, perhaps again: short, but with code of the user's
 )
 
 // Collection is an opened collection of a Store: a handle that the engine

@@ -63,7 +63,7 @@ var statsTests = tests{
 	{"RolledBackGetsDoNotCount", func(e *env) {
 		e.enableStats(true)
 		e.put(pair("k", 1))
-		for _, mode := range []driver.Mode{driver.Alone, driver.Shared} {
+		for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
 			err := e.s.Update(e.ctx, mode, func(tx driver.Tx) error {
 				e.putTx(tx, pair("k", 2))
 				if _, _, err := tx.Get(e.c, val("k"), driver.Lookup{Now: now}); err != nil {

@@ -112,6 +112,27 @@ var updateTests = tests{
 		e.wantUntouched(before)
 	}},
 
+	{"OwnMayNotReturn", func(e *env) {
+		before := seeded(e)
+		for _, leave := range []func(){func() { panic("boo") }, runtime.Goexit} {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer func() { recover() }()
+				e.s.Update(e.ctx, driver.Own, func(tx driver.Tx) error {
+					if err := tx.Put(e.c, pair("new", 1)); err != nil {
+						return err
+					}
+					leave()
+					return nil
+				})
+				e.Error("Update has returned")
+			}()
+			e.await(ended)
+		}
+		e.wantUntouched(before)
+	}},
+
 	{"RollsBackIDs", func(e *env) {
 		e.put(pair("a", 1))
 		err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {

@@ -143,7 +143,7 @@ var waitTests = tests{
 	{"ContextEndsInside", func(e *env) {
 		// The call fails and has changed nothing, or it has succeeded.
 		waiting(e)
-		for _, mode := range []driver.Mode{driver.Alone, driver.Shared} {
+		for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
 			ctx, cancel := context.WithCancelCause(e.ctx)
 			err := e.s.Update(ctx, mode, func(tx driver.Tx) error {
 				err := tx.Put(e.c, pair("inside", 1))

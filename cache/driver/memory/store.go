@@ -62,7 +62,7 @@ func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx)
 		return err
 	}
 	defer s.leave()
-	if mode == driver.Shared && s.options.RunTwice {
+	if mode != driver.Alone && s.options.RunTwice {
 		err := s.write(ctx, func(x *tx) error {
 			_ = fn(x)
 			return errRehearsal

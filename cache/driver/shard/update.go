@@ -13,9 +13,9 @@ func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx)
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	if mode == driver.Shared {
+	if mode != driver.Alone {
 		if m := s.probe(ctx, fn); m != nil {
-			if err := s.single(ctx, m, fn); !errors.Is(err, errElsewhere) {
+			if err := s.single(ctx, m, mode, fn); !errors.Is(err, errElsewhere) {
 				return err
 			}
 		}
@@ -90,8 +90,8 @@ func (pretender) Fence() (int64, error)                  { return 0, errProbed }
 
 // single runs fn in a transaction of one member. If fn needs another one it
 // fails with errElsewhere.
-func (s *Store) single(ctx context.Context, m *member, fn func(driver.Tx) error) error {
-	return m.store.Update(ctx, driver.Shared, func(dt driver.Tx) error {
+func (s *Store) single(ctx context.Context, m *member, mode driver.Mode, fn func(driver.Tx) error) error {
+	return m.store.Update(ctx, mode, func(dt driver.Tx) error {
 		b := &branch{member: m, tx: dt}
 		err := fn(&tx{store: s, ctx: ctx, branches: b})
 		if b.elsewhere {

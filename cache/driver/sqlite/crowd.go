@@ -124,7 +124,7 @@ func (w *writer) enter(r *request) error {
 			return err
 		}
 	}
-	if c.locked = c.came(now, r.alone); c.locked {
+	if c.locked = c.came(now, r.mode == driver.Alone); c.locked {
 		w.conn.bound(r.ctx, r.deadline)
 		return w.begin()
 	}

@@ -53,7 +53,7 @@ type request struct {
 	ctx      context.Context
 	deadline time.Time
 	fn       func(driver.Tx) error
-	alone    bool
+	mode     driver.Mode
 	err      error
 	panicked any          // what fn panicked with
 	told     chan verdict // has room for one
@@ -102,7 +102,7 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r := &request{ctx: ctx, deadline: deadline, fn: fn, alone: mode == driver.Alone}
+	r := &request{ctx: ctx, deadline: deadline, fn: fn, mode: mode}
 	v, err := w.enqueue(r)
 	if v == lead && err == nil {
 		err = w.lead(r)
@@ -184,7 +184,7 @@ func (w *writer) lead(r *request) error {
 		dead, w.tx.dead = w.tx.dead, trash{}
 		told, w.tx.told = w.tx.told, 0
 	}()
-	if r.alone {
+	if r.mode != driver.Shared {
 		err := w.runAlone(r)
 		w.watchSpace()
 		return err
@@ -240,7 +240,7 @@ func (w *writer) gather(r *request) {
 	}
 	w.mu.Lock()
 	n := 0
-	for n < len(w.queue) && n < maxGroup-1 && !w.queue[n].alone {
+	for n < len(w.queue) && n < maxGroup-1 && w.queue[n].mode == driver.Shared {
 		n++
 	}
 	w.batch = append(w.batch, w.queue[:n]...)
@@ -459,7 +459,7 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 	}
 	// Nobody but the caller runs a request that is alone: there is no other
 	// verdict than lead.
-	if _, err := w.enqueue(&request{ctx: ctx, deadline: deadline, alone: true}); err != nil {
+	if _, err := w.enqueue(&request{ctx: ctx, deadline: deadline, mode: driver.Alone}); err != nil {
 		return err
 	}
 	defer w.handOver()
@@ -486,7 +486,7 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 // process: it is for a stint of this one, which goes on afterwards, or while none
 // has the directory's lock.
 func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, err error) {
-	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, alone: true}); err != nil {
+	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, mode: driver.Alone}); err != nil {
 		return false, err
 	}
 	defer w.handOver()
