@@ -341,7 +341,11 @@ func (m *Memo[A, R]) refresh(ctx context.Context, arg A, stored time.Time) {
 			defer m.mu.Unlock()
 			delete(m.refreshing, id)
 		}()
+		var err error // nobody's, as all of renew's
+		returned := false
+		defer catch(&returned, &err) // of codecs and Options
 		m.renew(ctx, id, arg, stored)
+		returned = true
 	}()
 }
 

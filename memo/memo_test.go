@@ -372,6 +372,40 @@ func TestUserCodeLeaves(t *testing.T) {
 	}
 }
 
+// Nor does it end the process when it happens in the background, and the next
+// call that is due tries again.
+func TestUserCodeLeavesRefresh(t *testing.T) {
+	for name, leave := range map[string]func(){"panic": func() { panic("user") }, "goexit": runtime.Goexit} {
+		var armed atomic.Bool
+		left := make(chan struct{}, 1)
+		do := func() {
+			if armed.CompareAndSwap(true, false) {
+				left <- struct{}{}
+				leave()
+			}
+		}
+		var calls atomic.Int64
+		m := newMemo(t, openDir(t, t.TempDir()), func(context.Context, string) (string, error) {
+			calls.Add(1)
+			return "v", nil
+		}, &memo.Options[string, string]{Values: leaving{codec.String[string](), do}, TTL: time.Hour, RefreshAfter: 1})
+		call := func() {
+			t.Helper()
+			if v, err := m.Call(t.Context(), "a"); v != "v" || err != nil {
+				t.Fatalf("%s: %q, %v", name, v, err)
+			}
+		}
+		call()
+		armed.Store(true)
+		call()
+		<-left
+		for calls.Load() < 3 {
+			call()
+			runtime.Gosched()
+		}
+	}
+}
+
 // A store that fails is an error, or the function is called anyway.
 func TestStoreFails(t *testing.T) {
 	var data memory.Data

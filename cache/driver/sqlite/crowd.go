@@ -72,7 +72,7 @@ type crowd struct {
 	count  int           // transactions since then
 	tired  bool          // a stint has ended: others go first
 
-	vain    time.Duration // how long it was waited for the lock since it was had last
+	vain    time.Duration // how long it was waited for the lock in vain since that last helped
 	stalled bool          // the one in front seems to be stopped: it did not help to wait for so long
 
 	mu   sync.Mutex // guards what follows
@@ -118,13 +118,14 @@ var past = time.Unix(0, 0)
 func (w *writer) enter(r *request) error {
 	c := &w.crowd
 	now := time.Now()
+	c.locked = c.came(now, r.mode == driver.Alone)
 	if now.Sub(w.looked) >= lookEvery {
-		w.looked = now
 		if err := w.core.present(); err != nil {
 			return err
 		}
+		w.looked = now
 	}
-	if c.locked = c.came(now, r.mode == driver.Alone); c.locked {
+	if c.locked {
 		w.conn.bound(r.ctx, r.deadline)
 		return w.begin()
 	}
@@ -145,7 +146,8 @@ func (w *writer) enter(r *request) error {
 func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 	c := &w.crowd
 	for patience := c.patience(ctx, deadline); ; patience = min(2*patience, late) {
-		until, last := time.Now().Add(patience), false
+		began := time.Now()
+		until, last := began.Add(patience), false
 		if !deadline.IsZero() && until.After(deadline) {
 			until, last = deadline, true
 		}
@@ -158,7 +160,7 @@ func (w *writer) lineUp(ctx context.Context, deadline time.Time) error {
 		if !errors.Is(err, driver.ErrTimeout) {
 			return err
 		}
-		c.vain += patience
+		c.vain += time.Since(began)
 		begun, e := w.pushIn(ctx)
 		if begun {
 			c.stalled = c.vain >= late
@@ -247,7 +249,7 @@ func (w *writer) leave() {
 	c.count++
 	c.tired = c.count >= stintCount || now.Sub(c.since) >= stint
 	if c.tired {
-		w.conn.Yield() // it will not read for a while
+		w.conn.Yield() // others may checkpoint now
 	}
 	if c.tired || c.steady < steadyCount {
 		w.dir.unlock()

@@ -302,6 +302,9 @@ func (c *core) emptyTrash(r trash) {
 }
 
 func (c *core) removeTrash(r trash) {
+	if len(r.paths) == 0 || c.present() != nil { // another database may have rows of these files
+		return
+	}
 	gone := r.ids[:0]
 	for i, p := range r.paths {
 		if err := c.removeValue(p); err != nil {

@@ -43,7 +43,7 @@ type writer struct {
 	epoch       uint64 // counts those changes: what was read in an older one may be stale
 	pageSize    int64
 	ungrouped   bool
-	looked      time.Time // when it was last looked whether the database is still there
+	looked      time.Time // when the database was last seen to be there still
 	full        bool      // the disk was, in the transaction that is being given up
 	spaceSeen   int64     // frames in the log when the room on the disk was last looked at
 }
@@ -483,8 +483,8 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 }
 
 // exclusivelyNow is exclusively unless it would have to wait for another
-// process: it is for a stint of this one, which goes on afterwards, or while none
-// has the directory's lock.
+// process: it is for a stint of this one, which goes on afterwards if there is
+// time left, or while none has the directory's lock.
 func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, err error) {
 	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, mode: driver.Alone}); err != nil {
 		return false, err
