@@ -230,6 +230,18 @@ func TestCancelledContext(t *testing.T) {
 	})
 }
 
+// What is wrong with a reader is not wrong with the store.
+func TestSetFromDirectory(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		f := must(os.Open(t.TempDir()))(t)
+		defer f.Close()
+		err := open[string, []byte](t, e.st, "", nil).SetFrom(t.Context(), "k", f)
+		if err == nil || errors.Is(err, cache.ErrNotStore) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -11,8 +11,8 @@ import (
 // argument that it was computing. It would have waited for itself.
 var ErrRecursive = errors.New("function needs the result that it is computing")
 
-// ErrGoexit is in the [PanicError] of a function that called runtime.Goexit,
-// as testing.T.FailNow does.
+// ErrGoexit is in the [PanicError] where runtime.Goexit was called, as
+// testing.T.FailNow does.
 var ErrGoexit = errors.New("runtime.Goexit was called")
 
 // Error says which operation failed, and on which Memo. Errors of the function
@@ -30,7 +30,7 @@ func (e *Error) Error() string { return fmt.Sprintf("memo: %s of %q: %v", e.Op, 
 func (e *Error) Unwrap() error { return e.Err }
 
 // PanicError is what everybody gets who waits for a function that panicked or
-// called runtime.Goexit.
+// called runtime.Goexit, or if a codec or a function of [Options] did.
 type PanicError struct {
 	Value any    // of the panic, or ErrGoexit
 	Stack []byte // of the goroutine, as debug.Stack formats it
@@ -38,7 +38,7 @@ type PanicError struct {
 
 // Error returns the value and the stack.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("memo: the function panicked: %v\n\n%s", e.Value, e.Stack)
+	return fmt.Sprintf("memo: panic in a computation: %v\n\n%s", e.Value, e.Stack)
 }
 
 // Unwrap returns the panic's value if it is an error.
@@ -54,7 +54,7 @@ type StoredError struct{ Message string }
 // Error returns the message of the error that the function returned.
 func (e *StoredError) Error() string { return e.Message }
 
-var errInTx = fmt.Errorf("others would wait for the function as well as for the transaction, call it before: %w", cache.ErrInTx)
+var errInTx = fmt.Errorf("a memo is not for use in a transaction, call it before: %w", cache.ErrInTx)
 
 func (m *Memo[A, R]) fail(op string, err error) error {
 	switch {

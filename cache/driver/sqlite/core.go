@@ -98,7 +98,11 @@ func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	cores.mu.Lock()
 	defer cores.mu.Unlock()
 	info, err := os.Stat(dir)
+	db, dbErr := os.Stat(filepath.Join(dir, databaseName))
 	for _, c := range cores.list {
+		if dbErr == nil && c.db != nil && os.SameFile(c.db, db) {
+			inUse = true // perhaps by one that has another name of the directory
+		}
 		same := c.dir == dir || err == nil && c.info != nil && os.SameFile(c.info, info)
 		if !same || c.db != nil && c.present() != nil {
 			continue
@@ -140,6 +144,11 @@ func releaseCore(c *core) error {
 
 // open opens the directory. Whatever fails, nothing stays open.
 func (c *core) open(ctx context.Context, inUse bool) (err error) {
+	defer func() {
+		if errors.Is(err, syscall.EISDIR) {
+			err = fmt.Errorf("%w: a directory is where a file of the store should be: %w", driver.ErrNotStore, err)
+		}
+	}()
 	c.sessions.init(c.dir, c.opts.ReadOnly)
 	c.watches.init(c)
 	c.ends.init(c)
@@ -225,11 +234,11 @@ func (c *core) isFrozen() bool {
 	return !c.canWrite()
 }
 
-// canWrite reports whether files can be made in the directory.
+// canWrite reports whether files may be made in the directory.
 func (c *core) canWrite() bool {
 	f, err := os.CreateTemp(c.dir, databaseName+"-probe-*")
 	if err != nil {
-		return false
+		return !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS)
 	}
 	f.Close()
 	os.Remove(f.Name())

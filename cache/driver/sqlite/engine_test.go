@@ -416,6 +416,13 @@ func TestReplaced(t *testing.T) {
 		if err := replace(dir); err != nil {
 			t.Fatal(err)
 		}
+		if name == "moved" { // its descriptors are not to be closed by who opens it there
+			other, mine, inUse := findCore(dir+"-moved", s.core.opts)
+			if !mine || !inUse {
+				t.Error("opened where it was moved to: a core of its own", mine, "in use", inUse)
+			}
+			dropCore(other)
+		}
 		for _, again := range []bool{false, true} {
 			if again { // another store in its place, in the same process
 				if err := os.RemoveAll(dir); err != nil {

@@ -35,9 +35,6 @@ func translate(err error) error {
 			return err
 		}
 	}
-	if errors.Is(err, syscall.EISDIR) {
-		return fmt.Errorf("%w: a directory is where a file of the store should be: %w", driver.ErrNotStore, err)
-	}
 	var le *lite.Error
 	if errors.As(err, &le) {
 		switch {

@@ -151,11 +151,11 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	return gaveUp
 }
 
-// tryLock takes the lock if nobody has it.
+// tryLock takes the lock if nobody has it or is the next.
 func (l *fileLock) tryLock() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting { // to try would release what the goroutine has by now
+	if l.waiting || !isFree(l.head) { // to try would release what the goroutine has by now
 		return false, nil
 	}
 	ok, err := tryLockFile(l.f)

@@ -34,6 +34,9 @@ const (
 	// View that stays open for long, or readers that hardly get the processor
 	// let it get there.
 	urgentAt = 2 * restartAt
+	// retryAfter is the number of frames until that is tried again if another
+	// process was at work: less than a stint writes, since in one it can be done.
+	retryAfter = 64
 	// restartPatience is how long writers are kept out because of readers that
 	// still use the WAL.
 	restartPatience = 10 * time.Millisecond
@@ -282,7 +285,7 @@ func (m *maintainer) checkpoint() error {
 	// meanwhile the WAL grows by what is to be copied then.
 	ran, err := m.core.writer.exclusivelyNow(deadline, func() error { return m.restart(restartPatience) })
 	if !ran && err == nil {
-		m.due.Store(frames) // the next commit has it tried again
+		m.due.Store(frames + retryAfter)
 	}
 	return err
 }

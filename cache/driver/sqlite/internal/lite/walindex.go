@@ -15,7 +15,8 @@ import (
 // two calls may see two commits.
 //
 // SQLite writes the header while it holds the write lock, a second copy of it
-// first, so a commit is seen here not before it is one.
+// first, so a commit is seen here not before it is one. What follows the two
+// is written by checkpoints.
 type WALIndexHeader struct {
 	_           [2]uint32
 	change      uint32
@@ -37,7 +38,7 @@ const (
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.pages) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FnPage))
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.frameSum) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FaFrameCksum))
 	_ = -(unsafe.Offsetof(WALIndexHeader{}.salts) ^ unsafe.Offsetof(lib.TWalIndexHdr{}.FaSalt))
-	_ = -(unsafe.Offsetof(WALIndexHeader{}.copied) ^ 2*unsafe.Sizeof(lib.TWalIndexHdr{}) ^ unsafe.Offsetof(lib.TWalCkptInfo{}.FnBackfill))
+	_ = -(unsafe.Offsetof(WALIndexHeader{}.copied) ^ (2*unsafe.Sizeof(lib.TWalIndexHdr{}) + unsafe.Offsetof(lib.TWalCkptInfo{}.FnBackfill)))
 )
 
 // Change counts commits that wrote something. It keeps its value when a
