@@ -151,11 +151,12 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	return gaveUp
 }
 
-// tryLock takes the lock if nobody has it or is the next.
+// tryLock takes the lock if nobody has it. It does not look at the line: to do so
+// would get in the way of who is just becoming its head.
 func (l *fileLock) tryLock() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting || !isFree(l.head) { // to try would release what the goroutine has by now
+	if l.waiting { // to try would release what the goroutine has by now
 		return false, nil
 	}
 	ok, err := tryLockFile(l.f)
