@@ -1,5 +1,5 @@
-// Readme checks the Go code in a Markdown file: each block marked "go" is
-// formatted and compiles. A block that begins with "package" is a whole file.
+// Readme checks Markdown files: their headings, tables and links, and their Go
+// code. Each block marked "go" is formatted and compiles. A block that begins with "package" is a whole file.
 // Any other is the body of a function that is given ctx and returns an error;
 // packages are imported as they are used. What a block needs and the reader
 // does not want to see stands before it in a comment:
@@ -8,7 +8,9 @@
 //	type Page struct{ Title string }
 //	-->
 //
-// Blocks share these declarations with all blocks below them.
+// Blocks share these declarations with all blocks below them. Tables are whole,
+// relative links lead to something, and the README has its sections: see
+// problems.
 package main
 
 import (
@@ -41,35 +43,50 @@ var packages = map[string]string{
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("readme: ")
-	if len(os.Args) != 2 {
-		log.Fatal("usage: readme FILE")
+	if len(os.Args) < 2 {
+		log.Fatal("usage: readme FILE...")
 	}
-	text, err := os.ReadFile(os.Args[1])
-	if err != nil {
-		log.Fatal(err)
+	code, bad := 0, 0
+	for _, file := range os.Args[1:] {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			log.Fatal(err)
+		}
+		all := problems(file, string(text))
+		blocks, failed := compile(file, string(text))
+		all = append(all, failed...)
+		for _, p := range all {
+			fmt.Println(p)
+		}
+		fmt.Printf("%s: %d blocks of Go, %d problems\n", file, blocks, len(all))
+		code += blocks
+		bad += len(all)
 	}
+	if bad > 0 || code == 0 {
+		os.Exit(1)
+	}
+}
+
+// compile returns the number of blocks of Go in a file, and what is wrong with
+// them.
+func compile(file, text string) (blocks int, bad []string) {
 	dir, err := os.MkdirTemp("", "readme-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	blocks, bad := 0, 0
+	defer os.RemoveAll(dir)
 	var given []string
-	for _, p := range parts(string(text)) {
+	for _, p := range parts(text) {
 		if p.hidden {
 			given = append(given, p.text)
 			continue
 		}
 		blocks++
 		if err := check(dir, p, strings.Join(given, "\n")); err != nil {
-			bad++
-			fmt.Printf("%s:%d: %v\n", os.Args[1], p.line, err)
+			bad = append(bad, fmt.Sprintf("%s:%d: %v", file, p.line, err))
 		}
 	}
-	os.RemoveAll(dir)
-	fmt.Printf("%d blocks of Go, %d bad\n", blocks, bad)
-	if bad > 0 || blocks == 0 {
-		os.Exit(1)
-	}
+	return blocks, bad
 }
 
 // part is a block of code, or declarations in a comment.

@@ -176,7 +176,8 @@ func (r *report) caseTable(p func(string, ...any), workload, name string) {
 	p("\n%s memory, MiB | disk, MiB |\n%s---:|---:|", header, rule)
 	for _, x := range rows {
 		if x.Note != "" {
-			p("| %s | %s |", x.Engine, x.Note)
+			rest := strings.Repeat(" |", strings.Count(rule, "|")-1) // empty cells
+			p("| %s | %s |%s", x.Engine, x.Note, rest)
 			continue
 		}
 		line := fmt.Sprintf("| %s | %s |", x.Engine, thousands(x.PerSecond))
