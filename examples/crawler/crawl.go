@@ -7,7 +7,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -129,6 +128,19 @@ func (c *crawler) sum(ctx context.Context) (sum, error) {
 		*map[string]*int64{countKnown: &s.Known, countDone: &s.Done, countFailed: &s.Failed, countBytes: &s.Bytes}[e.Key] = e.Value
 	}
 	return s, err
+}
+
+// failure returns why the first page that was given up was.
+func (c *crawler) failure(ctx context.Context) error {
+	for e, err := range c.pages.All(ctx) {
+		if err != nil {
+			return err
+		}
+		if e.Value.Error != "" {
+			return errors.New(e.Value.Error)
+		}
+	}
+	return nil
 }
 
 // crawl visits pages until there are none left, whichever process visits them,
@@ -265,7 +277,7 @@ func (c *crawler) finish(ctx context.Context, claim *deque.Claim[string], p page
 
 // visit fetches a page and returns its links.
 func (c *crawler) visit(ctx context.Context, p *page) (found []string, err error) {
-	at, err := c.site.root.Parse(p.Path)
+	at, err := c.site.at(p.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -287,8 +299,10 @@ func (c *crawler) visit(ctx context.Context, p *page) (found []string, err error
 		return nil, fmt.Errorf("the server says %s", resp.Status)
 	}
 	p.Status, p.Bytes = resp.StatusCode, int64(len(body))
-	if to, err := resp.Location(); err == nil && to.Host == at.Host && to.Scheme == at.Scheme {
-		found = []string{pathOf(&url.URL{Path: to.Path, RawPath: to.RawPath, RawQuery: to.RawQuery})}
+	if to, err := resp.Location(); err == nil {
+		if path, ok := within(to, at); ok {
+			found = []string{path}
+		}
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind == "text/html" && resp.StatusCode < 300 {
 		found = links(string(body), at)

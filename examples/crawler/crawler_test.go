@@ -325,17 +325,169 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// stray are references that lead to another host than the one that the crawl is
+// of, or look as if they did.
+func stray(site, other string) []string {
+	return []string{
+		"//" + other + "/a", "///" + other + "/b", "/.//" + other + "/c", "x/..//" + other + "/d",
+		"http://" + site + "//" + other + "/e?f=1", "http://" + site + "/.//" + other + "/g",
+		`\\\\` + other + `\h`, `/\` + other + "/i", `http:\\` + other + "/j", `http://` + site + `\@` + other + "/k",
+		"http://" + site + "@" + other + "/l", "http://" + other + "@" + site + "/m", "http:" + other + "/n", "http:/" + other + "/o",
+		"https://" + site + "/p", "ftp://" + site + "/q", "http://" + other + "#" + site, "http://" + other + "?" + site,
+		"/%2f" + other + "/r", "/%2e//" + other + "/s", "?//" + other, "#//" + other, "\t//" + other + "/t", "/\t/" + other + "/u",
+		"HTTP://" + other + "/v", "//" + site + "." + other + "/w", "http://" + other, "javascript:location='//" + other + "'",
+	}
+}
+
+// Whatever the pages of a site link and redirect to, no other host is asked.
+func TestStaysOnItsHost(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 1000)
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Host + r.URL.String()
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<a href=/deeper>x</a>")
+	}))
+	defer other.Close()
+	at := other.Listener.Addr().String()
+	var site *httptest.Server
+	site = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refs := stray(site.Listener.Addr().String(), at)
+		w.Header().Set("Content-Type", "text/html")
+		var n int
+		switch _, err := fmt.Sscanf(r.URL.Path, "/to/%d", &n); {
+		case err == nil:
+			if _, err := r.URL.Parse(refs[n]); err != nil {
+				return // the client would try again and again
+			}
+			w.Header().Set("Location", refs[n])
+			w.WriteHeader(http.StatusFound)
+		case r.URL.Path == "/":
+			for i, ref := range refs {
+				fmt.Fprintf(w, "<a href='%s'>x</a><a href=/to/%d>y</a><a href=/base/%d>z</a>", strings.ReplaceAll(ref, "'", "&#39;"), i, i)
+			}
+		default:
+			if _, err := fmt.Sscanf(r.URL.Path, "/base/%d", &n); err == nil {
+				fmt.Fprintf(w, "<base href=\"%s\"><a href=z>x</a><a href=/z>y</a>", refs[n])
+			}
+		}
+	}))
+	defer site.Close()
+	pages, sum := once(t, "-pause", "0", "-dir", t.TempDir(), site.URL)
+	close(asked)
+	for url := range asked {
+		t.Errorf("another host was asked for %s", url)
+	}
+	visited := map[string]bool{}
+	for _, p := range pages {
+		visited[p.Path] = true
+	}
+	refs := len(stray("", ""))
+	if len(pages) < 2*refs || sum.Failed != 0 || !visited["//"+at+"/e?f=1"] {
+		t.Errorf("%d pages of %d references, %+v", len(pages), refs, sum)
+	}
+}
+
+func TestSiteOf(t *testing.T) {
+	for arg, want := range map[string]string{
+		"http://h":              "http://h /",
+		"https://H:443/a?b#c":   "https://h /a?b",
+		"http://h:8080//x/../y": "http://h:8080 //x/../y",
+		"http://[::1]:80/":      "http://[::1] /",
+		"http://":               "",
+		"http:///a":             "",
+		"http://user@h/":        "",
+		"http://h\\/":           "",
+	} {
+		s, err := siteOf(arg)
+		got := ""
+		if err == nil {
+			got = s.name + " " + s.first
+		}
+		if got != want {
+			t.Errorf("%s is %q, error %v, want %q", arg, got, err, want)
+		}
+	}
+}
+
+// Links to a site count whichever way its host is written.
+func TestLinksOfOneOrigin(t *testing.T) {
+	at := &url.URL{Scheme: "http", Host: "h:80", Path: "/"}
+	doc := `<a href=//H/a><a href=http://h:80/b><a href=http://h:/c><a href=http://h:81/d><a href=https://h/e>`
+	if got := strings.Join(links(doc, at), " "); got != "/a /b /c" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A crawl of which nothing came is an error that says why.
+func TestNothingFetched(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close() // nobody listens there any more
+	st, err := siteOf(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	c, err := openCrawler(t.Context(), dir, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As after maxAttempts: waiting for those takes seconds.
+	claim, ok, err := c.frontier.Claim(t.Context(), lease)
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	if err := c.finish(t.Context(), claim, page{Path: "/", Visited: true, Error: "no route"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.close(); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	err = run(t.Context(), []string{"-dir", dir, s.URL}, &out, &errs)
+	if err == nil || !strings.Contains(err.Error(), "no route") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What is remembered by default is in a folder of the user's own.
+func TestDefaultDir(t *testing.T) {
+	own, err := os.UserCacheDir()
+	if err != nil {
+		own = "none"
+	}
+	if dir := defaultDir(); dir != "" && !strings.HasPrefix(dir, own) || dir == "" && err == nil {
+		t.Errorf("%q, while the user's folder is %q", dir, own)
+	}
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData", "home"} {
+		t.Setenv(name, "")
+	}
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), []string{t.TempDir()}, &out, &errs); err == nil || !strings.Contains(err.Error(), "-dir") {
+		t.Errorf("without such a folder: %v", err)
+	}
+}
+
 // Whatever a page contains, reading it ends, and its links are of the site.
 func FuzzLinks(f *testing.F) {
 	f.Add(`<a href="x">`)
 	f.Add(`<script><a href='x' = > </script`)
+	for _, ref := range stray("h", "other") {
+		f.Add(`<a href="` + ref + `">`)
+	}
 	f.Fuzz(func(t *testing.T, doc string) {
-		at := &url.URL{Scheme: "http", Host: "h", Path: "/"}
-		found := links(doc, at)
+		s := &site{root: &url.URL{Scheme: "http", Host: "h"}}
+		found := links(doc, &url.URL{Scheme: "http", Host: "h", Path: "/"})
 		for _, path := range found {
-			u, err := at.Parse(path)
-			if err != nil || u.Host != "h" {
-				t.Errorf("%q: %q is not of the site: %v", doc, path, err)
+			u, err := s.at(path)
+			if err != nil {
+				t.Fatalf("%q: link %q: %v", doc, path, err)
+			}
+			// As the client sees it.
+			req, err := http.NewRequest(http.MethodGet, u.String(), nil)
+			if err != nil || req.URL.Scheme != "http" || req.URL.Host != "h" || req.URL.User != nil || pathOf(req.URL) != path {
+				t.Errorf("%q: link %q is asked for as %q, error %v", doc, path, u, err)
 			}
 		}
 		if len(slices.Compact(slices.Sorted(slices.Values(found)))) != len(found) {

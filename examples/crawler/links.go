@@ -7,7 +7,7 @@ import (
 )
 
 // links returns what the links of an HTML document refer to, resolved, of
-// those that stay on its host, each once and in their order. It knows tags,
+// those that stay on its site, each once and in their order. It knows tags,
 // comments and the elements whose content is no HTML; it does not build a tree.
 func links(doc string, at *url.URL) []string {
 	base := at
@@ -46,10 +46,7 @@ func links(doc string, at *url.URL) []string {
 			base = u
 			continue
 		}
-		if u.Scheme != at.Scheme || u.Host != at.Host || u.User != nil {
-			continue
-		}
-		if path := pathOf(u); !seen[path] {
+		if path, ok := within(u, at); ok && !seen[path] {
 			seen[path] = true
 			found = append(found, path)
 		}
@@ -64,18 +61,6 @@ var reference = map[string]string{
 
 // raw elements end with their end tag only.
 var raw = map[string]bool{"script": true, "style": true, "textarea": true, "title": true}
-
-// pathOf returns what a page is called within its site.
-func pathOf(u *url.URL) string {
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	if u.RawQuery != "" {
-		path += "?" + u.RawQuery
-	}
-	return path
-}
 
 // tagName returns the name that s begins with.
 func tagName(s string) string {

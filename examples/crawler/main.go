@@ -8,8 +8,9 @@
 //	crawler https://example.com/   # crawl a site: be sure that you may
 //
 // A folder is served on a free port of the loopback interface for as long as
-// the crawler runs. Links to other hosts are not followed. Crawler does not
-// read robots.txt.
+// the crawler runs. Neither links nor redirections to other hosts are followed.
+// Crawler does not read robots.txt. It exits with status 1 if it could fetch no
+// page at all.
 //
 // How it works: a [deque.Deque] holds the paths to visit, an [index.Index] what
 // is known of each page. A worker claims a path, fetches it, and then, in one
@@ -25,14 +26,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -59,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		flags.PrintDefaults()
 	}
 	var (
-		dir     = flags.String("dir", filepath.Join(os.TempDir(), "diskcache-crawler"), "`directory` to remember in; one for each site")
+		dir     = flags.String("dir", defaultDir(), "`directory` to remember in; one for each site")
 		workers = flags.Int("workers", 4, "how many pages to fetch at once")
 		pause   = flags.Duration("pause", -1, "how long each worker rests between two pages (default 0, or 1s for a URL)")
 		asJSON  = flags.Bool("json", false, "write a JSON object for each page and one for the sum")
@@ -70,6 +67,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.NArg() > 1 || *workers < 1 {
 		flags.Usage()
 		return flag.ErrHelp
+	}
+	if *dir == "" {
+		return errors.New("this user has no folder for caches; choose a directory with -dir")
 	}
 	site, err := siteOf(flags.Arg(0))
 	if err != nil {
@@ -90,45 +90,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err = errors.Join(err, serr); err == nil || ctx.Err() != nil {
 		report.sum(sum)
 	}
+	if err == nil && sum.Failed == sum.Done {
+		err = fmt.Errorf("no page of %s could be fetched (%w); remove %s to begin anew", sum.Site, c.failure(ctx), *dir)
+	}
 	return errors.Join(err, c.close())
 }
 
-// site is what is crawled.
-type site struct {
-	name  string // stays the same from run to run
-	root  *url.URL
-	first string // path to begin with
-	pause time.Duration
-	close func()
-}
-
-// siteOf makes a site of the argument, a folder or a URL.
-func siteOf(arg string) (*site, error) {
-	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
-		u, err := url.Parse(arg)
-		if err != nil {
-			return nil, err
-		}
-		first := pathOf(u)
-		root := &url.URL{Scheme: u.Scheme, Host: u.Host}
-		return &site{name: root.String(), root: root, first: first, pause: time.Second, close: func() {}}, nil
-	}
-	if arg == "" {
-		out, err := exec.Command("go", "env", "GOROOT").Output()
-		if err != nil {
-			return nil, fmt.Errorf("no folder given, and no documentation of Go found: %w", err)
-		}
-		arg = filepath.Join(strings.TrimSpace(string(out)), "doc")
-	}
-	folder, err := filepath.Abs(arg)
+// defaultDir returns a directory that is this user's own, or "". In one that
+// all users share, such as that for temporary files, another user could have
+// made it first.
+func defaultDir() string {
+	dir, err := os.UserCacheDir()
 	if err != nil {
-		return nil, err
+		return ""
 	}
-	root, stop, err := serve(folder)
-	if err != nil {
-		return nil, err
-	}
-	return &site{name: folder, root: root, first: "/", close: stop}, nil
+	return filepath.Join(dir, "diskcache-crawler")
 }
 
 // reporter tells the user what happens.

@@ -1,9 +1,9 @@
 // Worker runs jobs from a queue that any number of its processes share. It can
 // be started several times at once; killing any of them loses no job.
 //
-//	go run ./examples/worker -dir /tmp/jobs -add 100
-//	go run ./examples/worker -dir /tmp/jobs &
-//	go run ./examples/worker -dir /tmp/jobs -drain
+//	go run ./examples/worker -dir jobs -add 100
+//	go run ./examples/worker -dir jobs &
+//	go run ./examples/worker -dir jobs -drain
 package main
 
 import (
