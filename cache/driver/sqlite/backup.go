@@ -247,7 +247,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
+	err := s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
 		release := cn.interruptWith(ctx)
 		err := cn.Exec("VACUUM")
 		release()
@@ -262,4 +262,10 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	// The next transaction, even an empty one, clears the near table of rows from
+	// before the database was rewritten.
+	return s.core.writer.update(ctx, s.deadline(), driver.Alone, func(driver.Tx) error { return nil })
 }

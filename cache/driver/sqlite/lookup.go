@@ -31,7 +31,7 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	hash := near.Hash(coll.id, key)
 	var stamp near.Stamp
 	keep := false
-	if c.near.rows != nil {
+	if c.near.answers() {
 		var answer near.Answer
 		if answer, stamp, keep = c.near.get(coll, hash, key, l.Bare, &r); answer != near.Unknown {
 			ok = coll.judge(&r, answer == near.Found, hash, l, nil)
@@ -47,7 +47,7 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	}
 	defer c.readers.put(cn)
 	cn.look(coll)
-	if c.near.rows != nil {
+	if c.near.answers() {
 		c.near.settle(cn, coll)
 	}
 	r, ok, err = cn.fetch(coll, hash, key, l.Bare)
@@ -91,11 +91,10 @@ func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r dri
 	n := &t.core.near
 	var stamp near.Stamp
 	keep := false
-	if t.write && n.rows != nil && !t.changes.has(hash) {
-		if stamp, keep = n.table.Stamp(hash); keep {
-			if answer := n.copied(c, hash, stamp, key, bare, &r); answer != near.Unknown {
-				return r, answer == near.Found, nil
-			}
+	if t.write && n.answers() && !t.changes.has(hash) {
+		var answer near.Answer
+		if answer, stamp, keep = n.getUpdating(c, hash, key, bare, &r); answer != near.Unknown {
+			return r, answer == near.Found, nil
 		}
 	}
 	r, ok, err = t.conn.fetch(c, hash, key, bare)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/mapped"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -14,8 +15,9 @@ import (
 // nearCache answers Gets from memory. Package near says how it stays coherent
 // with all who write to the database; here is who calls it when.
 type nearCache struct {
-	table *near.Table // nil: no versions are kept, and so no copies either
-	rows  *near.Rows  // nil: no copies are kept here, but others may have some
+	guard mapped.Guard // of the table's map; when that is lost all is as if there were no table
+	table *near.Table  // nil: no versions are kept, and so no copies either
+	rows  *near.Rows   // nil: no copies are kept here, but others may have some
 	start time.Time
 
 	bypassed atomic.Int64 // Gets that did not ask rows
@@ -50,6 +52,9 @@ func (n *nearCache) open(c *core) error {
 		}
 	}
 	n.table = table
+	n.guard.OnLoss(func() {
+		c.log.Warn("another program has cut the file of the near cache short: there is no near cache until the store is opened again", "file", nearName)
+	})
 	table.SetIndex(ix)
 	c.writer.conn.SetUnlockHook(n.ended)
 	return nil
@@ -63,6 +68,7 @@ func (n *nearCache) close(c *core) error {
 		return nil
 	}
 	c.writer.conn.SetUnlockHook(nil)
+	n.clear()
 	err := n.table.Close()
 	if n.rows != nil {
 		err = errors.Join(err, n.rows.Close())
@@ -70,10 +76,24 @@ func (n *nearCache) close(c *core) error {
 	return err
 }
 
+// clear overwrites what others might read of the table, if this process is the
+// last that has it open.
+func (n *nearCache) clear() {
+	defer n.guard.Catch(mapped.Enter())
+	n.table.Clear()
+}
+
+// kept reports whether versions of rows are kept.
+func (n *nearCache) kept() bool { return n.table != nil && !n.guard.Lost() }
+
+// answers reports whether there may be copies of rows.
+func (n *nearCache) answers() bool { return n.rows != nil && !n.guard.Lost() }
+
 // get looks a row up. Unless the answer is Unknown, r is what the database
 // holds at some moment during the call. If it is, and keep is true, what is
 // read from the database now may be kept under the stamp.
 func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, keep bool) {
+	defer n.guard.Catch(mapped.Enter())
 	s, keep = n.table.Stamp(hash)
 	if !keep {
 		if n.table.Stray(int64(time.Since(n.start)), int64(adoptAfter)) {
@@ -87,6 +107,16 @@ func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, 
 		return near.Unknown, s, true
 	}
 	return n.copied(c, hash, s, key, bare, r), s, true
+}
+
+// getUpdating is get for a transaction that has the write lock, where settings are
+// read elsewhere.
+func (n *nearCache) getUpdating(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, keep bool) {
+	defer n.guard.Catch(mapped.Enter())
+	if s, keep = n.table.Stamp(hash); keep {
+		a = n.copied(c, hash, s, key, bare, r)
+	}
+	return a, s, keep
 }
 
 // copied looks a row up under a stamp of now, in this process and then among
@@ -130,7 +160,11 @@ func (s *Store) Near() (out driver.NearStats) {
 // is not accounted for: settings that were read in the same epoch are those of
 // now. The caller has the write lock.
 func (n *nearCache) epoch() (epoch uint64, known bool) {
-	if n.table == nil || !n.table.Noted() {
+	if !n.kept() {
+		return 0, false
+	}
+	defer n.guard.Catch(mapped.Enter())
+	if !n.table.Noted() {
 		return 0, false
 	}
 	return n.table.Epoch(), true
@@ -139,6 +173,7 @@ func (n *nearCache) epoch() (epoch uint64, known bool) {
 // settle reads the settings of c if there may be newer ones. Every commit that
 // changes settings advances the epoch.
 func (n *nearCache) settle(cn *conn, c *collection) {
+	defer n.guard.Catch(mapped.Enter())
 	epoch := n.table.Epoch()
 	if c.settled.Load() == epoch {
 		return
@@ -157,10 +192,12 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 // begin announces what a transaction has changed; the next thing to happen is
 // its COMMIT.
 func (n *nearCache) begin(t *tx) {
-	if n.table != nil {
-		n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
-		n.tx = t
+	if !n.kept() {
+		return
 	}
+	defer n.guard.Catch(mapped.Enter())
+	n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
+	n.tx = t
 }
 
 // ended is called when the transaction is over, one way or the other, and the
@@ -170,6 +207,8 @@ func (n *nearCache) ended() {
 		return // it never came to COMMIT
 	}
 	ch := &n.tx.changes
+	n.tx = nil
+	defer n.guard.Catch(mapped.Enter())
 	for _, s := range ch.steps {
 		n.table.Post(&n.commit, s.hash, ch.entries[s.from:s.to])
 	}
@@ -178,12 +217,11 @@ func (n *nearCache) ended() {
 		s := &ch.steps[i]
 		s.stamp, s.ok = n.table.Written(&n.commit, s.hash)
 	}
-	n.tx = nil
 }
 
 // keepWritten keeps the rows that a transaction has written and committed.
 func (n *nearCache) keepWritten(ch *changes) {
-	if n.rows == nil {
+	if !n.answers() {
 		return
 	}
 	for _, s := range ch.steps {
@@ -230,14 +268,14 @@ func (t *tx) changedAll() { t.changes.all = true }
 // changedRow notes that the transaction changes the row of a key. What its row
 // is then, nobody knows. A Null key is that of a row which no Get returns.
 func (t *tx) changedRow(c *collection, key codec.Value) {
-	if t.core.near.table != nil && !key.IsNull() {
+	if t.core.near.kept() && !key.IsNull() {
 		t.changedHash(near.Hash(c.id, key))
 	}
 }
 
 func (t *tx) changedHash(hash uint64) {
 	ch := &t.changes
-	if t.core.near.table == nil || ch.all {
+	if !t.core.near.kept() || ch.all {
 		return
 	}
 	if len(ch.hashes) == near.MaxMarked {
@@ -251,13 +289,13 @@ func (t *tx) changedHash(hash uint64) {
 // wrote notes the row that a key has now; nil: it has none.
 func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
 	n := &t.core.near
-	if n.table == nil {
+	if !n.kept() {
 		return
 	}
 	hash := near.Hash(c.id, key)
 	t.changedHash(hash)
 	ch := &t.changes
-	if ch.all || n.rows == nil || len(ch.entries) > maxEntries {
+	if ch.all || !n.answers() || len(ch.entries) > maxEntries {
 		return
 	}
 	from := len(ch.entries)
@@ -268,7 +306,7 @@ func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
 
 // wrotePut is wrote for a row that was put. The row is what a Get would find.
 func (t *tx) wrotePut(c *collection, p *driver.Put, id int64) {
-	if t.core.near.table == nil {
+	if !t.core.near.kept() {
 		return
 	}
 	if p.File != nil || p.Expire < 0 {

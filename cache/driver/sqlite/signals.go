@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/mapped"
 )
 
 // signals brings the signals of other processes. A goroutine waits for them,
 // and blocks a thread, as long as anybody wants some, and a while longer.
 type signals struct {
-	page *futex.Page
-	fn   func(topics uint32) // called with those that were signalled
+	guard mapped.Guard // of page; when that is lost nobody is signalled
+	page  *futex.Page
+	fn    func(topics uint32) // called with those that were signalled
 
 	mu     sync.Mutex
 	users  [futex.Topics]int    // who want each topic
@@ -25,8 +27,10 @@ type signals struct {
 	stop   bool                 // it is to end
 }
 
-func newSignals(page *futex.Page, fn func(topics uint32)) *signals {
-	return &signals{page: page, fn: fn}
+func newSignals(page *futex.Page, fn func(topics uint32), lost func()) *signals {
+	s := &signals{page: page, fn: fn}
+	s.guard.OnLoss(lost)
+	return s
 }
 
 // send tells others. This process is not told.
@@ -37,7 +41,10 @@ func (s *signals) send(topics uint32) {
 	}
 	own := s.wanted
 	s.mu.Unlock()
-	s.page.Signal(topics, own)
+	if !s.guard.Lost() {
+		defer s.guard.Catch(mapped.Enter())
+		s.page.Signal(topics, own)
+	}
 }
 
 // alert has a waiter of another process wake up, as topics are about to be
@@ -46,11 +53,18 @@ func (s *signals) alert(topics uint32) {
 	s.mu.Lock()
 	own := s.wanted
 	s.mu.Unlock()
-	s.page.Alert(topics, own)
+	if !s.guard.Lost() {
+		defer s.guard.Catch(mapped.Enter())
+		s.page.Alert(topics, own)
+	}
 }
 
 // sent returns how often other processes or this one have signalled.
 func (s *signals) sent() (n uint32) {
+	if s.guard.Lost() {
+		return 0
+	}
+	defer s.guard.Catch(mapped.Enter())
 	for t := range futex.Topics {
 		n += s.page.Count(t)
 	}
@@ -59,8 +73,12 @@ func (s *signals) sent() (n uint32) {
 
 // want begins to wait for a topic: what is signalled from now on is told.
 func (s *signals) want(topic uint32) {
+	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.guard.Lost() {
+		return
+	}
 	t := bits.TrailingZeros32(topic)
 	s.users[t]++
 	if s.users[t] == 1 {
@@ -84,8 +102,12 @@ func (s *signals) want(topic uint32) {
 
 // forget ends a want.
 func (s *signals) forget(topic uint32) {
+	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.guard.Lost() {
+		return
+	}
 	t := bits.TrailingZeros32(topic)
 	s.users[t]--
 	if s.users[t] == 0 {
@@ -100,9 +122,10 @@ func (s *signals) forget(topic uint32) {
 // rest has the goroutine end if nobody wants anything. A timer that could not
 // be stopped any more calls it too, perhaps when the page is unmapped.
 func (s *signals) rest() {
+	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wanted == 0 && !s.stop {
+	if s.wanted == 0 && !s.stop && !s.guard.Lost() {
 		s.page.Wake(s.mask)
 		s.unused, s.mask = nil, 0
 	}
@@ -110,6 +133,7 @@ func (s *signals) rest() {
 
 func (s *signals) run(ended chan struct{}) {
 	defer close(ended)
+	defer s.guard.Catch(mapped.Enter())
 	for {
 		ticket := s.page.Ticket()
 		topics, mask, ok := s.prepare()
@@ -171,21 +195,30 @@ func (s *signals) prepare() (topics, mask uint32, ok bool) {
 // close ends the goroutine and unmaps the page. Nobody may want anything any
 // more.
 func (s *signals) close() error {
-	s.mu.Lock()
-	s.stop = true
-	for t := s.wanted; t != 0; t &= t - 1 {
-		s.page.Leave(bits.TrailingZeros32(t))
-	}
-	if s.unused != nil {
-		s.unused.Stop()
-	}
-	ended := s.ended
-	if ended != nil {
-		s.page.Wake(s.mask)
-	}
-	s.mu.Unlock()
-	if ended != nil {
+	if ended := s.end(); ended != nil {
 		<-ended
 	}
 	return s.page.Close()
+}
+
+// end has the goroutine end, and returns what is closed when it has.
+func (s *signals) end() (ended chan struct{}) {
+	defer s.guard.Catch(mapped.Enter())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = true
+	if s.unused != nil {
+		s.unused.Stop()
+	}
+	ended = s.ended
+	if s.guard.Lost() {
+		return ended
+	}
+	for t := s.wanted; t != 0; t &= t - 1 {
+		s.page.Leave(bits.TrailingZeros32(t))
+	}
+	if ended != nil {
+		s.page.Wake(s.mask)
+	}
+	return ended
 }

@@ -17,7 +17,7 @@ func signalsOn(t *testing.T, path string, fn func(topics uint32)) *signals {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSignals(page, fn)
+	s := newSignals(page, fn, nil)
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {
 			t.Error(err)
@@ -156,7 +156,7 @@ func TestSignalsRestAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSignals(page, func(uint32) {})
+	s := newSignals(page, func(uint32) {}, nil)
 	s.want(1)
 	s.forget(1)
 	if err := s.close(); err != nil {

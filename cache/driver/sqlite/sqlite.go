@@ -5,6 +5,12 @@
 //
 // Programs open it with cache.OpenStore. DESIGN.md, beside package cache,
 // describes the format and the invariants.
+//
+// Several files of the directory are mapped into memory. If another program cuts
+// cache.db-near2 or cache.db-watch short while they are open, the store is slower
+// until it is opened again, and tells its Logger. If it cuts cache.db-shm short,
+// which is SQLite's, the kernel ends every process that has the store open, with
+// SIGBUS: leave that file alone.
 package sqlite
 
 import (

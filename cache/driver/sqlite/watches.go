@@ -42,7 +42,9 @@ func (w *watches) openPage() {
 		w.core.log.Debug("other processes are not signalled", "error", err)
 		return
 	}
-	w.signals = newSignals(page, w.signalled)
+	w.signals = newSignals(page, w.signalled, func() {
+		w.core.log.Warn("another program has cut the file of signals short: changes by other processes are noticed late until the store is opened again", "file", watchName)
+	})
 }
 
 // topic returns the bit that stands for the collection when commits are

@@ -5,6 +5,11 @@
 // errors.ErrUnsupported.
 package futex
 
+import "time"
+
+// MaxWait bounds a [Page.Wait].
+const MaxWait = time.Second
+
 // Topics is the number of things that can be signalled, each of which is a bit
 // of a set. Who waits for some is not woken for others.
 const Topics = 32

@@ -113,9 +113,17 @@ func (p *Page) Want(topics uint32) { p.wanted.Or(topics) }
 // Wait sleeps until one of the topics is signalled, if it was wanted, or Wake
 // is called. It does not sleep if any was since Ticket, and may return early.
 // It reports whether it was alerted.
+//
+// It returns after [MaxWait] in any case: the kernel cannot wake a waiter whose
+// page was cut off the file.
 func (p *Page) Wait(ticket, topics uint32) (alerted bool) {
+	var end unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &end) != nil {
+		return false
+	}
+	end = unix.NsecToTimespec(end.Nano() + int64(MaxWait))
 	_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWaitBitset, uintptr(ticket),
-		0, 0, uintptr(topics))
+		uintptr(unsafe.Pointer(&end)), 0, uintptr(topics))
 	return errno == 0 && p.Ticket() == ticket
 }
 

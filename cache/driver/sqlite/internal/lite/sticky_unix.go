@@ -101,7 +101,7 @@ func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
 	m.close = override(&t.FxClose, dbClose)
 	m.shmLock = override(&t.FxShmLock, dbShmLock)
 	m.shmUnmap = override(&t.FxShmUnmap, dbShmUnmap)
-	m.shmMap = goFunc[mapFunc](t.FxShmMap)
+	m.shmMap = override(&t.FxShmMap, dbShmMap)
 	return true
 }
 
@@ -284,6 +284,27 @@ func steal(tls *libc.TLS, id uintptr) {
 	}
 	shim.db.shmLock(tls, id, int32(s&^aged), 1, unlockShared)
 	atomic.StoreUint32(&f.sticky, 0)
+}
+
+// maxFrames is the number of frames of which a region of the WAL-index tells.
+const maxFrames = 4096
+
+// dbShmMap lets the WAL-index grow no further than the WAL has frames for: SQLite
+// believes frame numbers that it finds in the index, and would follow a damaged
+// one for terabytes.
+func dbShmMap(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr) int32 {
+	if wal := fileAt(id).wal; extend != 0 && region > 1 && wal != 0 {
+		at := tls.Alloc(8)
+		defer tls.Free(8)
+		if rc := shim.wal.size(tls, wal, at); rc != lib.SQLITE_OK {
+			return rc
+		}
+		const minFrame = frameHeaderSize + 512
+		if frames := (*(*int64)(pointer(at)) + maxHeld) / minFrame; int64(region) > frames/maxFrames+1 {
+			return lib.SQLITE_CORRUPT
+		}
+	}
+	return shim.db.shmMap(tls, id, region, size, extend, out)
 }
 
 func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {

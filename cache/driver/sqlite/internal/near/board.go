@@ -32,21 +32,58 @@ func (b *board) place(hash uint64) *place { return &b[hash>>24&(places-1)] }
 // post leaves an entry.
 func (b *board) post(e entry) {
 	p := b.place(e.u64(atHash))
+	before := p.length()
 	odd := p.sequence.Load() | 1
 	// The entry is written with plain stores, which on arm64 may be seen before
 	// an atomic store, or the second half of a Swap, that they follow. They are
 	// not seen before an atomic load, nor is that done before the store.
 	p.sequence.Store(odd)
 	p.sequence.Load()
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPosted), e)
+	copy(p.bytes(), e)
+	if len(e) < before {
+		clear(p.bytes()[len(e):before])
+	}
 	p.sequence.Store(odd + 1)
 }
 
 // remove takes away what the board says of the key with a hash.
 func (b *board) remove(hash uint64) {
 	if p := b.place(hash); p.entry[atHash/8].Load() == hash {
-		p.sequence.Store(p.sequence.Load() | 1)
+		p.clear()
 	}
+}
+
+// sweep takes away what does not belong to an epoch, which no reader can use any
+// more.
+func (b *board) sweep(epoch uint64) {
+	for i := range b {
+		p := &b[i]
+		if e := p.entry[atEpoch/8].Load(); p.sequence.Load()&1 != 0 || e != epoch && p.length() > 0 {
+			p.clear()
+		}
+	}
+}
+
+// clear overwrites the whole entry: what was deleted from the database is not to
+// be found here.
+func (p *place) clear() {
+	odd := p.sequence.Load() | 1
+	p.sequence.Store(odd)
+	p.sequence.Load() // see post
+	clear(p.bytes())
+	p.sequence.Store(odd + 1)
+}
+
+func (p *place) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPosted) }
+
+// length returns the number of bytes in use. An entry that a writer which died
+// has left half written counts as a whole one.
+func (p *place) length() int {
+	n := int(p.entry[atLength/8].Load() >> 32) // the upper half of its word
+	if p.sequence.Load()&1 != 0 || n > maxPosted {
+		return maxPosted
+	}
+	return n
 }
 
 // read returns the entry of the key with a hash, copied to buf, or nil if there

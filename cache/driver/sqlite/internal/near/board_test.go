@@ -5,6 +5,7 @@ package near
 import (
 	"bytes"
 	"math/rand/v2"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -117,4 +118,58 @@ func TestBoard(t *testing.T) {
 			e.row(&r, codec.Value{}, false)
 		}
 	}
+}
+
+// What was removed or replaced is not in the file any more, whoever looks.
+func TestBoardForgets(t *testing.T) {
+	path := t.TempDir() + "/table"
+	table := openTable(t, path)
+	table.SetIndex(header{&world{yield: func() {}}})
+	b := table.board
+	const mark = 0x5a
+	secret := func() entry { return posted(1, mark, 500) }
+	there := func() bool {
+		t.Helper()
+		all, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Contains(all, bytes.Repeat([]byte{mark}, 8))
+	}
+	commit := func(all bool) {
+		var c Commit
+		table.Begin(&c, nil, all)
+		table.End(&c)
+	}
+	for name, forget := range map[string]func(){
+		"removed":              func() { b.remove(1) },
+		"replaced":             func() { b.post(posted(1, 4, 1)) },
+		"another's place":      func() { b.post(posted(1+1<<60, 4, 1)) },
+		"a commit of many":     func() { commit(true) },
+		"the next epoch":       func() { table.Adopt(); commit(false) },
+		"a new table":          func() { table.forget() },
+		"the last who closes":  func() { openTable(t, path).Clear(); table.Clear() },
+		"after a writer died":  func() { dieWriting(b, 1); b.post(posted(1, 4, 1)) },
+		"removed when it died": func() { dieWriting(b, 1); table.Adopt(); commit(false) },
+	} {
+		commit(false)
+		e := secret()
+		e.setStamp(Stamp{table.Epoch(), 2})
+		b.post(e)
+		if !there() {
+			t.Fatal("it was not there")
+		}
+		if forget(); there() {
+			t.Errorf("%s: it is still there", name)
+		}
+	}
+}
+
+// dieWriting leaves an entry as a writer does that dies when it has written the
+// head.
+func dieWriting(b *board, hash uint64) {
+	p := b.place(hash)
+	p.sequence.Store(p.sequence.Load() | 1)
+	e := entry(p.bytes())
+	e.set32(atLength, headSize)
 }

@@ -37,6 +37,10 @@
 //   - Who opens a table that nobody else has open begins an epoch that none of
 //     the entries on the board belongs to.
 //
+// A row that is removed or replaced in the database is not left on the board: the
+// commit that does it overwrites the entry, one that advances the epoch overwrites
+// all, and so does the last process that closes the table.
+//
 // The print of an empty WAL-index is the same each time. SQLite itself takes
 // two of them for one state, and this package goes no further: it would need
 // a process that dies in the midst of writing the header of an empty WAL.

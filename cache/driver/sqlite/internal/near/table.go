@@ -32,6 +32,7 @@ type Table struct {
 	board   *board
 
 	index Index
+	swept uint64 // the epoch whose entries the board has; what else it had is cleared
 	stray stray
 	file  sharedFile
 }
@@ -116,6 +117,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 		t.epoch.Add(2)
 	}
 	c.epoch = t.epoch.Load()
+	t.sweep(c.epoch)
 	c.marked = c.marked[:0]
 	if c.all = all || len(hashes) > MaxMarked; c.all {
 		t.epoch.Add(1)
@@ -154,9 +156,18 @@ func (t *Table) End(c *Commit) {
 		t.even(&t.slots[i])
 	}
 	if c.all {
-		t.epoch.Add(1)
+		t.sweep(t.epoch.Add(1))
 	}
 	t.writing.Store(0)
+}
+
+// sweep clears the board of what it has of other epochs than the one that has
+// begun.
+func (t *Table) sweep(epoch uint64) {
+	if t.swept != epoch {
+		t.board.sweep(epoch)
+		t.swept = epoch
+	}
 }
 
 // even makes an odd version even. When 2^32 are used up they begin anew, in

@@ -7,6 +7,9 @@ type sharedFile struct{}
 // Open fails with ErrUnsupported.
 func Open(string) (*Table, error) { return nil, ErrUnsupported }
 
+// Clear does nothing.
+func (t *Table) Clear() {}
+
 // Close does nothing.
 func (t *Table) Close() error { return nil }
 

@@ -58,10 +58,13 @@ func Open(path string) (_ *Table, err error) {
 	return t, nil
 }
 
-// forget makes all stamps of earlier times invalid, for which the board may
-// still have entries. It leaps, since what is left of the file after a crash of
-// the machine may be of different times.
-func (t *Table) forget() { t.epoch.Store(rand.Uint64() &^ 1) }
+// forget makes all stamps of earlier times invalid, and clears the board of
+// entries that a process which died has left. The epoch leaps, since what is left
+// of the file after a crash of the machine may be of different times.
+func (t *Table) forget() {
+	t.epoch.Store(rand.Uint64() &^ 1)
+	t.sweep(t.epoch.Load())
+}
 
 // enter locks f and reports whether nobody else uses it. Then the lock is
 // exclusive, and the file is made complete: nobody maps it before it is, as
@@ -101,6 +104,15 @@ func flock(f *os.File, how int) error {
 		if err != unix.EINTR {
 			return os.NewSyscallError("flock", err)
 		}
+	}
+}
+
+// Clear overwrites what the board has, if no other process has the table open.
+func (t *Table) Clear() {
+	// This gives the shared lock up, also where the exclusive one is not to be
+	// had: only Close may follow.
+	if flock(t.file.f, unix.LOCK_EX|unix.LOCK_NB) == nil {
+		t.forget()
 	}
 }
 
