@@ -30,6 +30,7 @@ func (s *space) acquire(ctx context.Context, q want) (*hold, error) {
 		return nil, err
 	}
 	c := s.claim(q)
+	s.expect(l, &c)
 	held, err := s.step(ctx, q.key, q.size, c, true)
 	if err != nil {
 		return nil, s.refused(ctx, q.key, c, err)
@@ -65,7 +66,7 @@ func (s *space) try(ctx context.Context, q want) (*hold, error) {
 }
 
 func (s *space) claim(q want) claim {
-	return claim{Owner: s.owner, Seq: s.seq.Add(1), N: q.n, Max: int64(q.max)}
+	return claim{Owner: s.owner, ID: newID(), N: q.n, Max: int64(q.max)}
 }
 
 // refused returns err, with which a first step has failed. Unless err says
@@ -141,7 +142,7 @@ func (s *space) wait(ctx context.Context, q want, c claim, l *line) (*claim, err
 			}
 			select {
 			case <-l.changed:
-				if h := s.heard(l, &c); h != nil {
+				if h := s.heard(l); h != nil {
 					if timer != nil {
 						timer.Stop()
 					}

@@ -17,24 +17,30 @@ const maxKey = 512
 // datagram socket with an abstract name, that of the waiter's space: it leaves
 // no file behind and goes away with the process.
 //
-// A ring says which claim has become which hold, so that the waiter need not
-// read the row. The kernel tells who rings: it is believed if it is the user
-// who could also write to the store. Anybody else's ring is a reason to look
-// at the row.
+// Any process of the network namespace may send to it, also one that may not
+// read the store. A ring says which claim has become which hold, so that the
+// waiter need not read the row, and it is believed for two reasons together: it
+// has the claim's id, which is in the row and cannot be guessed, and the kernel
+// says that the user of this process has sent it. With the id alone, from
+// another user who may read the row, it is a reason to look at the row. Without
+// the id it changes nothing. To flood a bell delays rings, which are then
+// replaced by a shout or seen within longRest.
 //
 // A thread waits for it, in the kernel, from the first wait until the space is
 // closed: through the runtime's poller a wake-up takes longer.
 type bell struct {
 	fd      int
+	named   bool // the kernel names who rings
 	removed atomic.Bool
 	ended   chan struct{} // closed when nobody listens any more
 }
 
 func address(owner string) string { return "@go-diskcache/" + owner }
 
-// hang makes a bell that calls fn with each key rung, and the claim that was
-// granted or nil. It returns nil if there can be none.
-func hang(owner string, fn func(key string, granted *claim)) *bell {
+// hang makes a bell that calls fn with the key and the claim of each ring, which
+// has a token if the claim is said to be a hold. It returns nil if there can be
+// none.
+func hang(owner string, fn func(key string, c *claim)) *bell {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil
@@ -44,32 +50,36 @@ func hang(owner string, fn func(key string, granted *claim)) *bell {
 		return nil
 	}
 	// Without it no sender is known, and every ring is a reason to look.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
-	b := &bell{fd: fd, ended: make(chan struct{})}
+	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	b := &bell{fd: fd, named: err == nil, ended: make(chan struct{})}
 	go b.listen(owner, fn)
 	return b
 }
 
-func (b *bell) listen(owner string, fn func(key string, granted *claim)) {
+func (b *bell) listen(owner string, fn func(key string, c *claim)) {
 	defer close(b.ended)
 	var buf [ringHead + maxKey]byte
-	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	var oob []byte // no larger: there is no room for descriptors that somebody sends along
+	if b.named {
+		oob = make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	}
 	user := uint32(os.Geteuid())
 	for {
-		n, m, _, _, err := unix.Recvmsg(b.fd, buf[:], oob, 0)
+		n, m, flags, _, err := unix.Recvmsg(b.fd, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
 		case b.removed.Load():
 			return
 		case err != nil && err != unix.EINTR:
 			return // what is not heard is seen within longRest
-		case err != nil || n < ringHead:
+		case err != nil || n < ringHead || flags&unix.MSG_TRUNC != 0:
 			continue
 		}
-		var granted *claim
-		if c := decodeRing(buf[:]); c.Token != 0 && sender(oob[:m]) == user {
-			c.Owner, granted = owner, &c
+		c := decodeRing(buf[:])
+		c.Owner = owner
+		if sender(oob[:m]) != user {
+			c.Token = 0
 		}
-		fn(string(buf[ringHead:n]), granted)
+		fn(string(buf[ringHead:n]), &c)
 		// Whoever was woken runs here and now: the wait would take the
 		// processor from it for a while.
 		runtime.Gosched()
@@ -88,21 +98,21 @@ func sender(oob []byte) uint32 {
 	return ^uint32(0)
 }
 
-// ringHead is the length of what is in front of the key in a ring: five
-// numbers of a claim. Without a token it has not become a hold.
-const ringHead = 5 * 8
+// ringHead is the length of what is in front of the key in a ring: the id of a
+// claim, its token, which is 0 if it has not become a hold, and since when it is
+// one.
+const ringHead = len(id{}) + 2*8
 
 func encodeRing(b []byte, c *claim) []byte {
-	for _, n := range [...]int64{c.Seq, c.N, c.Max, c.Token, c.Since} {
-		b = binary.NativeEndian.AppendUint64(b, uint64(n))
-	}
-	return b
+	b = append(b, c.ID[:]...)
+	b = binary.NativeEndian.AppendUint64(b, uint64(c.Token))
+	return binary.NativeEndian.AppendUint64(b, uint64(c.Since))
 }
 
 func decodeRing(b []byte) (c claim) {
-	for i, n := range [...]*int64{&c.Seq, &c.N, &c.Max, &c.Token, &c.Since} {
-		*n = int64(binary.NativeEndian.Uint64(b[8*i:]))
-	}
+	b = b[copy(c.ID[:], b):]
+	c.Token = int64(binary.NativeEndian.Uint64(b))
+	c.Since = int64(binary.NativeEndian.Uint64(b[8:]))
 	return c
 }
 

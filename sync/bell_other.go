@@ -7,7 +7,7 @@ package sync
 // it.
 type bell struct{}
 
-func hang(string, func(string, *claim)) *bell { return nil }
+func hang(string, func(key string, c *claim)) *bell { return nil }
 
 func (b *bell) remove() {}
 

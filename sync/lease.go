@@ -1,6 +1,7 @@
 package sync
 
 import (
+	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
@@ -23,15 +24,24 @@ type lease struct {
 // claim is a hold, or a place in the queue.
 type claim struct {
 	Owner string // a space: its session, a dot, a number
-	Seq   int64  // tells the claims of one owner apart
+	ID    id     // random: who knows it has read the row
 	N     int64  // permits
 	Max   int64  // how long it may be held, in nanoseconds; 0: any time
 	Token int64  // of a hold
 	Since int64  // of a hold: Unix time in nanoseconds
 }
 
+// id tells claims apart. Nobody can guess one: a wake-up that names a claim by
+// its id comes from a process that may read the row.
+type id [16]byte
+
+func newID() (n id) {
+	rand.Read(n[:])
+	return n
+}
+
 // is reports whether two claims are the same one.
-func (c *claim) is(o *claim) bool { return c.Seq == o.Seq && c.Owner == o.Owner }
+func (c *claim) is(o *claim) bool { return c.ID == o.ID && c.Owner == o.Owner }
 
 // session returns the session that the claim lives and dies with.
 func (c *claim) session() string {

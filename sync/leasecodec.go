@@ -1,6 +1,8 @@
 package sync
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,17 +13,17 @@ import (
 // leaseCodec writes a lease as lines of text that a person can read:
 //
 //	1 1048581
-//	+ 0c5e9a1f.1 17 1 0 1048581 1700000000000000000
-//	- 77ab01c2.1 4 1 0 0 0
+//	+ 0c5e9a1f.1 Yk3v0mJ8TzqWc1n5uRb7Xg 1 0 1048581 1700000000000000000
+//	- 77ab01c2.1 pQ9sLd2aFh6eKo4xVt8iMw 1 0 0 0
 //
 // The first line has the size and the last token. Each line after it is a
 // claim, a plus for a hold and a minus for a place in the queue, with owner,
-// seq, n, max, token and since. Empty lines fill it up, so that its length
+// id, n, max, token and since. Empty lines fill it up, so that its length
 // seldom changes: then the engine has no sizes of rows to add up, which would
 // take as long as the row itself.
 type leaseCodec struct{}
 
-// leaseUnit is what the length of a lease is a multiple of. Six claims have
+// leaseUnit is what the length of a lease is a multiple of. Five claims have
 // room in one.
 const leaseUnit = 512
 
@@ -47,7 +49,9 @@ func (leaseCodec) Encode(l lease) (codec.Value, error) {
 func (c *claim) append(b []byte, mark byte) []byte {
 	b = append(b, '\n', mark, ' ')
 	b = append(b, c.Owner...)
-	for _, n := range [...]int64{c.Seq, c.N, c.Max, c.Token, c.Since} {
+	b = append(b, ' ')
+	b = base64.RawURLEncoding.AppendEncode(b, c.ID[:])
+	for _, n := range [...]int64{c.N, c.Max, c.Token, c.Since} {
 		b = append(b, ' ')
 		b = strconv.AppendInt(b, n, 10)
 	}
@@ -71,8 +75,12 @@ func (leaseCodec) Decode(enc codec.Value) (l lease, err error) {
 		}
 		var c claim
 		owner, s, _ := strings.Cut(s[2:], " ")
+		id, s, _ := strings.Cut(s, " ")
 		c.Owner = owner
-		if err := numbers(s, &c.Seq, &c.N, &c.Max, &c.Token, &c.Since); err != nil {
+		if err := c.ID.parse(id); err != nil {
+			return lease{}, err
+		}
+		if err := numbers(s, &c.N, &c.Max, &c.Token, &c.Since); err != nil {
 			return lease{}, err
 		}
 		if hold {
@@ -84,6 +92,24 @@ func (leaseCodec) Decode(enc codec.Value) (l lease, err error) {
 	return l, nil
 }
 
+// parse reads an id. Where an earlier version has written a number, which tells
+// claims of one owner apart as well, that is one.
+func (n *id) parse(s string) error {
+	if base64.RawURLEncoding.DecodedLen(len(s)) == len(n) {
+		if _, err := base64.RawURLEncoding.Decode(n[:], []byte(s)); err == nil {
+			return nil
+		}
+	}
+	old, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return errLease
+	}
+	binary.BigEndian.PutUint64(n[8:], old)
+	return nil
+}
+
+var errLease = fmt.Errorf("%w: a lease is damaged", codec.ErrDecode)
+
 // numbers parses numbers with a space between them.
 func numbers(s string, to ...*int64) error {
 	for i, n := range to {
@@ -92,7 +118,7 @@ func numbers(s string, to ...*int64) error {
 		field, s, more = strings.Cut(s, " ")
 		v, err := strconv.ParseInt(field, 10, 64)
 		if err != nil || more != (i < len(to)-1) {
-			return fmt.Errorf("%w: a lease is damaged", codec.ErrDecode)
+			return errLease
 		}
 		*n = v
 	}

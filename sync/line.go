@@ -11,7 +11,7 @@ import (
 type line struct {
 	waiters []*waiter     // the first one waits for other processes
 	changed chan struct{} // has room for one: the row may have changed
-	granted claim         // the last one that was heard of; guarded by space.mu
+	claim   claim         // of the first waiter; with a token, it was heard to be a hold; guarded by space.mu
 }
 
 type waiter struct {
@@ -56,36 +56,44 @@ func (s *space) lined(key string) bool {
 	return s.lines[key] != nil
 }
 
-// hear is told that a claim of this process has become a hold, or that a row
-// has changed for some other reason.
+// expect makes c the claim that the first of a line waits for.
+func (s *space) expect(l *line, c *claim) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.claim = *c
+}
+
+// hear is told that a claim has become a hold or, without a token, that its row
+// is to be looked at. What is not a claim of this space changes nothing.
 func (s *space) hear(key string, c *claim) {
 	s.mu.Lock()
-	if l := s.lines[key]; l != nil {
-		if c != nil && c.Token != 0 {
-			l.granted = *c
+	if l := s.lines[key]; l != nil && l.claim.is(c) {
+		if l.claim.Token == 0 {
+			l.claim.Token, l.claim.Since = c.Token, c.Since
 		}
 		signal(l.changed)
 	}
-	var observed []*hold
+	var lost *hold
 	for h := range s.observed {
-		if h.key == key {
-			observed = append(observed, h)
+		if h.key == key && h.claim.is(c) {
+			lost = h
 		}
 	}
 	s.mu.Unlock()
-	for _, h := range observed {
-		h.look()
+	if lost != nil {
+		lost.look()
 	}
 }
 
-// heard returns the hold that c has become, if that was heard of.
-func (s *space) heard(l *line, c *claim) *claim {
+// heard returns the hold that the claim of a line's first waiter has become, if
+// that was heard of.
+func (s *space) heard(l *line) *claim {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !l.granted.is(c) || l.granted.Token == 0 {
+	if l.claim.Token == 0 {
 		return nil
 	}
-	h := l.granted
+	h := l.claim
 	return &h
 }
 

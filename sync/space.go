@@ -22,8 +22,7 @@ type space struct {
 	rows    *cache.Cache[string, lease]
 	shouts  *cache.Cache[string, string] // see listener
 	session string
-	owner   string // of this space's claims
-	seq     atomic.Int64
+	owner   string        // of this space's claims
 	closed  chan struct{} // closed when the store's Close begins
 	ringer  ringer
 
