@@ -11,6 +11,11 @@
 // until it is opened again, and tells its Logger. If it cuts cache.db-shm short,
 // which is SQLite's, the kernel ends every process that has the store open, with
 // SIGBUS: leave that file alone.
+//
+// A process that has a store open should not open cache.db or cache.db-shm by other
+// means, such as a copy or a file server, unless it runs on Linux: on other
+// Unix systems SQLite's locks vanish when the process closes any descriptor of
+// these files, and two writers are possible. Use Backup.
 package sqlite
 
 import (

@@ -9,15 +9,21 @@ import (
 )
 
 // TestOFDLocks has a child process take a lock with OFD locks, open and
-// close the file by other means, and keep the lock all the same.
+// close the database's files by other means, and keep the lock all the same.
 func TestOFDLocks(t *testing.T) {
 	if path := os.Getenv("LITE_TEST_OFD"); path != "" {
 		ofdChild(t, path)
 		return
 	}
+	for _, mode := range []string{"delete", "wal"} { // the lock is on the database, on the WAL-index
+		t.Run(mode, func(t *testing.T) { testOFDLocks(t, mode) })
+	}
+}
+
+func testOFDLocks(t *testing.T, mode string) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c := openFile(t, path)
-	must(t, c.Exec("CREATE TABLE t(a)"))
+	must(t, c.Exec("PRAGMA journal_mode = "+mode+"; CREATE TABLE t(a)"))
 
 	child := exec.Command(os.Args[0], "-test.run=^TestOFDLocks$")
 	child.Env = append(os.Environ(), "LITE_TEST_OFD="+path)
@@ -45,9 +51,13 @@ func ofdChild(t *testing.T, path string) {
 	}
 	c := openFile(t, path)
 	must(t, c.Exec("BEGIN EXCLUSIVE"))
-	f, err := os.Open(path)
+	files, err := filepath.Glob(path + "*")
 	must(t, err)
-	must(t, f.Close())
+	for _, path := range files {
+		f, err := os.Open(path)
+		must(t, err)
+		must(t, f.Close())
+	}
 	if !UseOFDLocks() {
 		t.Fatal("the kernel has no OFD locks")
 	}

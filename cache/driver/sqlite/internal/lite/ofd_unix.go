@@ -17,12 +17,27 @@ import (
 // instance to copy the file. Another process that closes the database then
 // takes itself for its last user and removes the WAL that this one still
 // writes to. OFD locks do not vanish, and between processes the two kinds
-// exclude each other. The locks on the WAL-index (the -shm file) are POSIX
-// locks in any case: nobody but SQLite should open that one, and who does
-// has to keep it open.
+// exclude each other. The same goes for the locks on the WAL-index (the -shm
+// file), without which two processes write at once.
 func UseOFDLocks() bool {
+	if prepareProcess() != nil {
+		return false
+	}
 	tls := libc.NewTLS()
 	defer tls.Close()
-	lib.Xmodernc_ofd_locking(tls, 1)
+	if before := lib.Xmodernc_ofd_locking(tls, 1); before == 0 || before == 1 && unsettled(tls) {
+		useOFDLocksOnIndex(tls)
+	}
 	return lib.Xmodernc_ofd_locking(tls, -1) == 1
+}
+
+// unsettled reports whether SQLite has locked nothing so far: the locks of an index
+// that is in use must stay of their kind. It says so by letting itself be changed.
+func unsettled(tls *libc.TLS) bool {
+	const frozen = -2
+	if lib.Xmodernc_ofd_locking(tls, 0) == frozen {
+		return false
+	}
+	lib.Xmodernc_ofd_locking(tls, 1)
+	return true
 }

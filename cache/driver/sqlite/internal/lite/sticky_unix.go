@@ -5,9 +5,9 @@ package lite
 import (
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
@@ -184,9 +184,9 @@ func checkpointElsewhere(id uintptr) bool {
 	if fd < 0 {
 		return false
 	}
-	lock := syscall.Flock_t{Type: syscall.F_RDLCK, Start: shmLockBase + slotCheckpoint, Len: 1}
-	err := syscall.FcntlFlock(uintptr(fd), syscall.F_GETLK, &lock)
-	return err == nil && lock.Type != syscall.F_UNLCK
+	lock := unix.Flock_t{Type: unix.F_RDLCK, Start: shmLockBase + slotCheckpoint, Len: 1}
+	err := unix.FcntlFlock(uintptr(fd), getlk(), &lock)
+	return err == nil && lock.Type != unix.F_UNLCK
 }
 
 func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int32 {
