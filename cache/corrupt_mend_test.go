@@ -57,7 +57,7 @@ func TestMend(t *testing.T) {
 		{"unknown file of a named collection", at("cache.db-values/ab/cd/0123456789012345678901234567.val", "v"), cache.UnknownFile, 1, "", ""},
 		{"strange file", at("notes.txt", "text"), cache.UnknownFile, 1, "", ""},
 		{"empty directory", func(t *testing.T, dir string) { ok(t, os.MkdirAll(filepath.Join(dir, "ab/cd"), 0o700)) }, cache.EmptyDirectory, 1, "", ""},
-		{"temporary file", at("cache.db-sessions/0123456789abcdef01234567/0123456789012345678901234567890123.val", "v"), cache.LeftOver, 1, "", ""},
+		{"temporary file", at("cache.db-sessions/0123456789abcdef01234567/01234567890123456789012345678901.val", "v"), cache.LeftOver, 1, "", ""},
 		{"wrong count", run("UPDATE Settings SET value = 17 WHERE key = 'count'"), cache.WrongCount, 1, "", ""},
 		{"wrong count of a named collection", run("UPDATE Settings_1 SET value = -1 WHERE key = 'count'"), cache.WrongCount, 1, "", "cache/named"},
 		{"no count", run("DELETE FROM Settings WHERE key = 'count'"), cache.WrongCount, 1, "", ""},

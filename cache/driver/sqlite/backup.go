@@ -8,11 +8,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // fenceLeap is what a backup's fence counter is ahead, so that a store that
@@ -43,7 +47,12 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return translate(err)
 	}
-	b := &backup{store: s, ctx: ctx, dir: dir}
+	to, err := osfs.Open(dir)
+	if err != nil {
+		return translate(err)
+	}
+	defer to.Close()
+	b := &backup{store: s, ctx: ctx, dir: dir, to: to}
 	defer b.cleanUp()
 	defer func() {
 		if err != nil {
@@ -60,7 +69,8 @@ type backup struct {
 	store *Store
 	ctx   context.Context
 	dir   string
-	hold  string // folder of links to the value files of the snapshot
+	to    *osfs.Dir // dir
+	hold  string    // folder of links to the value files of the snapshot, by number
 	files []string
 }
 
@@ -119,7 +129,7 @@ func (b *backup) list(t *tx) error {
 				break
 			}
 			f := q.ColumnText(0)
-			if filepath.IsLocal(filepath.FromSlash(f)) && !seen[f] { // of two rows with one file, one is damaged
+			if isValueName(f) && !seen[f] { // of two rows with one file, one is damaged
 				seen[f] = true
 				b.files = append(b.files, f)
 			}
@@ -143,21 +153,26 @@ func (b *backup) link(t *tx) error {
 	}
 	var id [8]byte
 	rand.Read(id[:])
-	b.hold = filepath.Join(temp, "backup-"+hex.EncodeToString(id[:]))
-	for _, f := range b.files {
+	hold := path.Join(temp, holdPrefix+hex.EncodeToString(id[:]))
+	dir := b.store.core.files
+	if err := dir.Mkdir(hold); err != nil {
+		return translate(err)
+	}
+	b.hold = hold
+	for i, f := range b.files {
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}
-		to := filepath.Join(b.hold, filepath.FromSlash(f))
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return translate(err)
+		info, err := dir.Lstat(f)
+		if err == nil && !info.IsRegular() {
+			continue // as below
 		}
-		err := os.Link(b.store.core.path(f), to)
-		if errors.Is(err, fs.ErrNotExist) {
+		to := path.Join(hold, strconv.Itoa(i))
+		if err = dir.Link(f, to); isMissing(err) {
 			continue // damaged already: Check tells
 		}
 		if err != nil {
-			err = copyFile(b.store.core.path(f), to)
+			err = dir.CopyTo(f, dir, to)
 		}
 		if err != nil {
 			return translate(err)
@@ -166,35 +181,68 @@ func (b *backup) link(t *tx) error {
 	return nil
 }
 
+// isMissing reports whether err says that there is no file of a name, or
+// something else in its place or on the way to it.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, osfs.ErrNotRegular)
+}
+
+// holdPrefix is what the names of folders of links begin with.
+const holdPrefix = "backup-"
+
+// isHoldName reports whether a folder of a session may be one of links.
+func isHoldName(name string) bool {
+	id, ok := strings.CutPrefix(name, holdPrefix)
+	return ok && isHex(id, 16)
+}
+
+// removeHold removes a folder of links.
+func removeHold(dir *osfs.Dir, hold string) error {
+	entries, err := dir.ReadDir(hold)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		if _, err := strconv.ParseUint(e.Name(), 10, 63); err == nil {
+			errs = append(errs, dir.RemoveIfThere(path.Join(hold, e.Name())))
+		}
+	}
+	return errors.Join(append(errs, dir.RemoveIfThere(hold))...)
+}
+
 // copy writes the snapshot of t and its value files.
 func (b *backup) copy(t *tx) error {
-	from := b.hold
-	if from == "" {
-		from = b.store.core.dir
+	f, err := b.to.CreateFirst(databaseName)
+	if err != nil {
+		return translate(err)
+	}
+	info, err := f.Info()
+	if err := errors.Join(err, f.Close()); err != nil {
+		return translate(err)
+	}
+	b.to.Follow(info)
+	if b.hold == "" {
 		if err := b.list(t); err != nil {
 			return err
 		}
 	}
-	for _, f := range b.files {
+	for i, f := range b.files {
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
 		}
-		to := filepath.Join(b.dir, filepath.FromSlash(f))
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		from := f
+		if b.hold != "" {
+			from = path.Join(b.hold, strconv.Itoa(i))
+		}
+		if err := b.to.MkdirAll(path.Dir(f)); err != nil {
 			return translate(err)
 		}
-		err := copyFile(filepath.Join(from, filepath.FromSlash(f)), to)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := b.store.core.files.CopyTo(from, b.to, f); err != nil && !isMissing(err) {
 			return translate(err)
 		}
 	}
-	to := filepath.Join(b.dir, databaseName)
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
-	if err != nil {
-		return translate(err)
-	}
-	f.Close()
-	dst, err := lite.Open(to, lite.ReadWrite)
+	dst, err := lite.Open(filepath.Join(b.to.Path(), databaseName), lite.ReadWrite|lite.NoFollow)
 	if err != nil {
 		return translate(err)
 	}
@@ -220,11 +268,19 @@ func (b *backup) leap(dst *lite.Conn) error {
 }
 
 // undo removes what a backup that failed has written, so that it can be begun
-// anew. Nobody else has written there: the directory was empty.
+// anew.
 func (b *backup) undo(existed bool) {
-	entries, _ := os.ReadDir(b.dir)
-	for _, e := range entries {
-		os.RemoveAll(filepath.Join(b.dir, e.Name()))
+	for _, f := range b.files {
+		b.to.Remove(f)
+		for folder := path.Dir(f); folder != "."; folder = path.Dir(folder) {
+			if b.to.Remove(folder) != nil { // not empty
+				break
+			}
+		}
+	}
+	b.to.Remove(databaseName)
+	for _, name := range ownFiles {
+		b.to.Remove(name)
 	}
 	if !existed {
 		os.Remove(b.dir)
@@ -232,8 +288,11 @@ func (b *backup) undo(existed bool) {
 }
 
 func (b *backup) cleanUp() {
-	if b.hold != "" {
-		os.RemoveAll(b.hold)
+	if b.hold == "" {
+		return
+	}
+	if err := removeHold(b.store.core.files, b.hold); err != nil {
+		b.store.core.log.Warn("links to value files stay until the next sweep", "path", b.hold, "error", err)
 	}
 }
 

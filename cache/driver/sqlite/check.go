@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -175,9 +174,9 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 			continue
 		}
 		files[r.File] = true
-		info, err := os.Stat(k.store.core.path(r.File))
+		info, err := k.store.core.files.Lstat(r.File)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), err == nil && !info.Mode().IsRegular():
+		case isMissing(err), err == nil && !info.IsRegular():
 			delete(files, r.File)
 			p.Kind = driver.MissingFile
 			k.report(p)
@@ -187,7 +186,7 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 				}
 			}
 		case err != nil:
-			return err
+			return translate(err)
 		case info.Size() != r.Size:
 			p.Kind = driver.WrongSize
 			p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
@@ -281,13 +280,13 @@ func (k *checker) trashed(t *tx, files map[string]bool) error {
 // files finds files that no row refers to, and folders without any.
 func (k *checker) files(known map[string]bool) error {
 	c := k.store.core
-	_, err := k.folder("", known)
+	_, err := k.folder(".", known)
 	if err != nil {
 		return translate(err)
 	}
 	_, err = k.folder(valuesName, known)
 	if err == nil && k.mend {
-		os.Remove(c.path(valuesName)) // if it is empty
+		c.files.Remove(valuesName) // if it is empty
 	}
 	return translate(err)
 }
@@ -298,7 +297,14 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 	if k.ctx.Err() != nil {
 		return false, context.Cause(k.ctx)
 	}
-	entries, err := os.ReadDir(k.store.core.path(rel))
+	dir := k.store.core.files
+	entries, err := dir.ReadDir(rel)
+	if errors.Is(err, osfs.ErrNotRegular) {
+		// A folder was made something else in this moment, or the one of values
+		// is none.
+		k.report(driver.Problem{Kind: driver.UnknownFile, Path: rel, Detail: err.Error()})
+		return false, nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Files of rows that are gone, and their folders, are removed when
 		// others may write again, perhaps just now.
@@ -311,9 +317,9 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 	for _, e := range entries {
 		name := path.Join(rel, e.Name())
 		switch {
-		case rel == "" && strings.Contains(e.Name(), databaseName):
+		case rel == "." && isOwnName(e.Name()):
 			continue
-		case rel == "" && e.IsDir() && isShardOrFamily(e.Name()), e.IsDir() && k.isStore(name):
+		case rel == "." && e.IsDir() && isShardOrFamily(e.Name()), e.IsDir() && k.isStore(name):
 			continue // not ours
 		case e.IsDir():
 			gone, err := k.folder(name, known)
@@ -328,7 +334,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			continue
 		default:
 			p := driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend}
-			info, err := e.Info()
+			info, err := dir.Lstat(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				left--
 				continue // just removed
@@ -346,7 +352,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			}
 		}
 		if k.mend {
-			if err := removeIfThere(k.store.core.path(name)); err != nil {
+			if err := dir.RemoveIfThere(name); err != nil {
 				return false, err
 			}
 			left--
@@ -362,7 +368,7 @@ const unknownAge = time.Minute
 
 // isStore reports whether a folder holds a store of its own, such as a backup.
 func (k *checker) isStore(rel string) bool {
-	_, err := os.Lstat(filepath.Join(k.store.core.path(rel), databaseName))
+	_, err := k.store.core.files.Lstat(path.Join(rel, databaseName))
 	return err == nil
 }
 
@@ -394,7 +400,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 	}
 	for _, id := range ids {
 		err := ss.ifEnded(id, func() error {
-			files, err := os.ReadDir(ss.folder(id))
+			files, err := k.store.core.files.ReadDir(ss.folder(id))
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // it was just ending
 			}
@@ -405,7 +411,11 @@ func (k *checker) leftOver(known map[string]bool) error {
 				if f.Name() == sessionLock { // alone, of a session that is just beginning or ending
 					continue
 				}
-				k.report(driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend})
+				p := driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend}
+				if !isSessionFile(f) {
+					p.Kind, p.Mended, p.Detail = driver.UnknownFile, false, "no session makes a file of this name: remove it by hand"
+				}
+				k.report(p)
 				for _, rel := range finalNames(f.Name()) {
 					if !k.mend || known[rel] {
 						continue
@@ -418,7 +428,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 			if !k.mend {
 				return nil
 			}
-			return os.RemoveAll(ss.folder(id))
+			return ss.remove(id)
 		})
 		if err != nil {
 			return translate(err)

@@ -18,6 +18,9 @@ const (
 	maxDynamic = 128
 )
 
+// ownFiles are those that SQLite keeps beside the database.
+var ownFiles = [...]string{databaseName + "-wal", databaseName + "-shm", databaseName + "-journal"}
+
 // conn is a connection with its prepared statements. One goroutine uses it at
 // a time.
 type conn struct {
@@ -37,7 +40,12 @@ type conn struct {
 // openConn opens a connection with the same pragmas for all. cacheSize is in
 // bytes.
 func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
-	lc, err := lite.Open(filepath.Join(c.dir, databaseName), flags)
+	for _, name := range ownFiles {
+		if err := c.files.Vouch(name); err != nil {
+			return nil, translate(err)
+		}
+	}
+	lc, err := lite.Open(filepath.Join(c.files.Path(), databaseName), flags|lite.NoFollow)
 	if err != nil {
 		return nil, translate(err)
 	}

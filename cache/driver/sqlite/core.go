@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,15 +18,17 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // core is what all handles of one directory in one process share.
 type core struct {
-	dir  string
-	info os.FileInfo // of dir: device and inode tell whether two paths are one directory
-	db   os.FileInfo // of the database
-	opts Options
-	log  *slog.Logger
+	dir   string
+	files *osfs.Dir // dir, open
+	info  osfs.Info // of dir: device and inode tell whether two paths are one directory
+	db    osfs.Info // of the database
+	opts  Options
+	log   *slog.Logger
 
 	writer     *writer // nil if read-only
 	readers    *pool
@@ -97,14 +100,14 @@ func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	cores.mu.Lock()
 	defer cores.mu.Unlock()
-	info, err := os.Stat(dir)
-	db, dbErr := os.Stat(filepath.Join(dir, databaseName))
+	info, err := osfs.Stat(dir)
+	db, dbErr := osfs.Lstat(filepath.Join(dir, databaseName))
 	for _, c := range cores.list {
-		if dbErr == nil && c.db != nil && os.SameFile(c.db, db) {
+		if dbErr == nil && c.db.Same(db) {
 			inUse = true // perhaps by one that has another name of the directory
 		}
-		same := c.dir == dir || err == nil && c.info != nil && os.SameFile(c.info, info)
-		if !same || c.db != nil && c.present() != nil {
+		same := c.dir == dir || err == nil && c.info.Same(info)
+		if !same || !c.db.IsZero() && c.present() != nil {
 			continue
 		}
 		if c.opts.ReadOnly == opts.ReadOnly {
@@ -144,29 +147,21 @@ func releaseCore(c *core) error {
 
 // open opens the directory. Whatever fails, nothing stays open.
 func (c *core) open(ctx context.Context, inUse bool) (err error) {
+	if err := c.openDir(); err != nil {
+		return err
+	}
 	defer func() {
-		if errors.Is(err, syscall.EISDIR) {
-			err = fmt.Errorf("%w: a directory is where a file of the store should be: %w", driver.ErrNotStore, err)
+		if err != nil {
+			err = errors.Join(err, c.files.Close())
 		}
 	}()
-	c.sessions.init(c.dir, c.opts.ReadOnly)
-	c.watches.init(c)
-	c.ends.init(c)
-	c.readers = newPool(c)
 	if err := c.prepareDir(inUse); err != nil {
 		return err
 	}
-	info, err := os.Stat(c.dir)
-	if err != nil {
-		return translate(err)
-	}
-	db, err := os.Stat(c.path(databaseName))
-	if err != nil {
-		return translate(err)
-	}
-	cores.mu.Lock()
-	c.info, c.db = info, db
-	cores.mu.Unlock()
+	c.sessions.init(c.files, c.opts.ReadOnly)
+	c.watches.init(c)
+	c.ends.init(c)
+	c.readers = newPool(c)
 	lite.UseOFDLocks()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {
@@ -192,13 +187,15 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	if err := c.readers.drain(); err != nil { // page size and journal mode may be set now
 		return translate(errors.Join(err, c.hints.Close()))
 	}
-	c.watches.openPage()
+	if err := c.watches.openPage(); err != nil {
+		return errors.Join(err, c.hints.Close())
+	}
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
 		return errors.Join(err, c.readers.close(), c.watches.release(), c.hints.Close())
 	}
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
-			c.log.Debug("there is no near cache", "error", err)
+			return errors.Join(err, c.readers.close(), c.writer.close(), c.watches.release(), c.hints.Close())
 		}
 	}
 	c.maintainer = newMaintainer(c)
@@ -209,9 +206,9 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 // present fails if the database is no longer the file that was opened: others
 // would never see what is written to that.
 func (c *core) present() error {
-	db, err := os.Stat(c.path(databaseName))
+	db, err := c.files.LstatByPath(databaseName)
 	switch {
-	case err == nil && os.SameFile(db, c.db):
+	case err == nil && db.Same(c.db):
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 		return nil // it may well be there
@@ -228,7 +225,7 @@ func (c *core) isFrozen() bool {
 	if !c.opts.ReadOnly {
 		return false
 	}
-	if info, err := os.Stat(c.path(databaseName + "-wal")); err == nil && info.Size() > 0 {
+	if c.hasBytes(databaseName + "-wal") {
 		return false
 	}
 	return !c.canWrite()
@@ -236,20 +233,27 @@ func (c *core) isFrozen() bool {
 
 // canWrite reports whether files may be made in the directory.
 func (c *core) canWrite() bool {
-	f, err := os.CreateTemp(c.dir, databaseName+"-probe-*")
+	var id [8]byte
+	rand.Read(id[:])
+	name := databaseName + "-probe-" + hex.EncodeToString(id[:])
+	f, err := c.files.Create(name)
 	if err != nil {
 		return !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS)
 	}
 	f.Close()
-	os.Remove(f.Name())
+	c.files.Remove(name)
 	return true
 }
 
-// prepareDir makes sure that dir is a directory that holds a store or may
-// become one, and that there is a database file that only its owner may
-// read.
-func (c *core) prepareDir(inUse bool) error {
-	info, err := os.Stat(c.dir)
+// hasBytes reports whether there is a file of the name that is not empty.
+func (c *core) hasBytes(name string) bool {
+	info, err := c.files.Lstat(name)
+	return err == nil && info.Size() > 0
+}
+
+// openDir makes sure that dir is a directory, and opens it.
+func (c *core) openDir() (err error) {
+	info, err := osfs.Stat(c.dir)
 	switch {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is a file: give a directory: %w", c.dir, driver.ErrNotStore)
@@ -265,8 +269,15 @@ func (c *core) prepareDir(inUse bool) error {
 	case err != nil:
 		return translate(err)
 	}
+	c.files, err = osfs.Open(c.dir)
+	return translate(err)
+}
+
+// prepareDir makes sure that the directory holds a store or may become one,
+// and that there is a database file.
+func (c *core) prepareDir(inUse bool) error {
 	if !c.opts.AllowNetwork {
-		kind, err := networkFS(c.dir)
+		kind, err := network(c.files)
 		if err != nil {
 			return translate(err)
 		}
@@ -274,47 +285,78 @@ func (c *core) prepareDir(inUse bool) error {
 			return fmt.Errorf("%s is on %s, where locks are not reliable: use a local disk, or AllowNetwork if only one machine uses it: %w", c.dir, kind, driver.ErrNetwork)
 		}
 	}
-	db := filepath.Join(c.dir, databaseName)
-	info, err = os.Stat(db)
-	switch {
-	case err == nil && !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file: %w", db, driver.ErrNotStore)
-	case err == nil && inUse:
-		return nil
-	case err == nil && info.Size() == 0:
-		return c.refuseStrangers() // it was made just now, or is damaged
-	case err == nil:
-		return c.checkHeader(db)
-	case !errors.Is(err, fs.ErrNotExist):
-		return translate(err)
-	case c.opts.ReadOnly:
-		return fmt.Errorf("%s holds no %s, and a read-only store is not created: %w", c.dir, databaseName, driver.ErrNotStore)
-	}
-	if err := c.refuseStrangers(); err != nil {
-		return err
-	}
-	// Made here, so that its rights are ours and not the umask's; the WAL and
-	// its index inherit them. An empty file is an empty database.
-	f, err := os.OpenFile(db, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
+	info, err := c.files.Lstat(".")
 	if err != nil {
 		return translate(err)
 	}
-	return translate(f.Close())
+	for _, name := range []string{sessionsName, valuesName} {
+		if info, err := c.files.Lstat(name); err == nil && !info.IsDir() {
+			return fmt.Errorf("%s is no folder: remove what is in its place, or move back what it leads to: %w", c.path(name), driver.ErrNotStore)
+		}
+	}
+	db, err := c.prepareDatabase(inUse)
+	if err != nil {
+		return err
+	}
+	c.files.Follow(db)
+	cores.mu.Lock()
+	c.info, c.db = info, db
+	cores.mu.Unlock()
+	if who, err := c.files.Outsiders(); err != nil {
+		return translate(err)
+	} else if who != "" {
+		c.log.Warn("others can change or delete what is in the store: chmod go-w its directory, or give it to this user, unless that is on purpose", "who", who)
+	}
+	return nil
+}
+
+// prepareDatabase makes sure that there is a database file which this process
+// may use, and makes it if it is not there.
+func (c *core) prepareDatabase(inUse bool) (osfs.Info, error) {
+	info, err := c.files.Lstat(databaseName)
+	switch {
+	case err == nil && !info.IsRegular():
+		return info, fmt.Errorf("%s is no regular file: if it is a symbolic link, open the directory that the file is in: %w", c.path(databaseName), driver.ErrNotStore)
+	case err == nil && info.Links() > 1 && !c.opts.ReadOnly:
+		return info, fmt.Errorf("%s has %d names (hard links), and those who use another one would not know of this one: make a copy of it: %w", c.path(databaseName), info.Links(), driver.ErrNotStore)
+	case err == nil && inUse:
+		return info, nil
+	case err == nil && info.Size() == 0:
+		return info, c.refuseStrangers() // it was made just now, or is damaged
+	case err == nil:
+		return info, c.checkHeader()
+	case !errors.Is(err, fs.ErrNotExist):
+		return info, translate(err)
+	case c.opts.ReadOnly:
+		return info, fmt.Errorf("%s holds no %s, and a read-only store is not created: %w", c.dir, databaseName, driver.ErrNotStore)
+	}
+	if err := c.refuseStrangers(); err != nil {
+		return info, err
+	}
+	// Made here, so that its rights are ours and not the umask's; the WAL and
+	// its index inherit them. An empty file is an empty database.
+	f, err := c.files.CreateFirst(databaseName)
+	if errors.Is(err, fs.ErrExist) {
+		info, err = c.files.Lstat(databaseName)
+		return info, translate(err)
+	}
+	if err != nil {
+		return info, translate(err)
+	}
+	info, err = f.Info()
+	return info, translate(errors.Join(err, f.Close()))
 }
 
 // checkHeader refuses what is not SQLite's before SQLite has a chance to
 // treat it as empty, and what cannot be written if it is to be. No connection of
 // this process may have the file open: closing a descriptor drops the POSIX
 // locks that SQLite holds on it.
-func (c *core) checkHeader(db string) error {
-	mode := os.O_RDWR
+func (c *core) checkHeader() error {
+	open := c.files.Modify
 	if c.opts.ReadOnly {
-		mode = os.O_RDONLY
+		open = c.files.Read
 	}
-	f, err := os.OpenFile(db, mode, 0)
+	f, err := open(databaseName)
 	if err != nil {
 		return translate(err)
 	}
@@ -322,7 +364,7 @@ func (c *core) checkHeader(db string) error {
 	const magic = "SQLite format 3\x00"
 	head := make([]byte, len(magic))
 	if _, err := f.ReadAt(head, 0); err != nil || string(head) != magic {
-		return fmt.Errorf("%s is no SQLite database: restore it from a backup, or give another directory: %w", db, driver.ErrNotStore)
+		return fmt.Errorf("%s is no SQLite database: restore it from a backup, or give another directory: %w", c.path(databaseName), driver.ErrNotStore)
 	}
 	return nil
 }
@@ -330,18 +372,16 @@ func (c *core) checkHeader(db string) error {
 // refuseStrangers fails if the directory holds files that a store would not
 // have put there before it has a database, or one that is not empty.
 func (c *core) refuseStrangers() error {
-	entries, err := os.ReadDir(c.dir)
+	entries, err := c.files.ReadDir(".")
 	if err != nil {
 		return translate(err)
 	}
 	for _, e := range entries {
-		if strings.Contains(e.Name(), databaseName) {
+		if isOwnName(e.Name()) {
 			continue
 		}
-		for _, name := range []string{databaseName, databaseName + "-wal"} {
-			if info, err := os.Stat(c.path(name)); err == nil && info.Size() > 0 {
-				return nil // another process has just made the store
-			}
+		if c.hasBytes(databaseName) || c.hasBytes(databaseName+"-wal") {
+			return nil // another process has just made the store
 		}
 		return fmt.Errorf("%s holds other files but no %s, or an empty one: give an empty directory or a new one, or restore a backup: %w",
 			c.dir, databaseName, driver.ErrNotStore)
@@ -361,7 +401,7 @@ func (c *core) close() error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}
-	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close())
+	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close(), c.files.Close())
 	return translate(errors.Join(errs...))
 }
 
@@ -376,3 +416,6 @@ func (c *core) own(h driver.Collection) (*collection, error) {
 	}
 	return coll, nil
 }
+
+// network is replaced in tests, which have no network file system at hand.
+var network = (*osfs.Dir).Network

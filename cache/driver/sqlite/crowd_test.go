@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // Who meets nobody does not take the directory's lock; who does keeps it until
@@ -29,13 +30,13 @@ func TestCrowd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := openFileLock(filepath.Join(s.Dir(), lockName), filepath.Join(s.Dir(), lineName))
+	line, err := openFileLock(s.core.files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer line.close()
 	held := func() bool {
-		ok, err := tryLockFile(line.f)
+		ok, err := line.f.TryLock()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func oneCrowded(t *testing.T) (w *writer, update func(driver.Mode), line *fileLo
 			t.Error(err)
 		}
 	})
-	line, err = openFileLock(filepath.Join(s.Dir(), lockName), filepath.Join(s.Dir(), lineName))
+	line, err = openFileLock(s.core.files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,13 +178,13 @@ func TestStint(t *testing.T) {
 	}
 
 	// Somebody waits, and does not have the lock yet.
-	if err := lockFile(line.head); err != nil {
+	if err := line.head.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.dir.lock(t.Context(), time.Now().Add(20*time.Millisecond), behind); !errors.Is(err, driver.ErrTimeout) {
 		t.Errorf("before one who waits: %v", err)
 	}
-	unlockFile(line.head)
+	line.head.Unlock()
 	for w.dir.isWaiting() { // what was given up
 		time.Sleep(time.Millisecond)
 	}
@@ -197,9 +198,9 @@ func TestStint(t *testing.T) {
 	w.dir.unlock()
 	// As long as only one of the two locks is held, somebody may be on his way to
 	// the other.
-	for _, held := range [][]*os.File{{}, {line.f}, {line.head}, {line.f, line.head}} {
+	for _, held := range [][]*osfs.File{{}, {line.f}, {line.head}, {line.f, line.head}} {
 		for _, f := range held {
-			if err := lockFile(f); err != nil {
+			if err := f.Lock(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -216,7 +217,7 @@ func TestStint(t *testing.T) {
 			t.Errorf("with %d locks held, whether it waits is %v", len(held), got)
 		}
 		for _, f := range held {
-			unlockFile(f)
+			f.Unlock()
 		}
 	}
 
@@ -312,7 +313,7 @@ func TestExclusivelyNow(t *testing.T) {
 	if !now() || !line.free() {
 		t.Error("not done while nobody has the lock, or the lock is kept")
 	}
-	if err := lockFile(line.f); err != nil {
+	if err := line.f.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	if now() || w.dir.isWaiting() {
@@ -325,7 +326,7 @@ func TestExclusivelyNow(t *testing.T) {
 // holder may be stopped between two transactions.
 func TestPushIn(t *testing.T) {
 	w, update, line := oneCrowded(t)
-	if err := lockFile(line.f); err != nil {
+	if err := line.f.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	for _, steady := range []int{0, 2 * steadyCount} {
@@ -370,7 +371,7 @@ func TestPushIn(t *testing.T) {
 	for w.dir.isWaiting() {
 		time.Sleep(time.Millisecond)
 	}
-	if err := lockFile(line.head); err != nil {
+	if err := line.head.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	if w.dir.free() {
@@ -383,7 +384,7 @@ func TestPushIn(t *testing.T) {
 	if update(driver.Shared); w.crowd.since != since {
 		t.Error("has not let the one go first who waits")
 	}
-	unlockFile(line.head)
+	line.head.Unlock()
 	for w.dir.isWaiting() {
 		time.Sleep(time.Millisecond)
 	}
@@ -424,17 +425,21 @@ func TestPlace(t *testing.T) {
 // A goroutine that waits for a holder who does not move outlives its lock, but
 // is the next one's too.
 func TestLockReopened(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := osfs.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
 	open := func() *fileLock {
 		t.Helper()
-		l, err := openFileLock(filepath.Join(dir, lockName), filepath.Join(dir, lineName))
+		l, err := openFileLock(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return l
 	}
 	holder := open()
-	if err := lockFile(holder.f); err != nil {
+	if err := holder.f.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	var first *fileLock
@@ -456,7 +461,7 @@ func TestLockReopened(t *testing.T) {
 	}
 	// Not for another file of the name.
 	for _, name := range []string{lockName, lineName} {
-		name = filepath.Join(dir, name)
+		name = filepath.Join(dir.Path(), name)
 		if err := os.Rename(name, name+"-old"); err != nil {
 			t.Fatal(err)
 		}

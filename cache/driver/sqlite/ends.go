@@ -3,12 +3,12 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/inotify"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // ends waits for the ends of sessions. All who wait for one share a goroutine,
@@ -37,8 +37,8 @@ type end struct {
 	// Guarded by ends.mu.
 	waiters int
 	unused  *time.Timer
-	f       *os.File // the session's file, or nil
-	err     error    // set before came is closed
+	f       *osfs.File // the session's file, or nil
+	err     error      // set before came is closed
 }
 
 const (
@@ -99,9 +99,9 @@ func (es *ends) init(c *core) {
 func (es *ends) alive(session string) (bool, error) {
 	es.mu.Lock()
 	if e := es.by[session]; e != nil && e.f != nil {
-		ended, err := tryLockFileShared(e.f) // at once
+		ended, err := e.f.TryLockShared() // at once
 		if ended {
-			unlockFile(e.f)
+			e.f.Unlock()
 			signal(e.changed)
 		}
 		es.mu.Unlock()
@@ -157,7 +157,7 @@ func (es *ends) await(session string, e *end) {
 	if es.core.sessions.mine(session) {
 		rest = netEvery // it ends when the store is closed, which ends this
 	} else if !es.core.opts.AllowNetwork { // another machine's processes are not told of
-		w, err := inotify.Add(es.core.sessions.file(session), inotify.Closed|inotify.Unlinked, func() { signal(e.changed) })
+		w, err := inotify.Add(es.core.path(es.core.sessions.file(session)), inotify.Closed|inotify.Unlinked, func() { signal(e.changed) })
 		if err == nil {
 			defer w.Remove()
 			rest = netEvery
@@ -193,7 +193,7 @@ func (es *ends) await(session string, e *end) {
 // open opens the session's file for alive, until the returned function is
 // called.
 func (es *ends) open(session string, e *end) func() {
-	f, err := os.Open(es.core.sessions.file(session))
+	f, err := es.core.files.ReadShared(es.core.sessions.file(session))
 	if err != nil {
 		return func() {}
 	}

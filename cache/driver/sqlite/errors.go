@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // readOnlyDirectory is SQLITE_READONLY_DIRECTORY: no log can be made beside
@@ -29,7 +30,7 @@ func translate(err error) error {
 	}
 	for _, known := range []error{
 		driver.ErrClosed, driver.ErrTimeout, driver.ErrReadOnly, driver.ErrFull, driver.ErrCorrupt,
-		driver.ErrPermission, context.Canceled, context.DeadlineExceeded,
+		driver.ErrPermission, driver.ErrNotStore, context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, known) {
 			return err
@@ -52,7 +53,9 @@ func translate(err error) error {
 		return err
 	}
 	switch {
-	case isFull(err):
+	case errors.Is(err, osfs.ErrNotRegular):
+		return fmt.Errorf("%w: something is in the place of a file of the store: %w", driver.ErrNotStore, err)
+	case osfs.IsFull(err):
 		return fmt.Errorf("%w: %w", driver.ErrFull, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %w", driver.ErrPermission, err)

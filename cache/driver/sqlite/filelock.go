@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // fileLock is an exclusive lock between processes that the kernel hands on and
@@ -25,9 +26,9 @@ import (
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
 // and releases what it gets unless the next caller has come by then.
 type fileLock struct {
-	path string
-	f    *os.File
-	head *os.File
+	path string // of f, once resolved
+	f    *osfs.File
+	head *osfs.File
 
 	mu        sync.Mutex
 	closed    bool          // the files are left to the goroutine that waits
@@ -45,18 +46,19 @@ var parked struct {
 	byPath map[string]*fileLock
 }
 
-func openFileLock(path, headPath string) (*fileLock, error) {
+func openFileLock(dir *osfs.Dir) (*fileLock, error) {
+	path := filepath.Join(dir.Path(), lockName)
 	parked.Lock()
 	l := parked.byPath[path]
 	parked.Unlock()
-	if l != nil && l.reopen(path, headPath) {
+	if l != nil && l.reopen(dir) {
 		return l, nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := dir.Shared(lockName)
 	if err != nil {
 		return nil, err
 	}
-	head, err := os.OpenFile(headPath, os.O_RDWR|os.O_CREATE, 0o600)
+	head, err := dir.Shared(lineName)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -78,11 +80,12 @@ func (l *fileLock) park(on bool) {
 	}
 }
 
-// reopen takes a parked lock back, if its files are still those of the paths.
-func (l *fileLock) reopen(path, headPath string) bool {
+// reopen takes a parked lock back, if its files are still those of the
+// directory.
+func (l *fileLock) reopen(dir *osfs.Dir) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed || !sameFile(l.f, path) || !sameFile(l.head, headPath) {
+	if !l.closed || !dir.Has(l.f, lockName) || !dir.Has(l.head, lineName) {
 		return false
 	}
 	l.park(false)
@@ -111,7 +114,7 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	l.mu.Lock()
 	if !l.waiting {
 		if at != behind {
-			ok, err := tryLockFile(l.f)
+			ok, err := l.f.TryLock()
 			if ok || err != nil {
 				l.mu.Unlock()
 				return translate(err)
@@ -159,7 +162,7 @@ func (l *fileLock) tryLock() (bool, error) {
 	if l.waiting { // to try would release what the goroutine has by now
 		return false, nil
 	}
-	ok, err := tryLockFile(l.f)
+	ok, err := l.f.TryLock()
 	return ok, translate(err)
 }
 
@@ -177,10 +180,10 @@ func (l *fileLock) free() bool {
 
 // isFree reports whether nobody has a lock, or there is an error, which shows
 // when it is taken.
-func isFree(f *os.File) bool {
-	ok, err := tryLockFileShared(f)
+func isFree(f *osfs.File) bool {
+	ok, err := f.TryLockShared()
 	if ok {
-		unlockFile(f)
+		f.Unlock()
 	}
 	return ok || err != nil
 }
@@ -205,15 +208,15 @@ func (l *fileLock) await(at place) {
 	}
 	var err error
 	if at != aside {
-		err = lockFile(l.head)
+		err = l.head.Lock()
 		if err == nil && l.dismissed() {
 			return
 		}
 	}
 	if err == nil {
-		err = lockFile(l.f)
+		err = l.f.Lock()
 		if at != aside {
-			unlockFile(l.head)
+			l.head.Unlock()
 		}
 	}
 	l.mu.Lock()
@@ -238,7 +241,7 @@ func (l *fileLock) dismissed() bool {
 	if !l.abandoned {
 		return false
 	}
-	unlockFile(l.head)
+	l.head.Unlock()
 	l.end()
 	return true
 }
@@ -253,7 +256,7 @@ func (l *fileLock) end() {
 	}
 }
 
-func (l *fileLock) unlock() { unlockFile(l.f) }
+func (l *fileLock) unlock() { l.f.Unlock() }
 
 // close closes the files. A goroutine that still waits does so when it is
 // done.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -32,7 +32,19 @@ const (
 )
 
 // path returns the full path of a name relative to the store.
-func (c *core) path(rel string) string { return filepath.Join(c.dir, filepath.FromSlash(rel)) }
+func (c *core) path(rel string) string {
+	return filepath.Join(c.files.Path(), filepath.FromSlash(rel))
+}
+
+// isOwnName reports whether a name in the store's directory is one of the
+// store's own. Some file systems take upper and lower case for the same.
+func isOwnName(name string) bool { return strings.Contains(strings.ToLower(name), databaseName) }
+
+// isHostile reports whether err says that something was put in the place of a
+// file of the store's.
+func isHostile(err error) bool {
+	return errors.Is(err, osfs.ErrNotRegular) || errors.Is(err, osfs.ErrOwner)
+}
 
 // file is a value file on its way into the store.
 //
@@ -44,8 +56,8 @@ func (c *core) path(rel string) string { return filepath.Join(c.dir, filepath.Fr
 type file struct {
 	core  *core
 	kind  codec.Kind
-	f     *os.File
-	temp  string // full path, "" once it is gone
+	f     *osfs.File
+	temp  string // relative to the store; "" once it is gone
 	base  string // aa/bb/cccc.val
 	final string // relative to the store; "" if there is none now
 	size  int64
@@ -81,10 +93,10 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	f := &file{
 		core: s.core,
 		kind: kind,
-		temp: filepath.Join(dir, name+".val"),
+		temp: path.Join(dir, name+".val"),
 		base: basePath(name),
 	}
-	f.f, err = os.OpenFile(f.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f.f, err = s.core.files.Create(f.temp)
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -153,7 +165,7 @@ func (f *file) removeTemp() {
 	if f.temp == "" {
 		return
 	}
-	if err := os.Remove(f.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := f.core.files.RemoveIfThere(f.temp); err != nil {
 		f.core.log.Warn("temporary file stays until the next sweep", "path", f.temp, "error", err)
 	}
 	f.temp = ""
@@ -173,12 +185,12 @@ func (f *file) place(t *tx, c *collection) error {
 	if c.id != 0 {
 		rel = path.Join(valuesName, rel)
 	}
-	full := f.core.path(rel)
+	dir := f.core.files
 	// Another process may be removing the folder because it was empty.
 	var made, err error
 	for range 10 {
-		if made = os.MkdirAll(filepath.Dir(full), 0o700); made == nil {
-			err = os.Link(f.temp, full)
+		if made = dir.MkdirAll(path.Dir(rel)); made == nil {
+			err = dir.Link(f.temp, rel)
 		}
 		if !errors.Is(errors.Join(made, err), fs.ErrNotExist) {
 			break
@@ -189,17 +201,17 @@ func (f *file) place(t *tx, c *collection) error {
 	}
 	if err != nil {
 		// Some file systems have no hard links.
-		if err = copyFile(f.temp, full); err != nil {
-			return err
+		if err = dir.CopyTo(f.temp, dir, rel); err != nil {
+			return translate(err)
 		}
 	}
 	f.final = rel
 	t.placed = append(t.placed, f)
 	if f.core.opts.Synchronous == SyncFull {
 		// The folders may be new as well.
-		for dir := path.Dir(rel); ; dir = path.Dir(dir) {
-			if err := syncDir(f.core.path(dir)); err != nil || dir == "." {
-				return err
+		for folder := path.Dir(rel); ; folder = path.Dir(folder) {
+			if err := dir.SyncFolder(folder); err != nil || folder == "." {
+				return translate(err)
 			}
 		}
 	}
@@ -232,8 +244,7 @@ func (f *file) stored() stored {
 // isValueName reports whether a row may refer to a file: one in the store that
 // is not part of the store's own.
 func isValueName(rel string) bool {
-	own := strings.Contains(strings.TrimPrefix(rel, valuesName+"/"), databaseName)
-	return filepath.IsLocal(filepath.FromSlash(rel)) && !own
+	return filepath.IsLocal(filepath.FromSlash(rel)) && !isOwnName(strings.TrimPrefix(rel, valuesName+"/"))
 }
 
 // removeValue removes a value file, and the folders above it that it leaves
@@ -242,12 +253,11 @@ func (c *core) removeValue(rel string) error {
 	if !isValueName(rel) {
 		return fmt.Errorf("%w: a row refers to a file that is no value of the store", driver.ErrCorrupt)
 	}
-	full := c.path(rel)
-	if err := os.Remove(full); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.files.RemoveIfThere(rel); err != nil {
 		return err
 	}
 	for dir := path.Dir(rel); dir != "."; dir = path.Dir(dir) {
-		if err := os.Remove(c.path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) { // not empty
+		if err := c.files.RemoveIfThere(dir); err != nil { // not empty
 			break
 		}
 	}
@@ -381,17 +391,16 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 	if !isValueName(r.File) {
 		return nil, fmt.Errorf("%w: row refers to no file of the store", driver.ErrCorrupt)
 	}
-	f, err := os.Open(s.core.path(r.File))
+	f, err := s.core.files.Read(r.File)
+	if errors.Is(err, osfs.ErrNotRegular) {
+		return nil, fmt.Errorf("%w: a value file is no file: mend the store with Check: %w", driver.ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, translate(err)
 	}
-	info, err := f.Stat()
+	info, err := f.Info()
 	if err != nil {
 		return nil, translate(errors.Join(err, f.Close()))
-	}
-	if !info.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%w: a value file is no file: mend the store with Check", driver.ErrCorrupt)
 	}
 	if info.Size() != r.Size {
 		f.Close()
@@ -400,45 +409,11 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 	return &content{File: f, size: info.Size()}, nil
 }
 
-// content is an opened value file. The embedded os.File makes that
+// content is an opened value file. The embedded file makes that
 // http.ServeContent can hand it to the kernel.
 type content struct {
-	*os.File
+	*osfs.File
 	size int64
 }
 
 func (c *content) Size() int64 { return c.size }
-
-// copyFile copies a file where it cannot be linked.
-func copyFile(from, to string) (err error) {
-	src, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	dst, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, dst.Close()); err != nil {
-			os.Remove(to)
-		}
-	}()
-	_, err = dst.ReadFrom(src)
-	return err
-}
-
-// syncDir makes new names in a directory survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	// Windows cannot sync a directory.
-	if err := d.Sync(); err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
-}

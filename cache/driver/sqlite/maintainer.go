@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -395,14 +394,14 @@ func (m *maintainer) sweepTemp() error {
 	ids, err := ss.others()
 	errs := []error{err}
 	for _, id := range ids {
-		errs = append(errs, ss.ifEnded(id, func() error { return m.sweepSession(ss.folder(id)) }))
+		errs = append(errs, ss.ifEnded(id, func() error { return m.sweepSession(id) }))
 	}
-	os.Remove(ss.root) // stays if there are sessions
+	m.core.files.Remove(sessionsName) // stays if there are sessions
 	return errors.Join(errs...)
 }
 
-func (m *maintainer) sweepSession(dir string) error {
-	files, err := os.ReadDir(dir)
+func (m *maintainer) sweepSession(id string) error {
+	files, err := m.core.files.ReadDir(m.core.sessions.folder(id))
 	if err != nil {
 		return err
 	}
@@ -413,14 +412,14 @@ func (m *maintainer) sweepSession(dir string) error {
 			errs = append(errs, m.sweepValue(rel))
 		}
 	}
-	return errors.Join(append(errs, os.RemoveAll(dir))...)
+	return errors.Join(append(errs, m.core.sessions.remove(id))...)
 }
 
 // finalNames returns the names that the value in a temporary file may have got
 // in the store.
 func finalNames(temp string) []string {
 	name, ok := strings.CutSuffix(temp, ".val")
-	if !ok || len(name) != 32 {
+	if !ok || !isHex(name, 32) {
 		return nil
 	}
 	base := basePath(name)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/mapped"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -35,12 +36,28 @@ const adoptAfter = time.Millisecond
 
 // open begins to keep versions, and copies of up to c.opts.NearCache bytes.
 // Where that is not possible there is no near cache, and nothing else changes.
+// It fails if the file is not to be trusted.
 func (n *nearCache) open(c *core) error {
 	ix := c.writer.conn.WALIndexHeader()
-	if ix == nil {
-		return near.ErrUnsupported
+	if ix == nil || !near.Supported {
+		c.log.Debug("there is no near cache", "error", near.ErrUnsupported)
+		return nil
 	}
-	table, err := near.Open(c.path(nearName))
+	f, err := c.files.Shared(nearName)
+	if isHostile(err) {
+		return translate(err)
+	}
+	if err == nil {
+		err = n.share(c, f, ix)
+	}
+	if err != nil {
+		c.log.Debug("there is no near cache", "error", err)
+	}
+	return nil
+}
+
+func (n *nearCache) share(c *core, f *osfs.File, ix near.Index) error {
+	table, err := near.Open(f)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
+	"strings"
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // sessions is this core's session, and the way to those of others.
@@ -21,27 +22,36 @@ import (
 // first needed, so that opening a store writes nothing, and is never empty:
 // DiskCache's check warns of empty folders and removes them.
 type sessions struct {
-	root     string // of all sessions
-	readOnly bool   // nothing is written to the directory
+	dir      *osfs.Dir
+	readOnly bool // nothing is written to the directory
 	id       string
 
 	mu   sync.Mutex
-	f    *os.File // locked; nil until needed
+	f    *osfs.File // locked; nil until needed
 	done bool
 }
 
 // sessionLock is the name of the file that is locked.
 const sessionLock = "lock"
 
-func (s *sessions) init(dir string, readOnly bool) {
-	s.readOnly = readOnly
+func (s *sessions) init(dir *osfs.Dir, readOnly bool) {
+	s.dir, s.readOnly = dir, readOnly
 	var id [12]byte
 	rand.Read(id[:])
-	s.root, s.id = filepath.Join(dir, sessionsName), hex.EncodeToString(id[:])
+	s.id = hex.EncodeToString(id[:])
 }
 
-func (s *sessions) folder(id string) string { return filepath.Join(s.root, id) }
-func (s *sessions) file(id string) string   { return filepath.Join(s.root, id, sessionLock) }
+// folder and file return names below the store's directory.
+func (s *sessions) folder(id string) string { return path.Join(sessionsName, id) }
+func (s *sessions) file(id string) string   { return path.Join(sessionsName, id, sessionLock) }
+
+// isSessionName reports whether a session may be called that.
+func isSessionName(id string) bool { return isHex(id, 24) }
+
+// isHex reports whether s is n digits as hex.EncodeToString writes them.
+func isHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}
 
 // begin makes the session known to others.
 func (s *sessions) begin() error {
@@ -54,40 +64,30 @@ func (s *sessions) begin() error {
 	// Whoever clears away sessions that have ended may take this one for one
 	// of them before its lock is there.
 	for {
-		err := os.MkdirAll(s.folder(s.id), 0o700)
+		err := s.dir.MkdirAll(s.folder(s.id))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has just removed the root, which was empty
 		}
 		if err != nil {
 			return err
 		}
-		f, err := os.OpenFile(s.file(s.id), os.O_RDWR|os.O_CREATE, 0o600)
+		f, err := s.dir.Shared(s.file(s.id))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		ok, err := tryLockFile(f)
+		ok, err := f.TryLock()
 		if err != nil {
 			return errors.Join(err, f.Close())
 		}
-		if ok && sameFile(f, s.file(s.id)) {
+		if ok && s.dir.Has(f, s.file(s.id)) {
 			s.f = f
 			return nil
 		}
 		f.Close()
 	}
-}
-
-// sameFile reports whether f is what the path leads to.
-func sameFile(f *os.File, path string) bool {
-	a, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	b, err := os.Stat(path)
-	return err == nil && os.SameFile(a, b)
 }
 
 // tempDir returns the folder for this session's temporary files.
@@ -99,7 +99,7 @@ func (s *sessions) tempDir() (string, error) {
 
 // alive reports whether a session lives.
 func (s *sessions) alive(id string) (bool, error) {
-	if filepath.Base(id) != id || id == "." || id == ".." {
+	if !isSessionName(id) {
 		return false, nil // no session was ever called that
 	}
 	if s.mine(id) {
@@ -107,7 +107,7 @@ func (s *sessions) alive(id string) (bool, error) {
 	}
 	// For reading, so that those who are told when it is closed by somebody
 	// who could write, are not told of this.
-	f, err := os.Open(s.file(id))
+	f, err := s.dir.ReadShared(s.file(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -116,7 +116,7 @@ func (s *sessions) alive(id string) (bool, error) {
 	}
 	defer f.Close()
 	// Shared, so that those who ask do not take each other for the session.
-	ok, err := tryLockFileShared(f)
+	ok, err := f.TryLockShared()
 	return !ok, translate(err)
 }
 
@@ -139,7 +139,7 @@ func (s *sessions) ifEnded(id string, fn func() error) error {
 		}
 		return fn()
 	}
-	f, err := os.OpenFile(s.file(id), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := s.dir.Shared(s.file(id))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it has just been cleared away
 	}
@@ -147,22 +147,60 @@ func (s *sessions) ifEnded(id string, fn func() error) error {
 		return translate(err)
 	}
 	defer f.Close()
-	ok, err := tryLockFile(f)
-	if err != nil || !ok || !sameFile(f, s.file(id)) {
+	ok, err := f.TryLock()
+	if err != nil || !ok || !s.dir.Has(f, s.file(id)) {
 		return translate(err)
 	}
 	return fn()
 }
 
-// others returns the sessions that have a folder, without this one.
+// isSessionFile reports whether a session may have made what is in its folder
+// beside its lock: a value, or a backup's folder of links.
+func isSessionFile(e fs.DirEntry) bool {
+	if e.IsDir() {
+		return isHoldName(e.Name())
+	}
+	return len(finalNames(e.Name())) > 0
+}
+
+// remove removes what a session left that has ended: what sessions make, and
+// nothing else. The caller holds its lock.
+func (s *sessions) remove(id string) error {
+	folder := s.folder(id)
+	entries, err := s.dir.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	strange := 0
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		switch {
+		case e.Name() == sessionLock: // last
+		case !isSessionFile(e):
+			strange++
+		case e.IsDir():
+			errs = append(errs, removeHold(s.dir, name))
+		default:
+			errs = append(errs, s.dir.RemoveIfThere(name))
+		}
+	}
+	if err := errors.Join(errs...); err != nil || strange > 0 {
+		return err
+	}
+	return errors.Join(s.dir.RemoveIfThere(s.file(id)), s.dir.RemoveIfThere(folder))
+}
+
+// others returns the sessions that have a folder, without this one. What is
+// there besides is none of the project's.
 func (s *sessions) others() ([]string, error) {
-	entries, err := os.ReadDir(s.root)
+	entries, err := s.dir.ReadDir(sessionsName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	var ids []string
 	for _, e := range entries {
-		if e.Name() != s.id {
+		if e.IsDir() && isSessionName(e.Name()) && e.Name() != s.id {
 			ids = append(ids, e.Name())
 		}
 	}
@@ -179,27 +217,20 @@ func (s *sessions) close() error {
 	}
 	// Removed before it is unlocked: a file that can be locked and is there
 	// is that of a session which died.
-	err := removeIfThere(s.file(s.id))
+	err := s.dir.RemoveIfThere(s.file(s.id))
 	err = errors.Join(err, s.f.Close())
 	for range 100 { // whoever looks for sessions that have ended makes a lock there
-		rerr := removeIfThere(s.folder(s.id))
+		rerr := s.dir.RemoveIfThere(s.folder(s.id))
 		if rerr == nil {
 			break
 		}
-		if removeIfThere(s.file(s.id)) != nil {
+		if s.dir.RemoveIfThere(s.file(s.id)) != nil {
 			break
 		}
 	}
-	os.Remove(s.root) // stays if others use it
+	s.dir.Remove(sessionsName) // stays if others use it
 	s.f = nil
 	return err
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
 
 // Session implements [driver.Store]. Where the session cannot be made known to

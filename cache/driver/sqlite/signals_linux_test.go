@@ -9,14 +9,32 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-func signalsOn(t *testing.T, path string, fn func(topics uint32)) *signals {
+// openPage opens a page that is a file of its own in a directory.
+func openPage(t *testing.T, path string) *futex.Page {
 	t.Helper()
-	page, err := futex.Open(path)
+	dir, err := osfs.Open(filepath.Dir(path))
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer dir.Close()
+	f, err := dir.Shared(filepath.Base(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	page, err := futex.Open(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func signalsOn(t *testing.T, path string, fn func(topics uint32)) *signals {
+	t.Helper()
+	page := openPage(t, path)
 	s := newSignals(page, fn, nil)
 	t.Cleanup(func() {
 		if err := s.close(); err != nil {
@@ -152,10 +170,7 @@ func TestSignalsUnwanted(t *testing.T) {
 
 // The timer of a wait that has just ended may fire when all is closed.
 func TestSignalsRestAfterClose(t *testing.T) {
-	page, err := futex.Open(filepath.Join(t.TempDir(), "page"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	page := openPage(t, filepath.Join(t.TempDir(), "page"))
 	s := newSignals(page, func(uint32) {}, nil)
 	s.want(1)
 	s.forget(1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -45,7 +44,7 @@ func (s *Store) Volume(ctx context.Context) (v driver.Volume, err error) {
 	if err != nil {
 		return v, err
 	}
-	info, err := os.Stat(s.core.path(databaseName + "-wal"))
+	info, err := s.core.files.Lstat(databaseName + "-wal")
 	if err == nil {
 		v.WAL = info.Size()
 	} else if !errors.Is(err, fs.ErrNotExist) {

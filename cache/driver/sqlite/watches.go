@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -35,16 +36,33 @@ func (w *watches) init(c *core) {
 }
 
 // openPage makes it possible to signal commits to other processes, and to be
-// signalled. It writes to the directory.
-func (w *watches) openPage() {
-	page, err := futex.Open(w.core.path(watchName))
+// signalled. It writes to the directory. It fails if the file is not to be
+// trusted.
+func (w *watches) openPage() error {
+	page, err := w.page()
+	if isHostile(err) {
+		return translate(err)
+	}
 	if err != nil {
 		w.core.log.Debug("other processes are not signalled", "error", err)
-		return
+		return nil
 	}
 	w.signals = newSignals(page, w.signalled, func() {
 		w.core.log.Warn("another program has cut the file of signals short: changes by other processes are noticed late until the store is opened again", "file", watchName)
 	})
+	return nil
+}
+
+func (w *watches) page() (*futex.Page, error) {
+	if !futex.Supported {
+		return nil, errors.ErrUnsupported
+	}
+	f, err := w.core.files.Shared(watchName)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return futex.Open(f)
 }
 
 // topic returns the bit that stands for the collection when commits are

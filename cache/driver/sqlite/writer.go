@@ -68,7 +68,7 @@ const (
 
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, ungrouped: c.opts.Ungrouped}
-	if w.dir, err = openFileLock(c.path(lockName), c.path(lineName)); err != nil {
+	if w.dir, err = openFileLock(c.files); err != nil {
 		return nil, translate(err)
 	}
 	defer func() {
@@ -379,7 +379,7 @@ func (w *writer) watchSpace() {
 		return
 	}
 	w.spaceSeen = frames
-	free, err := freeSpace(w.core.dir)
+	free, err := w.core.files.Free()
 	if err == nil && free < 2*frames*w.pageSize {
 		w.restartLog()
 	}

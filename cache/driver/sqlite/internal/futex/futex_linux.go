@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // Page is a page of memory that the processes share which have opened the
@@ -19,14 +21,13 @@ type Page struct {
 	joined  *[Topics]atomic.Int32
 }
 
-// Open maps the file in path and creates it if it does not exist.
-func Open(path string) (*Page, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+// Supported says whether there are pages on this system.
+const Supported = true
+
+// Open maps a file, which it makes longer if it is too short. It may be closed
+// afterwards.
+func Open(f *osfs.File) (*Page, error) {
+	info, err := f.Info()
 	if err != nil {
 		return nil, err
 	}

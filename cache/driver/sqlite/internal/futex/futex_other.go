@@ -2,13 +2,20 @@
 
 package futex
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+)
+
+// Supported says whether there are pages on this system.
+const Supported = false
 
 // Page does not exist on this system.
 type Page struct{}
 
 // Open fails with errors.ErrUnsupported.
-func Open(string) (*Page, error) { return nil, errors.ErrUnsupported }
+func Open(*osfs.File) (*Page, error) { return nil, errors.ErrUnsupported }
 
 func (p *Page) Close() error             { return nil }
 func (p *Page) Join(int)                 {}

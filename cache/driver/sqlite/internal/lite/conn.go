@@ -25,6 +25,10 @@ const (
 	// a file that nobody can change.
 	Immutable OpenFlags = lib.SQLITE_OPEN_READONLY | lib.SQLITE_OPEN_URI
 
+	// NoFollow, added to one of them, has a path refused that contains a
+	// symbolic link.
+	NoFollow OpenFlags = lib.SQLITE_OPEN_NOFOLLOW
+
 	// DefaultVFS, added to one of them, has SQLite make each of its system
 	// calls when it comes to it: writes are not gathered, and there are no
 	// sticky locks.
@@ -92,7 +96,7 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 		own = vfs()
 	}
 	flags &^= DefaultVFS
-	if flags == Immutable {
+	if flags&^NoFollow == Immutable {
 		path = (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "immutable=1"}).String()
 	}
 	name, err := cstring(c.tls, path)

@@ -22,7 +22,7 @@ func TestOpenTogether(t *testing.T) {
 		opened.Add(n)
 		for i := range n {
 			all.Go(func() {
-				table, err := Open(path)
+				table, err := openPath(path)
 				opened.Done()
 				if err != nil {
 					t.Error(err)
@@ -67,7 +67,7 @@ func TestStrangeSize(t *testing.T) {
 			t.Errorf("%d bytes: made anew is %v", size, anew)
 		}
 	}
-	if _, err := Open(t.TempDir()); err == nil {
+	if _, err := openPath(t.TempDir()); err == nil {
 		t.Error("a directory was opened")
 	}
 }

@@ -7,11 +7,27 @@ import (
 	"math"
 	"path/filepath"
 	"testing"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
+
+// openPath opens a table in a file.
+func openPath(path string) (*Table, error) {
+	dir, err := osfs.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, err := dir.Shared(filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	return Open(f)
+}
 
 func openTable(t testing.TB, path string) *Table {
 	t.Helper()
-	table, err := Open(path)
+	table, err := openPath(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,20 +10,22 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // sharedFile is a table file, mapped, and locked as long as it is open.
 type sharedFile struct {
 	mem []byte
-	f   *os.File
+	f   *osfs.File
 }
 
-// Open maps the file in path, and makes it if it does not exist.
-func Open(path string) (_ *Table, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
+// Supported says whether there are tables on this system.
+const Supported = true
+
+// Open maps a file, and makes it complete if it is empty. The file is closed
+// with the table, or if Open fails.
+func Open(f *osfs.File) (_ *Table, err error) {
 	defer func() {
 		if err != nil {
 			f.Close()
@@ -52,7 +54,7 @@ func Open(path string) (_ *Table, err error) {
 	t.forget()
 	// While it is not locked, in between, somebody else may find himself alone
 	// too: he makes stamps invalid that nobody has yet.
-	if err := flock(f, unix.LOCK_SH); err != nil {
+	if err := f.LockShared(); err != nil {
 		return nil, errors.Join(err, unix.Munmap(mem))
 	}
 	return t, nil
@@ -69,17 +71,15 @@ func (t *Table) forget() {
 // enter locks f and reports whether nobody else uses it. Then the lock is
 // exclusive, and the file is made complete: nobody maps it before it is, as
 // later it may not be written to but through a map.
-func enter(f *os.File) (alone bool, err error) {
-	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = flock(f, unix.LOCK_SH)
-	} else {
-		alone = true
+func enter(f *osfs.File) (alone bool, err error) {
+	alone, err = f.TryLock()
+	if err == nil && !alone {
+		err = f.LockShared()
 	}
 	if err != nil {
 		return false, err
 	}
-	info, err := f.Stat()
+	info, err := f.Info()
 	if err != nil || info.Size() >= tableSize {
 		return alone, err
 	}
@@ -98,20 +98,11 @@ func enter(f *os.File) (alone bool, err error) {
 	return true, nil
 }
 
-func flock(f *os.File, how int) error {
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if err != unix.EINTR {
-			return os.NewSyscallError("flock", err)
-		}
-	}
-}
-
 // Clear overwrites what the board has, if no other process has the table open.
 func (t *Table) Clear() {
 	// This gives the shared lock up, also where the exclusive one is not to be
 	// had: only Close may follow.
-	if flock(t.file.f, unix.LOCK_EX|unix.LOCK_NB) == nil {
+	if alone, err := t.file.f.TryLock(); alone && err == nil {
 		t.forget()
 	}
 }

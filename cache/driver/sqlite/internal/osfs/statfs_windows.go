@@ -1,14 +1,13 @@
-package sqlite
+package osfs
 
 import (
+	"errors"
 	"path/filepath"
 
 	"golang.org/x/sys/windows"
 )
 
-// networkFS returns a name for the network drive that dir is on, or "" if it
-// is on a local one.
-func networkFS(dir string) (string, error) {
+func (h handle) network(dir string) (string, error) {
 	root, err := windows.UTF16PtrFromString(filepath.VolumeName(dir) + `\`)
 	if err != nil {
 		return "", err
@@ -18,3 +17,6 @@ func networkFS(dir string) (string, error) {
 	}
 	return "", nil
 }
+
+// free cannot tell on this system.
+func (h handle) free() (int64, error) { return 0, errors.ErrUnsupported }

@@ -5,26 +5,20 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// statfsForTest makes every directory lie on NFS, until the returned function
-// is called.
-func statfsForTest() (restore func()) {
-	old := statfs
-	statfs = func(path string, st *unix.Statfs_t) error {
-		err := unix.Statfs(path, st)
-		st.Type = 0x6969
-		return err
-	}
-	return func() { statfs = old }
+// nfsForTest makes every directory lie on NFS, until the returned function is
+// called.
+func nfsForTest() (restore func()) {
+	old := network
+	network = func(*osfs.Dir) (string, error) { return "NFS", nil }
+	return func() { network = old }
 }
 
 func TestNetworkFileSystem(t *testing.T) {
-	old := statfsForTest()
-	defer old()
+	defer nfsForTest()()
 	_, err := Open(t.Context(), t.TempDir(), nil)
 	if !errors.Is(err, driver.ErrNetwork) || !strings.Contains(err.Error(), "NFS") {
 		t.Errorf("got %v", err)

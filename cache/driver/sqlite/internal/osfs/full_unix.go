@@ -1,13 +1,13 @@
 //go:build !windows
 
-package sqlite
+package osfs
 
 import (
 	"errors"
 	"syscall"
 )
 
-// isFull reports whether err says that a disk or a quota is exhausted.
-func isFull(err error) bool {
+// IsFull reports whether err says that a disk or a quota is exhausted.
+func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -1,4 +1,4 @@
-package sqlite
+package osfs
 
 import "golang.org/x/sys/unix"
 
@@ -21,23 +21,14 @@ var networkMagic = map[uint32]string{
 	0x19830326: "BeeGFS",
 }
 
-// networkFS returns the name of the network file system that dir is on, or ""
-// if it is on none that is known.
-func networkFS(dir string) (string, error) {
+func (h handle) network(string) (string, error) {
 	var st unix.Statfs_t
-	if err := statfs(dir, &st); err != nil {
-		return "", err
-	}
-	return networkMagic[uint32(st.Type)], nil
+	err := again(func() error { return unix.Fstatfs(int(h), &st) })
+	return networkMagic[uint32(st.Type)], err
 }
 
-// statfs is replaced in tests, which have no network file system at hand.
-var statfs = unix.Statfs
-
-// freeSpace returns the bytes that this user may still write to the file
-// system of dir.
-func freeSpace(dir string) (int64, error) {
+func (h handle) free() (int64, error) {
 	var st unix.Statfs_t
-	err := unix.Statfs(dir, &st)
+	err := again(func() error { return unix.Fstatfs(int(h), &st) })
 	return int64(st.Bavail) * int64(st.Bsize), err
 }

@@ -1,0 +1,34 @@
+package osfs
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+func tryLock(f *os.File, exclusive bool) (bool, error) {
+	err := lockEx(f, how(exclusive)|windows.LOCKFILE_FAIL_IMMEDIATELY)
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func lock(f *os.File, exclusive bool) error { return lockEx(f, how(exclusive)) }
+
+func unlock(f *os.File) {
+	windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, new(windows.Overlapped))
+}
+
+func how(exclusive bool) uint32 {
+	if exclusive {
+		return windows.LOCKFILE_EXCLUSIVE_LOCK
+	}
+	return 0
+}
+
+func lockEx(f *os.File, flags uint32) error {
+	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
+	return os.NewSyscallError("LockFileEx", err)
+}

@@ -1,0 +1,23 @@
+//go:build darwin || freebsd
+
+package osfs
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+func (h handle) network(string) (string, error) {
+	var st unix.Statfs_t
+	if err := again(func() error { return unix.Fstatfs(int(h), &st) }); err != nil {
+		return "", err
+	}
+	if st.Flags&unix.MNT_LOCAL != 0 {
+		return "", nil
+	}
+	return unix.ByteSliceToString(st.Fstypename[:]), nil
+}
+
+// free cannot tell on this system.
+func (h handle) free() (int64, error) { return 0, errors.ErrUnsupported }
