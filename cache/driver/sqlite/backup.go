@@ -196,19 +196,24 @@ func isHoldName(name string) bool {
 	return ok && isHex(id, 16)
 }
 
-// removeHold removes a folder of links.
-func removeHold(dir *osfs.Dir, hold string) error {
+// removeHold removes a folder of links, unless there is something else in it.
+func removeHold(dir *osfs.Dir, hold string) (gone bool, err error) {
 	entries, err := dir.ReadDir(hold)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return true, nil
 	}
-	errs := []error{err}
+	gone, errs := true, []error{err}
 	for _, e := range entries {
-		if _, err := strconv.ParseUint(e.Name(), 10, 63); err == nil {
-			errs = append(errs, dir.RemoveIfThere(path.Join(hold, e.Name())))
+		if _, err := strconv.ParseUint(e.Name(), 10, 63); err != nil || e.IsDir() {
+			gone = false
+			continue
 		}
+		errs = append(errs, dir.RemoveIfThere(path.Join(hold, e.Name())))
 	}
-	return errors.Join(append(errs, dir.RemoveIfThere(hold))...)
+	if err := errors.Join(errs...); err != nil || !gone {
+		return false, err
+	}
+	return true, dir.RemoveIfThere(hold)
 }
 
 // copy writes the snapshot of t and its value files.
@@ -291,7 +296,7 @@ func (b *backup) cleanUp() {
 	if b.hold == "" {
 		return
 	}
-	if err := removeHold(b.store.core.files, b.hold); err != nil {
+	if _, err := removeHold(b.store.core.files, b.hold); err != nil {
 		b.store.core.log.Warn("links to value files stay until the next sweep", "path", b.hold, "error", err)
 	}
 }

@@ -172,20 +172,22 @@ func (s *sessions) remove(id string) error {
 		return nil
 	}
 	errs := []error{err}
-	strange := 0
+	strange := false
 	for _, e := range entries {
 		name := path.Join(folder, e.Name())
 		switch {
 		case e.Name() == sessionLock: // last
 		case !isSessionFile(e):
-			strange++
+			strange = true
 		case e.IsDir():
-			errs = append(errs, removeHold(s.dir, name))
+			gone, err := removeHold(s.dir, name)
+			strange = strange || !gone
+			errs = append(errs, err)
 		default:
 			errs = append(errs, s.dir.RemoveIfThere(name))
 		}
 	}
-	if err := errors.Join(errs...); err != nil || strange > 0 {
+	if err := errors.Join(errs...); err != nil || strange {
 		return err
 	}
 	return errors.Join(s.dir.RemoveIfThere(s.file(id)), s.dir.RemoveIfThere(folder))
