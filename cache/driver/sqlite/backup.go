@@ -96,7 +96,7 @@ func (b *backup) run() error {
 		}
 		defer func() {
 			if !cn.AutoCommit() {
-				cn.Exec("ROLLBACK")
+				cn.end("ROLLBACK")
 			}
 			s.core.readers.put(cn)
 		}()
@@ -312,10 +312,7 @@ func (s *Store) Compact(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	err := s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
-		release := cn.interruptWith(ctx)
-		err := cn.Exec("VACUUM")
-		release()
-		if err != nil {
+		if err := cn.Exec("VACUUM"); err != nil {
 			return cn.waitErr(err)
 		}
 		// Not for long: a reader may itself be waiting for the lock that is held

@@ -59,7 +59,6 @@ func (k *checker) database() error {
 		return err
 	}
 	defer c.readers.put(cn)
-	defer cn.interruptWith(k.ctx)()
 	s, err := cn.query("PRAGMA integrity_check")
 	if err != nil {
 		return cn.waitErr(err)

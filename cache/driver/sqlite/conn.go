@@ -30,8 +30,9 @@ type conn struct {
 	scans   map[shape]string // SQL of scans
 	copied  []byte           // scratch memory for a copy of a row
 
-	// What bounds the wait when somebody else holds a lock, for the busy
-	// handler: a moment, or a time that starts with the first wait.
+	// ctx interrupts what runs. It and the rest bound the wait when somebody
+	// else holds a lock, for the busy handler: a moment, or a time that starts
+	// with the first wait.
 	ctx      context.Context
 	deadline time.Time
 	patience time.Duration
@@ -62,7 +63,11 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		}
 	}()
 	lc.SetBusyHandler(cn.busy)
+	lc.SetInterrupt(cn.interrupted)
 	lc.SetAutoCheckpointOff()
+	if err := lc.Distrust(); err != nil {
+		return nil, translate(err)
+	}
 	// cache_size is negative for KiB, positive for pages.
 	// cache_spill off: a large transaction must not write to the WAL before
 	// its commit, since that takes the pages out of the cache.
@@ -73,7 +78,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA journal_size_limit = %d;
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
-		PRAGMA trusted_schema = off;`,
+		PRAGMA cell_size_check = on;`,
 		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous, logLimit)
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
@@ -127,26 +132,26 @@ func (cn *conn) boundFor(ctx context.Context, patience time.Duration) {
 	cn.ctx, cn.deadline, cn.patience = ctx, time.Time{}, patience
 }
 
-// interruptWith lets the end of ctx interrupt what cn runs, until the returned
-// function is called. That one waits for an interruption under way, which
-// would hit the next statement otherwise.
-func (cn *conn) interruptWith(ctx context.Context) (release func()) {
-	done := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		cn.Interrupt()
-		close(done)
-	})
-	return func() {
-		if !stop() {
-			<-done
-		}
+// interrupted ends a statement whose context has ended. It is asked now and then
+// in statements that take longer than most, so that the others pay nothing for
+// it.
+func (cn *conn) interrupted() error {
+	if cn.ctx.Err() == nil {
+		return nil
 	}
+	return context.Cause(cn.ctx)
 }
 
-// waitErr says why a wait, or a long statement, ended: the context's cause if
-// it is over, otherwise the error itself.
+// end ends a transaction that reads, whatever has become of its context.
+func (cn *conn) end(sql string) error {
+	cn.bound(context.Background(), time.Time{})
+	return cn.Exec(sql)
+}
+
+// waitErr says why a wait ended: the context's cause if it is over, otherwise
+// the error itself.
 func (cn *conn) waitErr(err error) error {
-	if (lite.IsBusy(err) || lite.IsInterrupt(err)) && cn.ctx.Err() != nil {
+	if lite.IsBusy(err) && cn.ctx.Err() != nil {
 		return context.Cause(cn.ctx)
 	}
 	return translate(err)

@@ -28,6 +28,10 @@ func translate(err error) error {
 	if err == nil {
 		return nil
 	}
+	var le *lite.Error
+	if errors.As(err, &le) && lite.IsInterrupt(le) && le.Cause != nil {
+		return le.Cause
+	}
 	for _, known := range []error{
 		driver.ErrClosed, driver.ErrTimeout, driver.ErrReadOnly, driver.ErrFull, driver.ErrCorrupt,
 		driver.ErrPermission, driver.ErrNotStore, context.Canceled, context.DeadlineExceeded,
@@ -36,8 +40,7 @@ func translate(err error) error {
 			return err
 		}
 	}
-	var le *lite.Error
-	if errors.As(err, &le) {
+	if le != nil {
 		switch {
 		case lite.IsFull(err):
 			return fmt.Errorf("%w: %w", driver.ErrFull, err)

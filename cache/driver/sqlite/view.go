@@ -34,13 +34,13 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
 		err = cn.waitErr(err)
 		if !cn.AutoCommit() {
-			cn.Exec("ROLLBACK")
+			cn.end("ROLLBACK")
 		}
 		c.readers.put(cn)
 		return err
 	}
 	defer func() {
-		if e := cn.Exec("COMMIT"); e != nil && err == nil {
+		if e := cn.end("COMMIT"); e != nil && err == nil {
 			err = translate(e)
 		}
 		c.readers.put(cn)

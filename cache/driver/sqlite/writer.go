@@ -177,8 +177,8 @@ func (w *writer) lead(r *request) error {
 	if err := w.enter(r); err != nil {
 		return err
 	}
-	// From here on nobody's context ends anything: the group's waits are
-	// over.
+	// The group's waits are over. From here on a context interrupts what its
+	// own operation does, and nothing else.
 	w.conn.boundFor(context.Background(), commitPatience)
 	defer func() {
 		dead, w.tx.dead = w.tx.dead, trash{}
@@ -259,6 +259,7 @@ func (w *writer) runGroup() {
 			continue
 		}
 		before, noted := w.conn.TotalChanges(), len(w.tx.noted)
+		w.conn.ctx = q.ctx
 		q.call(&w.tx)
 		if q.err == nil {
 			continue
@@ -310,6 +311,7 @@ func (w *writer) runOne(q *request) error {
 		return err
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
+	w.conn.ctx = q.ctx
 	if q.call(&w.tx); q.err != nil {
 		w.rollback()
 		return q.err
@@ -329,6 +331,7 @@ func (w *writer) runAlone(r *request) (err error) {
 			w.rollback()
 		}
 	}()
+	w.conn.ctx = r.ctx
 	err = r.fn(&w.tx)
 	if err == nil && r.ctx.Err() != nil {
 		err = context.Cause(r.ctx)
@@ -416,6 +419,7 @@ func (w *writer) commit() error {
 	if w.tx.failed {
 		return w.tx.failure
 	}
+	w.conn.ctx = context.Background() // nothing interrupts it
 	w.core.near.begin(&w.tx)
 	if err := w.run("COMMIT"); err != nil {
 		return translate(err)
@@ -431,6 +435,7 @@ func (w *writer) rollback() {
 	for _, f := range w.tx.placed {
 		f.unplace()
 	}
+	w.conn.ctx = context.Background()
 	if !w.conn.AutoCommit() {
 		if err := w.run("ROLLBACK"); err != nil {
 			w.core.log.Error("rollback failed", "error", err)

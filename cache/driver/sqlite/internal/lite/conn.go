@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -53,8 +52,8 @@ type Conn struct {
 
 	hooked bool // conns knows c
 
-	// closing guards db against Interrupt, which comes from elsewhere.
-	closing sync.Mutex
+	interrupt func() error
+	cause     error // what interrupt returned last
 
 	file uintptr // the main database's within our VFS, or 0
 }
@@ -135,10 +134,8 @@ func (c *Conn) release() error {
 	if c.tls == nil {
 		return nil
 	}
-	c.closing.Lock()
 	db := c.db
 	c.db, c.file = 0, 0
-	c.closing.Unlock()
 	var err error
 	// close_v2 always takes the connection over, also where close would fail
 	// because something still uses it; nothing does.
@@ -151,7 +148,7 @@ func (c *Conn) release() error {
 	}
 	lib.Xsqlite3_free(c.tls, c.scratch)
 	c.tls.Close()
-	c.tls, c.scratch, c.busy, c.walHook = nil, 0, nil, nil
+	c.tls, c.scratch, c.busy, c.walHook, c.interrupt = nil, 0, nil, nil, nil
 	return err
 }
 
@@ -216,22 +213,6 @@ func (c *Conn) Filename() string {
 		return ""
 	}
 	return libc.GoString(lib.Xsqlite3_db_filename(c.tls, c.db, c.scratch+scratchMain))
-}
-
-// Interrupt makes the statement that c is running or preparing fail soon with
-// an error that [IsInterrupt] knows. It does nothing if there is none, and it
-// does not end a wait for a lock: the busy handler does that. It may be
-// called by any goroutine at any time, also after Close.
-func (c *Conn) Interrupt() {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	if c.db == 0 {
-		return
-	}
-	// c.tls belongs to the goroutine that uses c now.
-	tls := libc.NewTLS()
-	defer tls.Close()
-	lib.Xsqlite3_interrupt(tls, c.db)
 }
 
 // ReleaseMemory frees what memory of c's page cache is not in use.

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -136,7 +135,7 @@ func TestClose(t *testing.T) {
 	path := c.Filename()
 	must(t, c.Close())
 	must(t, c.Close())
-	c.Interrupt()
+	c.SetInterrupt(func() error { return nil })
 	c.SetBusyHandler(nil)
 	c.SetWALHook(nil)
 	c.ReleaseMemory()
@@ -199,45 +198,6 @@ func TestErrors(t *testing.T) {
 	if IsFull(nil) || IsBusy(nil) || IsFull(errors.New("x")) {
 		t.Error("nil is an error")
 	}
-}
-
-func TestInterrupt(t *testing.T) {
-	c := openMemory(t)
-	const endless = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x+1 FROM c) "
-	s := prepare(t, c, endless+"SELECT x FROM c")
-	if row, err := s.Step(); !row || err != nil {
-		t.Fatal(row, err)
-	}
-	c.Interrupt()
-	var err error
-	for row := true; row; {
-		row, err = s.Step()
-	}
-	if !IsInterrupt(err) {
-		t.Errorf("got %v", err)
-	}
-	s.Reset()
-
-	count := prepare(t, c, endless+"SELECT count(*) FROM c")
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				c.Interrupt()
-				runtime.Gosched()
-			}
-		}
-	})
-	if err := count.Run(); !IsInterrupt(err) {
-		t.Errorf("got %v", err)
-	}
-	close(stop)
-	wg.Wait()
-	must(t, c.Exec("SELECT 1"))
 }
 
 func TestLimitAndStatus(t *testing.T) {

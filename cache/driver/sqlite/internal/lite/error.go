@@ -16,6 +16,7 @@ type Error struct {
 	Errno syscall.Errno // the system's error behind it, if SQLite knew one
 	Msg   string
 	Op    string // "open", "prepare", "step", ...
+	Cause error  // what the function of SetInterrupt returned
 }
 
 // Error returns the operation, SQLite's message and the code.
@@ -26,10 +27,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("sqlite: %s: %s (%d)", e.Op, e.Msg, e.Code)
 }
 
-// Unwrap returns the system's error, if there is one.
+// Unwrap returns the system's error, or the cause of an interruption, if there
+// is one.
 func (e *Error) Unwrap() error {
 	if e.Errno == 0 {
-		return nil
+		return e.Cause
 	}
 	return e.Errno
 }
@@ -60,6 +62,9 @@ func (c *Conn) fail(op string, rc int32) error {
 		}
 	} else {
 		e.Msg = libc.GoString(lib.Xsqlite3_errstr(c.tls, rc))
+	}
+	if rc == lib.SQLITE_INTERRUPT {
+		e.Cause, c.cause = c.cause, nil
 	}
 	return e
 }
@@ -105,7 +110,7 @@ func IsCorrupt(err error) bool { return isCode(err, lib.SQLITE_CORRUPT, lib.SQLI
 // IsReadOnly reports whether err says that the database cannot be written.
 func IsReadOnly(err error) bool { return isCode(err, lib.SQLITE_READONLY) }
 
-// IsInterrupt reports whether err is the effect of [Conn.Interrupt].
+// IsInterrupt reports whether err is the effect of [Conn.SetInterrupt].
 func IsInterrupt(err error) bool { return isCode(err, lib.SQLITE_INTERRUPT) }
 
 // IsCantOpen reports whether err says that a file could not be opened.

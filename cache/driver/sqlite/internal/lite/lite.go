@@ -7,8 +7,7 @@
 // # Goroutines
 //
 // A [Conn] and its statements are used by one goroutine at a time; the caller
-// sees to it. Different Conns are independent. Only [Conn.Interrupt] may be
-// called at any time from anywhere.
+// sees to it. Different Conns are independent.
 //
 // # Memory
 //
