@@ -106,8 +106,8 @@ func TestInterrupted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// One look more each time, as long as the operation does not outlast them.
-			for looks := int64(1); ; looks++ {
+			// Some looks more each time, as long as the operation does not outlast them.
+			for looks := int64(1); ; looks += 1 + looks/8 {
 				ctx := newFickle(looks)
 				ended := make(chan error, 1)
 				go func() { ended <- op(ctx, s, c) }()
