@@ -19,8 +19,8 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 		}
 	} else {
 		var st *shard.Store
-		o.CacheSize = perShard(o.CacheSize, defaultCacheSize, o.Shards)
-		o.NearCache = perShard(o.NearCache, defaultNearCache, o.Shards)
+		o.CacheSize = perShard(o.CacheSize, sqlite.DefaultCacheSize, o.Shards)
+		o.NearCache = perShard(o.NearCache, sqlite.DefaultNearCache, o.Shards)
 		st, err = shard.Open(ctx, dir, o.Shards, func(ctx context.Context, dir string) (driver.Store, error) {
 			return openSQLite(ctx, dir, o)
 		})
@@ -33,12 +33,6 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 	}
 	return nil, err
 }
-
-// What is divided among shards when StoreOptions do not say more.
-const (
-	defaultCacheSize = 12 << 20
-	defaultNearCache = 64 << 20
-)
 
 // perShard returns what each shard has of some memory. A negative size stays
 // one, and none becomes 0, which would be the default, for each of them.

@@ -58,13 +58,15 @@ type StoreOptions struct {
 	// connections of the store together. Where pages are in the operating
 	// system's cache, more of it hardly makes a difference. Up to two thirds
 	// more, at most 8 MiB, are for where entries were last. Less than 1 MiB is
-	// taken for 1 MiB, and a negative one is ErrInvalid. Shards divide it.
-	// Defaults to 12 MiB.
+	// taken for 1 MiB, and a negative one is ErrInvalid; in a 32-bit process
+	// more than 256 MiB is taken for 256 MiB. Shards divide it. Defaults to
+	// 12 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database is read through a memory map, in
 	// bytes; with Shards, of each of them. Mapped pages count as memory of the
-	// process. A negative MmapSize is none. Defaults to none.
+	// process. A negative MmapSize is none. In a 32-bit process it is at most
+	// 64 MiB, since each of the store's connections has a map. Defaults to none.
 	MmapSize int64
 
 	// NearCache is the memory, in bytes, for copies of entries that Get
@@ -72,8 +74,9 @@ type StoreOptions struct {
 	// never returns what another process, of whatever program, has changed
 	// before. The memory is used as entries are read and written, and counts
 	// for the process. A negative NearCache is none. There is none either on
-	// Windows, in other journal modes than JournalWAL, and if ReadOnly.
-	// Defaults to 64 MiB.
+	// Windows, in other journal modes than JournalWAL, if ReadOnly, and in a
+	// 32-bit process whose stores have 512 MiB together already.
+	// Defaults to 64 MiB, in a 32-bit process to 8 MiB.
 	NearCache int64
 
 	// AllowNetwork opens a directory on a network file system too. Locks are

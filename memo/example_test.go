@@ -53,8 +53,8 @@ func ExampleMemo_Call() {
 	ctx := context.Background()
 	st, done := open()
 	defer done()
-	var fib *memo.Memo[int, int]
-	fib, err := memo.New(ctx, st, "fib", func(ctx context.Context, n int) (int, error) {
+	var fib *memo.Memo[int64, int64]
+	fib, err := memo.New(ctx, st, "fib", func(ctx context.Context, n int64) (int64, error) {
 		if n < 2 {
 			return n, nil
 		}

@@ -86,13 +86,13 @@ func TestHashIsPythons(t *testing.T) {
 	lines := bufio.NewScanner(strings.NewReader(string(out)))
 	for _, k := range keys {
 		lines.Scan()
-		var h int
+		var h int64
 		if _, err := fmt.Sscan(lines.Text(), &h); err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range []int{2, 3, 8, 100} {
-			if got := Of(k, n); got != h%n {
-				t.Errorf("%s of %d shards: %d, in Python %d", show1(k), n, got, h%n)
+			if got := Of(k, n); got != int(h%int64(n)) {
+				t.Errorf("%s of %d shards: %d, in Python %d", show1(k), n, got, h%int64(n))
 			}
 		}
 	}

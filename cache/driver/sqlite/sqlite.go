@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -52,17 +53,20 @@ type Options struct {
 
 	// CacheSize is the memory, in bytes, that all connections of the store
 	// together may use for pages. Up to two thirds more, at most 8 MiB, are for
-	// where rows were last. Defaults to 12 MiB; at least 1 MiB is used.
+	// where rows were last. Defaults to DefaultCacheSize; at least 1 MiB is
+	// used, and in a 32-bit process at most 256 MiB.
 	CacheSize int64
 
 	// MmapSize is how much of the database, in bytes, is read through a
-	// memory map. Defaults to none: mapped pages count as resident memory.
+	// memory map. Defaults to none: mapped pages count as resident memory. In a
+	// 32-bit process it is at most 64 MiB, since each connection has a map.
 	MmapSize int64
 
 	// NearCache is the memory, in bytes, for copies of rows that Get answers
-	// from while nobody has changed them. Defaults to 64 MiB; a negative one
-	// is none. There is none either on Windows, in other journal modes than
-	// JournalWAL, and if ReadOnly.
+	// from while nobody has changed them. Defaults to DefaultNearCache; a
+	// negative one is none. There is none either on Windows, in other journal
+	// modes than JournalWAL, if ReadOnly, and in a 32-bit process whose stores
+	// have 512 MiB together already.
 	NearCache int64
 
 	// AllowNetwork opens a directory on a network file system too. SQLite's
@@ -113,12 +117,23 @@ const (
 	VacuumNone        AutoVacuum = "none"        // with Compact, which then rewrites the database
 )
 
+// Defaults of Options, in bytes.
 const (
-	defaultTimeout   = time.Minute
-	defaultCacheSize = 12 << 20
-	defaultNearCache = 64 << 20
-	minCacheSize     = 1 << 20
-	defaultPageSize  = 4096
+	DefaultCacheSize = 12 << 20
+	DefaultNearCache = 64 << 20 >> (3 * narrow) // an eighth in a 32-bit process
+)
+
+const (
+	defaultTimeout  = time.Minute
+	minCacheSize    = 1 << 20
+	defaultPageSize = 4096
+
+	// narrow is 1 in a 32-bit process. What is scarce there are addresses, and
+	// SQLite's library panics where it finds none: see maxCacheSize32,
+	// maxMmapSize32 and package near, which take fewer than are asked for.
+	narrow         = (64 - strconv.IntSize) / 32
+	maxCacheSize32 = 256 << 20
+	maxMmapSize32  = 64 << 20
 )
 
 func (o *Options) withDefaults() (Options, error) {
@@ -139,12 +154,16 @@ func (o *Options) withDefaults() (Options, error) {
 		out.AutoVacuum = VacuumFull
 	}
 	if out.CacheSize == 0 {
-		out.CacheSize = defaultCacheSize
+		out.CacheSize = DefaultCacheSize
 	}
 	out.CacheSize = max(out.CacheSize, minCacheSize)
 	out.MmapSize = max(out.MmapSize, 0)
+	if narrow == 1 {
+		out.CacheSize = min(out.CacheSize, maxCacheSize32)
+		out.MmapSize = min(out.MmapSize, maxMmapSize32)
+	}
 	if out.NearCache == 0 {
-		out.NearCache = defaultNearCache
+		out.NearCache = DefaultNearCache
 	}
 	if out.PageSize == 0 {
 		out.PageSize = defaultPageSize

@@ -4,8 +4,10 @@ package near
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync/atomic"
 	"unsafe"
 
@@ -110,14 +112,30 @@ func (t *Table) Clear() {
 // Close unmaps the table. Nobody may use it any more.
 func (t *Table) Close() error { return errors.Join(unix.Munmap(t.file.mem), t.file.f.Close()) }
 
+// maxReserved bounds what reserve gives to a 32-bit process, in bytes. It would
+// get more from the system, but then there were no addresses left for SQLite,
+// whose library panics.
+const maxReserved = 512 << 20
+
+// reserved is what reserve has given and release has not taken back.
+var reserved atomic.Int64
+
 // reserve returns n bytes of memory that are not the garbage collector's, and
 // take no room before they are used.
 func reserve(n int) ([]byte, error) {
+	if total := reserved.Add(int64(n)); strconv.IntSize == 32 && total > maxReserved {
+		reserved.Add(-int64(n))
+		return nil, fmt.Errorf("a 32-bit process keeps copies of rows in %d bytes at most: %w", maxReserved, unix.ENOMEM)
+	}
 	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
+		reserved.Add(-int64(n))
 		return nil, os.NewSyscallError("mmap", err)
 	}
 	return mem, nil
 }
 
-func release(mem []byte) error { return unix.Munmap(mem) }
+func release(mem []byte) error {
+	reserved.Add(-int64(len(mem)))
+	return unix.Munmap(mem)
+}
