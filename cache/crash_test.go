@@ -18,18 +18,23 @@ import (
 // TestKill kills writing processes at random moments. What they have
 // acknowledged is there, of each of their goroutines at most the operation
 // that it was at is there too, and only as a whole, and nothing else is.
+//
+// DISKCACHE_TEST_KILLS is how many there are to be:
+//
+//	DISKCACHE_TEST_KILLS=10000 go test ./cache -run TestKill -v -timeout 2h
 func TestKill(t *testing.T) {
-	rounds := 200
+	kills := 300
 	if testing.Short() {
-		rounds = 8
+		kills = 12
 	}
+	kills = amount(t, "DISKCACHE_TEST_KILLS", kills)
 	t.Run("alone", func(t *testing.T) {
 		t.Parallel()
-		killAlone(t, random(t, 1), rounds)
+		killAlone(t, random(t, 1), kills-kills/3)
 	})
 	t.Run("among others", func(t *testing.T) {
 		t.Parallel()
-		killAmongOthers(t, random(t, 2), rounds/2)
+		killAmongOthers(t, random(t, 2), kills/3)
 	})
 }
 
@@ -42,6 +47,7 @@ func killAlone(t *testing.T, r *rand.Rand, rounds int) {
 	for round := range rounds {
 		if round%32 == 31 {
 			// A new store: one that is being made can be killed too.
+			ok(t, os.RemoveAll(filepath.Dir(dir)))
 			dir = filepath.Join(quickDir(t), "store")
 			past = history{}
 		}

@@ -127,8 +127,9 @@ func (h *recorder) record(out io.Reader) {
 	}
 }
 
-// check demands that each key was a register.
-func (h *recorder) check(t *testing.T) {
+// check demands that each key was a register. It returns the number of events.
+func (h *recorder) check(t *testing.T) int {
+	t.Helper()
 	if len(h.bad) > 20 { // whoever is killed may leave half a line
 		t.Errorf("lines that were not understood: %q", h.bad)
 	}
@@ -151,6 +152,7 @@ func (h *recorder) check(t *testing.T) {
 		}
 	}
 	t.Logf("%d events of %d keys, %d of which did not end; %d gets took less than 3 us", total, len(h.ops), open, quick)
+	return total
 }
 
 // explain shows what is near the end of the longest part of a history that is

@@ -385,6 +385,10 @@ func (s *shell) work(ctx context.Context, h io.Writer, r *rand.Rand) error {
 // TestNearHistory: keys are registers, whoever reads and writes them: Go
 // processes with near caches, Python and the sqlite3 shell. Some are killed,
 // and the database is maintained all the time.
+//
+// DISKCACHE_TEST_EVENTS is how many events there are to be at least:
+//
+//	DISKCACHE_TEST_EVENTS=1000000 go test ./cache -run TestNearHistory -v -timeout 1h
 func TestNearHistory(t *testing.T) {
 	if err := exec.Command(pythonPath, "-c", "import diskcache").Run(); err != nil {
 		t.Skip("Python's DiskCache is not installed: apt-get install python3-diskcache")
@@ -395,7 +399,19 @@ func TestNearHistory(t *testing.T) {
 	t.Parallel()
 	r := random(t, 5)
 	dir := quickDir(t) + "/store"
-	ok(t, must(cache.OpenStore(t.Context(), dir, nil))(t).Close())
+	events, want := 0, amount(t, "DISKCACHE_TEST_EVENTS", 1)
+	for events < want && !t.Failed() {
+		events += nearHistory(t, r, dir)
+	}
+	t.Logf("%d events in all", events)
+	clean(t, dir)
+}
+
+// nearHistory has eight processes work on a store for some seconds, kills and
+// replaces some of them, checks the history of each key, and returns the number of
+// its events.
+func nearHistory(t *testing.T, r *rand.Rand, dir string) int {
+	noKeys(t, dir)
 	h := newRecorder()
 	var recorders, shells sync.WaitGroup
 
@@ -411,27 +427,38 @@ func TestNearHistory(t *testing.T) {
 		})
 		return c
 	}
-	var pythonRecorded chan struct{}
-	startPython := func() *exec.Cmd {
+	type python struct {
+		*exec.Cmd
+		recorded chan struct{}
+	}
+	startPython := func() *python {
 		cmd := exec.Command(pythonPath, "-c", nearPython, dir)
 		cmd.Stderr = os.Stderr
 		out := bufio.NewReader(must(cmd.StdoutPipe())(t))
 		ok(t, cmd.Start())
 		_, err := out.ReadString('\n')
 		ok(t, err)
-		end := make(chan struct{})
-		pythonRecorded = end
+		p := &python{cmd, make(chan struct{})}
 		recorders.Go(func() {
 			h.record(out)
-			close(end)
+			close(p.recorded)
 		})
-		return cmd
+		return p
 	}
-	children := []*child{start(), start(), start()}
-	python := startPython()
+	children := []*child{start(), start(), start(), start(), start()}
+	pythons := []*python{startPython(), startPython()}
+	stopPython := func(p *python) {
+		p.Process.Kill()
+		<-p.recorded
+		p.Wait()
+		if p.ProcessState.Exited() {
+			t.Errorf("Python has ended by itself: %v", p.ProcessState)
+		}
+	}
 	defer func() {
-		python.Process.Kill()
-		python.Wait()
+		for _, p := range pythons {
+			stopPython(p)
+		}
 	}()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -450,10 +477,9 @@ func TestNearHistory(t *testing.T) {
 	for range scaled(20) {
 		time.Sleep(time.Duration(100+r.IntN(200)) * time.Millisecond)
 		if r.IntN(5) == 0 {
-			ok(t, python.Process.Kill())
-			<-pythonRecorded
-			python.Wait()
-			python = startPython()
+			p := &pythons[r.IntN(len(pythons))]
+			stopPython(*p)
+			*p = startPython()
 			continue
 		}
 		c := &children[r.IntN(len(children))]
@@ -467,13 +493,26 @@ func TestNearHistory(t *testing.T) {
 	for _, c := range children {
 		ok(t, c.in.Close())
 	}
-	ok(t, python.Process.Kill())
+	for _, p := range pythons {
+		stopPython(p)
+	}
 	recorders.Wait()
 	for _, c := range children {
 		if err := c.wait(); err != nil {
 			t.Errorf("%v\n%s", err, c.errs.String())
 		}
 	}
-	h.check(t)
-	clean(t, dir)
+	return h.check(t)
+}
+
+// noKeys makes the collections if they are not there, and removes all keys from
+// them: that is how a history begins.
+func noKeys(t *testing.T, dir string) {
+	t.Helper()
+	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
+	for name := range nearKeys {
+		a := &actor{ch: &inChild{ctx: t.Context()}, st: st, all: map[string]*cache.Cache[string, int64]{}}
+		must(must(a.collection(name))(t).Clear(t.Context()))(t)
+	}
+	ok(t, st.Close())
 }

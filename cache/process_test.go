@@ -26,6 +26,16 @@ func scaled(n int) int {
 	return n
 }
 
+// amount is n, or what an environment variable says: a test that is given more
+// to do does the same for longer. Such a run wants go test's -timeout, too.
+func amount(t *testing.T, variable string, n int) int {
+	t.Helper()
+	if s := os.Getenv(variable); s != "" {
+		return must(strconv.Atoi(s))(t)
+	}
+	return n
+}
+
 // creatingChild opens a store, which may not be there yet, and two collections
 // at the same time as others, and writes to them.
 func creatingChild(ch *inChild) error {

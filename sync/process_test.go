@@ -5,6 +5,7 @@ package sync_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,16 +155,52 @@ var lockModel = porcupine.Model{
 
 // Histories of several processes, some of which are killed, are those of a
 // lock: one holder at a time, and tokens that grow.
+//
+// DISKCACHE_TEST_EVENTS is how many operations there are to be at least:
+//
+//	DISKCACHE_TEST_EVENTS=1000000 go test ./sync -run TestHistory -v -timeout 1h
 func TestHistory(t *testing.T) {
 	dir := t.TempDir()
 	openDir(t, dir)
+	want := 1
+	if s := os.Getenv("DISKCACHE_TEST_EVENTS"); s != "" {
+		var err error
+		want, err = strconv.Atoi(s)
+		ok(t, err)
+	}
+	operations, killed := 0, 0
+	held := step{unlock: true} // how the lock was left
+	for operations < want && !t.Failed() {
+		history := contendAndKill(t, dir)
+		for i := range history {
+			if history[i].Return == 0 {
+				killed++
+				history[i].Return = monotonic()
+			}
+		}
+		operations += len(history)
+		model := lockModel
+		model.Init = func() any { return held }
+		if res := porcupine.CheckOperationsTimeout(model, history, 2*time.Minute); res != porcupine.Ok {
+			t.Errorf("the history is %s", res)
+		}
+		for _, op := range history {
+			held.token = max(held.token, op.Input.(step).token)
+		}
+	}
+	t.Logf("%d operations, %d of them ended by a kill", operations, killed)
+}
+
+// contendAndKill returns the history of processes that contend for a lock. Each
+// that begins with it is killed once, and replaced.
+func contendAndKill(t *testing.T, dir string) []porcupine.Operation {
+	const processes = 4
 	var mu sync.Mutex
 	var history []porcupine.Operation
 	var all sync.WaitGroup
-	const processes = 4
 	children := make([]*child, processes)
 	ready := make(chan struct{}, 2*processes)
-	begin := func(i int) *child {
+	begin := func(i int) {
 		c := start(t, "contend", dir)
 		children[i] = c
 		c.hear("ready")
@@ -174,7 +211,6 @@ func TestHistory(t *testing.T) {
 			history = append(history, ops...)
 		})
 		c.say("go")
-		return c
 	}
 	for i := range processes {
 		begin(i)
@@ -191,20 +227,7 @@ func TestHistory(t *testing.T) {
 		ok(t, c.in.Close())
 	}
 	all.Wait()
-	killed := 0
-	for i := range history {
-		if history[i].Return == 0 {
-			killed++
-			history[i].Return = monotonic()
-		}
-	}
-	t.Logf("%d operations, %d of them ended by a kill", len(history), killed)
-	if len(history) > 3000 {
-		slices.SortFunc(history, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
-	}
-	if res := porcupine.CheckOperationsTimeout(lockModel, history, 2*time.Minute); res != porcupine.Ok {
-		t.Errorf("the history is %s", res)
-	}
+	return history
 }
 
 // record reads the history of one process.
