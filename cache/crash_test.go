@@ -133,7 +133,7 @@ func clean(t *testing.T, dir string) {
 	entries := must(os.ReadDir(dir))(t)
 	for _, e := range entries {
 		switch name := e.Name(); name {
-		case "cache.db", "cache.db-line", "cache.db-lock", "cache.db-near2", "cache.db-values", "cache.db-watch":
+		case "cache.db", "cache.db-line", "cache.db-lock", "cache.db-near2", "cache.db-reserve", "cache.db-values", "cache.db-watch":
 		default:
 			if len(name) != 2 { // of a value file
 				t.Errorf("%s is left in the directory", name)

@@ -66,6 +66,8 @@ func outcome(err error) string {
 		return "read-only"
 	case errors.Is(err, cache.ErrPermission):
 		return "permission"
+	case errors.Is(err, cache.ErrFull):
+		return "full"
 	}
 	return err.Error()
 }

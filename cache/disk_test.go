@@ -21,8 +21,13 @@ import (
 // smallDisk mounts a file system of so many KiB.
 func smallDisk(t *testing.T, kib int) string {
 	t.Helper()
+	return tmpfs(t, fmt.Sprintf("size=%dk,mode=0777", kib))
+}
+
+func tmpfs(t *testing.T, options string) string {
+	t.Helper()
 	dir := t.TempDir()
-	err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dk,mode=0777", kib))
+	err := unix.Mount("tmpfs", dir, "tmpfs", 0, options)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		t.Skip("no right to mount a small file system: run the tests as root")
 	}
@@ -405,5 +410,138 @@ func TestFullDiskMaintenance(t *testing.T) {
 	}
 	ok(t, st.Compact(ctx))
 	ok(t, st.Close())
+	clean(t, dir)
+}
+
+// A store that has filled its disk can be emptied: what the error advises works,
+// before and after it was opened again.
+func TestFullDiskCanBeEmptied(t *testing.T) {
+	for _, f := range []struct {
+		name string
+		size int // of values
+		wipe func(ctx context.Context, c *cache.Cache[int, string]) error
+	}{
+		{"rows, Clear", 3000, func(ctx context.Context, c *cache.Cache[int, string]) error {
+			_, err := c.Clear(ctx)
+			return err
+		}},
+		{"files, Clear", 40_000, func(ctx context.Context, c *cache.Cache[int, string]) error {
+			_, err := c.Clear(ctx)
+			return err
+		}},
+		{"rows, Delete", 3000, func(ctx context.Context, c *cache.Cache[int, string]) error {
+			for k, err := range c.Keys(ctx) {
+				if err != nil {
+					return err
+				}
+				if _, err := c.Delete(ctx, k); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"rows, Compact", 3000, func(ctx context.Context, c *cache.Cache[int, string]) error {
+			if _, err := c.Clear(ctx); err != nil {
+				return err
+			}
+			return c.Store().Compact(ctx)
+		}},
+	} {
+		for _, again := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, opened again is %v", f.name, again), func(t *testing.T) {
+				ctx := t.Context()
+				dir := filepath.Join(smallDisk(t, 12<<10), "store")
+				open := func() *cache.Cache[int, string] {
+					return must(cache.Open(ctx, dir, &cache.Options[int, string]{Persistent: true}))(t)
+				}
+				c := open()
+				fill := func() (n int) {
+					for failures := 0; failures < 50; n++ {
+						size := f.size
+						if failures > 0 {
+							size = 10
+						}
+						if err := c.Set(ctx, n, strings.Repeat("x", size)); err != nil {
+							is(t, err, cache.ErrFull)
+							failures++
+						}
+					}
+					return n
+				}
+				first := fill()
+				if again {
+					ok(t, c.Close())
+					c = open()
+				}
+				ok(t, f.wipe(ctx, c))
+				equal(t, must(c.Len(ctx))(t), 0)
+				if second := fill(); second < first/2 {
+					t.Errorf("%d entries found room, and later %d", first, second)
+				}
+				ok(t, f.wipe(ctx, c))
+				ok(t, c.Close())
+				clean(t, dir)
+			})
+		}
+	}
+}
+
+// limitedChild is a process whose files may have 4 MiB.
+func limitedChild(ch *inChild) error {
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 4 << 20, Max: 4 << 20}); err != nil {
+		return err
+	}
+	c, err := cache.Open(ch.ctx, ch.arg(0), &cache.Options[int, string]{Persistent: true})
+	if err != nil {
+		return err
+	}
+	for i := 0; err == nil; i++ {
+		err = c.Set(ch.ctx, i, strings.Repeat("x", 10_000))
+	}
+	ch.say("rows: %s", outcome(err))
+	ch.say("a file: %s", outcome(c.Set(ch.ctx, -1, strings.Repeat("x", 5<<20))))
+	return nil
+}
+
+// A limit of the size of files is a full disk.
+func TestFileSizeLimit(t *testing.T) {
+	c := spawn(t, "limited", t.TempDir())
+	equal(t, c.hear(), "rows: full")
+	equal(t, c.hear(), "a file: full")
+	c.finish()
+}
+
+// A Set that fails leaves no folder behind, where there is room for the first of
+// two and not for the second.
+func TestFullDiskFolders(t *testing.T) {
+	ctx := t.Context()
+	disk := tmpfs(t, "size=8m,nr_inodes=100")
+	dir := filepath.Join(disk, "store")
+	c := must(cache.Open[string, string](ctx, dir, nil))(t)
+	big := strings.Repeat("x", 40_000)
+	set(t, c, "0", big) // the session has its folder
+	var files []string
+	for {
+		name := filepath.Join(disk, fmt.Sprint("inode", len(files)))
+		f, err := os.Create(name)
+		if err != nil {
+			is(t, err, unix.ENOSPC)
+			break
+		}
+		ok(t, f.Close())
+		files = append(files, name)
+	}
+	for _, name := range files[:2] { // the temporary file, and one folder
+		ok(t, os.Remove(name))
+	}
+	failed(t, c.Set(ctx, "1", big), cache.ErrFull, "Set", "")
+	for _, name := range files[2:] {
+		ok(t, os.Remove(name))
+	}
+	r := must(c.Store().Check(ctx, nil))(t)
+	if !r.OK() {
+		t.Errorf("problems: %+v", r.Problems)
+	}
+	ok(t, c.Close())
 	clean(t, dir)
 }

@@ -31,6 +31,7 @@ var children = map[string]func(c *inChild) error{
 	"elsewhere": elsewhereChild,
 	"floor":     floorChild,
 	"hold":      holdingChild,
+	"limited":   limitedChild,
 	"near":      nearChild,
 	"rights":    rightsChild,
 	"write":     writingChild,

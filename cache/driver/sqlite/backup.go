@@ -313,6 +313,9 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	err := s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
 		if err := cn.Exec("VACUUM"); err != nil {
+			w := s.core.writer
+			w.full = lite.IsFull(err)
+			w.reclaim()
 			return cn.waitErr(err)
 		}
 		// Not for long: a reader may itself be waiting for the lock that is held

@@ -38,6 +38,7 @@ type core struct {
 	ends       ends
 	trash      trashCan
 	near       nearCache
+	reserve    reserve
 	hints      *near.Hints // nil where there is no memory for them
 
 	mu    sync.Mutex // guards colls
@@ -146,15 +147,23 @@ func releaseCore(c *core) error {
 }
 
 // open opens the directory. Whatever fails, nothing stays open.
-func (c *core) open(ctx context.Context, inUse bool) (err error) {
+func (c *core) open(ctx context.Context, inUse bool) error {
 	if err := c.openDir(); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.files.Close())
-		}
-	}()
+	c.reserve.files = c.files
+	err := c.openFiles(ctx, inUse)
+	if errors.Is(err, driver.ErrFull) && !c.opts.ReadOnly && c.reserve.spend() {
+		err = c.openFiles(ctx, inUse)
+	}
+	if err != nil {
+		err = errors.Join(err, c.files.Close())
+	}
+	return err
+}
+
+// openFiles opens what is in the directory.
+func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err := c.prepareDir(inUse); err != nil {
 		return err
 	}
@@ -162,6 +171,7 @@ func (c *core) open(ctx context.Context, inUse bool) (err error) {
 	c.watches.init(c)
 	c.ends.init(c)
 	c.readers = newPool(c)
+	c.reserve.look()
 	lite.UseOFDLocks()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {

@@ -125,6 +125,9 @@ func (w *writer) enter(r *request) error {
 		}
 		w.looked = now
 	}
+	if w.core.reserve.spent.Load() {
+		w.regainReserve()
+	}
 	if c.locked {
 		w.conn.bound(r.ctx, r.deadline)
 		return w.begin()

@@ -28,6 +28,7 @@ const (
 	sessionsName = "cache.db-sessions"     // a folder a session
 	watchName    = "cache.db-watch"        // a page of memory that signals commits
 	nearName     = "cache.db-" + near.Name // versions of rows, for near caches
+	reserveName  = "cache.db-reserve"      // room to give up when the disk is full
 	valuesName   = "cache.db-values"       // value files of named collections
 )
 
@@ -196,14 +197,13 @@ func (f *file) place(t *tx, c *collection) error {
 			break
 		}
 	}
-	if made != nil {
-		return translate(made)
-	}
-	if err != nil {
+	if made == nil && err != nil {
 		// Some file systems have no hard links.
-		if err = dir.CopyTo(f.temp, dir, rel); err != nil {
-			return translate(err)
-		}
+		err = dir.CopyTo(f.temp, dir, rel)
+	}
+	if err := errors.Join(made, err); err != nil {
+		f.core.removeFolders(path.Dir(rel))
+		return translate(err)
 	}
 	f.final = rel
 	t.placed = append(t.placed, f)
@@ -256,12 +256,17 @@ func (c *core) removeValue(rel string) error {
 	if err := c.files.RemoveIfThere(rel); err != nil {
 		return err
 	}
-	for dir := path.Dir(rel); dir != "."; dir = path.Dir(dir) {
-		if err := c.files.RemoveIfThere(dir); err != nil { // not empty
+	c.removeFolders(path.Dir(rel))
+	return nil
+}
+
+// removeFolders removes a folder, and those above it, as far as they are empty.
+func (c *core) removeFolders(rel string) {
+	for ; rel != "."; rel = path.Dir(rel) {
+		if err := c.files.RemoveIfThere(rel); err != nil { // not empty
 			break
 		}
 	}
-	return nil
 }
 
 // trash is a list of value files that no row refers to any more. It is in the

@@ -131,6 +131,7 @@ func (m *maintainer) emptied(ids []int64) {
 
 func (m *maintainer) run() {
 	defer close(m.ended)
+	m.core.reserve.fill()
 	m.sweep()
 	close(m.swept)
 	timer := time.NewTimer(flushAfter)
@@ -328,7 +329,11 @@ func (m *maintainer) close() error {
 	// itself; here it is made small for those who stay.
 	cn := m.core.writer.conn
 	cn.bound(context.Background(), time.Now().Add(restartPatience))
-	if _, _, e := cn.Checkpoint(lite.Truncate); e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
+	_, _, e := cn.Checkpoint(lite.Truncate)
+	if lite.IsFull(e) && m.core.reserve.spend() {
+		_, _, e = cn.Checkpoint(lite.Truncate)
+	}
+	if e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
 		err = errors.Join(err, translate(e))
 	}
 	return err

@@ -145,6 +145,9 @@ func (t *tx) Put(h driver.Collection, p driver.Put) error {
 }
 
 func (t *tx) put(c *collection, p *driver.Put) error {
+	if err := t.mayGrow(p); err != nil {
+		return err
+	}
 	var v stored
 	if p.File != nil {
 		f, ok := p.File.(*file)

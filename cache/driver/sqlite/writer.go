@@ -356,12 +356,17 @@ func (w *writer) reclaim() {
 		return
 	}
 	w.full = false
+	w.giveUpReserve()
 	w.restartLog()
 }
 
 func (w *writer) restartLog() {
 	w.conn.bound(context.Background(), time.Now().Add(restartPatience))
-	if _, _, err := w.conn.Checkpoint(lite.Restart); err != nil {
+	_, _, err := w.conn.Checkpoint(lite.Restart)
+	if lite.IsFull(err) && w.giveUpReserve() {
+		_, _, err = w.conn.Checkpoint(lite.Restart)
+	}
+	if err != nil {
 		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
 	}
 	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
@@ -382,7 +387,8 @@ func (w *writer) watchSpace() {
 		return
 	}
 	w.spaceSeen = frames
-	free, err := w.core.files.Free()
+	w.core.reserve.look()
+	free, _, err := w.core.files.Space()
 	if err == nil && free < 2*frames*w.pageSize {
 		w.restartLog()
 	}

@@ -4,4 +4,6 @@ package lite
 
 import "syscall"
 
-func diskFull(e syscall.Errno) bool { return e == syscall.ENOSPC || e == syscall.EDQUOT }
+func diskFull(e syscall.Errno) bool {
+	return e == syscall.ENOSPC || e == syscall.EDQUOT || e == syscall.EFBIG
+}

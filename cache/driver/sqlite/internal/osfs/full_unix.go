@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// IsFull reports whether err says that a disk or a quota is exhausted.
+// IsFull reports whether err says that a disk, a quota or the size that files may
+// have is exhausted.
 func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

@@ -372,13 +372,14 @@ func (d *Dir) SyncFolder(name string) error {
 	return d.do(Op{Kind: OpSyncFolder, Name: name}, func(h handle, name string) error { return h.syncFolder(name) })
 }
 
-// Free returns the bytes that this user may still write to the file system.
-func (d *Dir) Free() (n int64, err error) {
+// Space returns the bytes that this user may still write to the file system, and
+// how many the file system has in all.
+func (d *Dir) Space() (free, total int64, err error) {
 	err = d.do(Op{Kind: OpStatFS, Name: "."}, func(h handle, _ string) (err error) {
-		n, err = h.free()
+		free, total, err = h.space()
 		return err
 	})
-	return n, err
+	return free, total, err
 }
 
 // Network returns the name of the network file system that d is on, or "" if it

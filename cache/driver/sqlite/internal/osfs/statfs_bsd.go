@@ -20,4 +20,4 @@ func (h handle) network(string) (string, error) {
 }
 
 // free cannot tell on this system.
-func (h handle) free() (int64, error) { return 0, errors.ErrUnsupported }
+func (h handle) space() (free, total int64, err error) { return 0, 0, errors.ErrUnsupported }

@@ -27,8 +27,8 @@ func (h handle) network(string) (string, error) {
 	return networkMagic[uint32(st.Type)], err
 }
 
-func (h handle) free() (int64, error) {
+func (h handle) space() (free, total int64, err error) {
 	var st unix.Statfs_t
-	err := again(func() error { return unix.Fstatfs(int(h), &st) })
-	return int64(st.Bavail) * int64(st.Bsize), err
+	err = again(func() error { return unix.Fstatfs(int(h), &st) })
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), err
 }

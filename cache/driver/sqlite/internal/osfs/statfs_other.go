@@ -8,4 +8,4 @@ import "errors"
 func (h handle) network(string) (string, error) { return "", nil }
 
 // free cannot tell on this system.
-func (h handle) free() (int64, error) { return 0, errors.ErrUnsupported }
+func (h handle) space() (free, total int64, err error) { return 0, 0, errors.ErrUnsupported }
