@@ -85,13 +85,15 @@ func (r *reserve) extend(from, to int64) error {
 func (r *reserve) spend() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f, err := r.files.Modify(reserveName)
+	if info, err := r.files.Lstat(reserveName); err != nil || info.Size() == 0 {
+		return false
+	}
+	f, err := r.files.Shared(reserveName) // no file of something else's
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	info, err := f.Info()
-	if err != nil || info.Size() == 0 || f.Truncate(0) != nil {
+	if f.Truncate(0) != nil {
 		return false
 	}
 	r.spent.Store(true)
