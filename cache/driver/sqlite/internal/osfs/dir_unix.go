@@ -112,15 +112,11 @@ func (h handle) mkdir(name string, r rights) error {
 	if err := again(func() error { return unix.Mkdirat(dir, base, r.folder()&0o700) }); err != nil {
 		return err
 	}
-	fd, err := openAt(dir, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-	if err == nil {
-		err = r.give(fd, r.folder())
-		unix.Close(fd)
-	}
-	if err != nil {
+	if err := r.giveFolder(dir, base); err != nil {
 		unix.Unlinkat(dir, base, unix.AT_REMOVEDIR)
+		return err
 	}
-	return err
+	return nil
 }
 
 func (h handle) remove(name string) error {

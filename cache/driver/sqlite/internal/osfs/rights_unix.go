@@ -39,19 +39,13 @@ func rightsIn(info Info) rights {
 // it.
 func (r rights) folder() uint32 { return r.file | r.file&0o444>>2 }
 
-// give gives them to a new file or folder, as far as this process may.
+// give gives them to a new file, or folder, as far as this process may.
 func (r rights) give(fd int, mode uint32) error {
 	info, err := fdInfo(fd)
 	if err != nil {
 		return err
 	}
-	uid, gid := -1, -1
-	if r.uid >= 0 && r.uid != int(info.st.Uid) && os.Geteuid() == 0 {
-		uid = r.uid
-	}
-	if r.gid >= 0 && r.gid != int(info.st.Gid) {
-		gid = r.gid
-	}
+	uid, gid := r.owner(info)
 	if uid >= 0 || gid >= 0 {
 		err := again(func() error { return unix.Fchown(fd, uid, gid) })
 		if gid >= 0 && err != nil { // not in that group: then it is not for the group either
@@ -62,6 +56,36 @@ func (r rights) give(fd int, mode uint32) error {
 		return again(func() error { return unix.Fchmod(fd, mode|have&unix.S_ISGID) })
 	}
 	return nil
+}
+
+// giveFolder is give for a new folder.
+func (r rights) giveFolder(dir int, base string) error {
+	var info Info
+	if err := again(func() error { return unix.Fstatat(dir, base, &info.st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+		return err
+	}
+	if uid, gid := r.owner(info); uid < 0 && gid < 0 && uint32(info.st.Mode)&0o777 == r.folder() {
+		return nil
+	}
+	fd, err := openAt(dir, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return r.give(fd, r.folder())
+}
+
+// owner returns who a new file should belong to, each -1 if it does already or
+// that is not for this process to say.
+func (r rights) owner(info Info) (uid, gid int) {
+	uid, gid = -1, -1
+	if r.uid >= 0 && r.uid != int(info.st.Uid) && os.Geteuid() == 0 {
+		uid = r.uid
+	}
+	if r.gid >= 0 && r.gid != int(info.st.Gid) {
+		gid = r.gid
+	}
+	return uid, gid
 }
 
 // vouch fails if a shared file was made by somebody who is not trusted.
