@@ -36,6 +36,18 @@
 // package's, such as [ErrTimeout], that of the context, or that of a codec.
 // They contain no keys and no values.
 //
+// # Trust
+//
+// Whoever may write to the directory can change what is in the store, and no
+// more: whatever is put there, nothing outside of the directory is read,
+// changed or removed. A directory is made for the current user only. One that
+// others can write to is used all the same, and StoreOptions.Logger is told.
+// Files that processes share and that a third user has made are
+// [ErrPermission]. To share a store with a group, make the directory with mode
+// 2770 before it is first opened; what is made there is the group's. Otherwise
+// the owner and the rights of everything are those of the file cache.db, also
+// where root opens the store.
+//
 // # Durability
 //
 // What an operation has acknowledged is seen by every process and survives

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -74,5 +75,45 @@ func TestImports(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFileLayer: in the engine, package osfs alone touches the file system, besides
+// SQLite. What
+// others do with paths is about the directory that the user has given, not about
+// what is in it.
+func TestFileLayer(t *testing.T) {
+	allowed := []string{
+		"driver/sqlite/core.go os.MkdirAll",
+		"driver/sqlite/backup.go os.ReadDir", "driver/sqlite/backup.go os.MkdirAll", "driver/sqlite/backup.go os.Remove",
+	}
+	harmless := []string{"os.File", "os.NewFile", "os.NewSyscallError", "os.Getpid", "os.Getpagesize", "os.ErrClosed"}
+	var used []string
+	err := filepath.WalkDir("driver/sqlite", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") ||
+			strings.Contains(filepath.ToSlash(file), "/internal/osfs/") || strings.Contains(filepath.ToSlash(file), "/internal/lite/") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := s.X.(*ast.Ident); ok && x.Name == "os" && x.Obj == nil && !slices.Contains(harmless, "os."+s.Sel.Name) {
+					used = append(used, filepath.ToSlash(file)+" os."+s.Sel.Name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(used)
+	slices.Sort(allowed)
+	if used = slices.Compact(used); !slices.Equal(used, allowed) {
+		t.Errorf("os is used by\n%s\nand not by\n%s", strings.Join(used, "\n"), strings.Join(allowed, "\n"))
 	}
 }

@@ -242,7 +242,7 @@ func TestSweep(t *testing.T) {
 			s.core.maintainer.sweep()
 			for _, n := range names(t, dir) {
 				switch {
-				case n == databaseName, n == lockName, n == lineName, n == watchName, n == nearName, n == kept.File:
+				case n == databaseName, n == lockName, n == lineName, n == watchName, n == nearName, n == reserveName, n == kept.File:
 				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.id):
 				default:
 					t.Errorf("%s is left", n)

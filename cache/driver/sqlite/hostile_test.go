@@ -310,7 +310,7 @@ func (h *hostile) places() []string {
 	dead := sessionsName + "/" + deadSession
 	return []string{
 		databaseName, databaseName + "-wal", databaseName + "-shm", databaseName + "-journal",
-		lockName, lineName, watchName, nearName, sessionsName, valuesName,
+		lockName, lineName, watchName, nearName, reserveName, sessionsName, valuesName,
 		dead, dead + "/" + sessionLock, dead + "/" + hex.EncodeToString([]byte("a value's name..")) + ".val",
 		dead + "/" + holdPrefix + "0123456789abcdef", dead + "/" + holdPrefix + "0123456789abcdef/0",
 		h.files[0], h.files[2], parent(h.files[0]), parent(parent(h.files[0])), parent(h.files[2]), parent(parent(h.files[2])),

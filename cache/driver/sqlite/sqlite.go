@@ -6,6 +6,33 @@
 // Programs open it with cache.OpenStore. DESIGN.md, beside package cache,
 // describes the format and the invariants.
 //
+// # Trust
+//
+// Whoever may write to the directory can change what the store answers, and keep
+// it from working. He can do no more: nothing outside of the directory is read,
+// changed or removed, whatever is put there, and nothing waits for a pipe or a
+// device. All files but SQLite's own three are reached from an open descriptor
+// of the directory, through folders that are no symbolic links, and are regular.
+// What is in the place of one and is not that is [driver.ErrNotStore], or for a
+// value [driver.ErrCorrupt]; so is a cache.db that is a symbolic link, or that
+// has several names and is to be written to: each of the names would have locks of
+// its own. The path of the directory may contain symbolic links.
+//
+// Files that processes share, by a lock, a map or as SQLite's log, must belong to
+// this user or to the owner of cache.db. Others are [driver.ErrPermission]: whoever
+// made one could read what is written to it. If users other than this one and
+// root can write to the directory, the Logger is told when the store is opened.
+//
+// What is made has the owner, the group and the rights to read and write of
+// cache.db, as far as this process may give them; so root does not lock the
+// owner out. A new cache.db is for its user only (0600), and belongs to the owner
+// of the directory if root makes it. In a directory with the set-group-ID bit
+// to which its group may write (2770) it is for the group too (0660), which may
+// then share the store, if nobody else can write to the directory. To share a
+// store that exists: chgrp -R it, chmod -R g+rwX, and chmod g+s its folders.
+// Windows has none of these owners and rights: files inherit those of the
+// directory.
+//
 // Several files of the directory are mapped into memory. If another program cuts
 // cache.db-near2 or cache.db-watch short while they are open, the store is slower
 // until it is opened again, and tells its Logger. If it cuts cache.db-shm short,

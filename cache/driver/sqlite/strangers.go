@@ -69,7 +69,7 @@ func (s *strangers) run() {
 		}
 	}()
 	for {
-		w, err := inotify.Add(s.core.dir, inotify.Modified|inotify.Once, func() { signal(s.wrote) })
+		w, err := inotify.Add(s.core.files.Path(), inotify.Modified|inotify.Once, func() { signal(s.wrote) })
 		if told != nil { // only now, as the first and the last watch of a process cost more
 			told.Remove()
 		}

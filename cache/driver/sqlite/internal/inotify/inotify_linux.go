@@ -40,7 +40,7 @@ var shared instance
 // Add has fn called when one of the events has happened to path after Add has
 // returned. It may be called more often. fn is called on a goroutine that all
 // watches share, and must not wait for anything. All watches of one path are
-// to name the same events.
+// to name the same events. A symbolic link at the end of path is not followed.
 func Add(path string, events Event, fn func()) (*Watch, error) {
 	s := &shared
 	s.mu.Lock()
@@ -54,7 +54,7 @@ func Add(path string, events Event, fn func()) (*Watch, error) {
 		s.watches = map[int32][]*Watch{}
 		go read(s.f)
 	}
-	wd, err := unix.InotifyAddWatch(s.fd, path, uint32(events))
+	wd, err := unix.InotifyAddWatch(s.fd, path, uint32(events)|unix.IN_DONT_FOLLOW)
 	if err != nil {
 		s.closeIfUnused()
 		return nil, os.NewSyscallError("inotify_add_watch", err)

@@ -7,6 +7,8 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
 // Error is an error that SQLite reported. Its text may name tables, columns
@@ -101,7 +103,7 @@ func IsFull(err error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	return e.Primary() == lib.SQLITE_FULL || e.Primary() == lib.SQLITE_IOERR && diskFull(e.Errno)
+	return e.Primary() == lib.SQLITE_FULL || e.Primary() == lib.SQLITE_IOERR && osfs.IsFull(e.Errno)
 }
 
 // IsCorrupt reports whether err says that the file is damaged or no database.

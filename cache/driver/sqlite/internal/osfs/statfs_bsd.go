@@ -19,5 +19,5 @@ func (h handle) network(string) (string, error) {
 	return unix.ByteSliceToString(st.Fstypename[:]), nil
 }
 
-// free cannot tell on this system.
+// space cannot tell on this system.
 func (h handle) space() (free, total int64, err error) { return 0, 0, errors.ErrUnsupported }

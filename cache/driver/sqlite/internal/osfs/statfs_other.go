@@ -7,5 +7,5 @@ import "errors"
 // network cannot tell on this system.
 func (h handle) network(string) (string, error) { return "", nil }
 
-// free cannot tell on this system.
+// space cannot tell on this system.
 func (h handle) space() (free, total int64, err error) { return 0, 0, errors.ErrUnsupported }
