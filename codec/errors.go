@@ -66,7 +66,13 @@ const (
 	wrongKind  reason = "wrong kind"
 	outOfRange reason = "out of range for the type"
 	malformed  reason = "malformed"
+	notUnicode reason = "a string is not valid UTF-8"
+	tooDeep    reason = "nested more than 10,000 deep"
 )
+
+// maxDepth is how deep values may be nested that are decoded by recursion: a
+// stack that overflows ends the process. It is encoding/json's own limit.
+const maxDepth = 10_000
 
 func withReason(msg string, err error) string {
 	var r reason

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -129,6 +131,59 @@ func FuzzJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Two strings never have one encoding, wherever in a value they are: what is
+// not Unicode has none.
+func FuzzJSONText(f *testing.F) {
+	for _, s := range []string{"", "a", "\xff", "\xed\xa0\x80", "\ufffd", "\u2028😀", `\ufffd`, `\ud800`, `\ud83d\ude00`, `\\`, "a\x7f\xc3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		writesOrRefuses(t, s, s)
+		writesOrRefuses(t, s, textual(s))
+		writesOrRefuses(t, s, []*string{&s})
+		writesOrRefuses(t, s, page{URL: s, Next: &page{Tags: []string{s}}})
+		writesOrRefuses(t, s, map[string][]string{"a": {"b", s}})
+		writesOrRefuses(t, s, map[string]int{s: 1})
+		writesOrRefuses(t, s, map[textual]any{textual(s): map[string]any{s: s}})
+		if !utf8.ValidString(s) {
+			if _, err := codec.JSON[any]().Encode(map[string]any{"a": textual(s)}); err == nil {
+				t.Fatalf("%q is written", s)
+			}
+		}
+		// What a method writes is either kept or refused.
+		c := codec.JSON[json.RawMessage]()
+		raw := json.RawMessage(`"` + s + `"`)
+		if enc, err := c.Encode(raw); err == nil {
+			if got, err := c.Decode(enc); err != nil || !sameJSON(got, raw) {
+				t.Fatalf("%q came back as %q, error %v", raw, got, err)
+			}
+		}
+	})
+}
+
+// writesOrRefuses checks that a value that holds s can be written if s is valid,
+// and only then.
+func writesOrRefuses[T any](t *testing.T, s string, v T) {
+	t.Helper()
+	c := codec.JSON[T]()
+	enc, err := c.Encode(v)
+	if (err == nil) != utf8.ValidString(s) {
+		t.Fatalf("%T of %q: %v, error %v", v, s, enc, err)
+	}
+	if err != nil {
+		return
+	}
+	if got, err := c.Decode(enc); err != nil || !reflect.DeepEqual(got, v) {
+		t.Fatalf("%T of %q came back as %v, error %v", v, s, got, err)
+	}
+}
+
+// sameJSON reports whether two JSON strings are of the same characters.
+func sameJSON(a, b []byte) bool {
+	var s, t string
+	return json.Unmarshal(a, &s) == nil && json.Unmarshal(b, &t) == nil && s == t
 }
 
 func FuzzGob(f *testing.F) {

@@ -31,8 +31,11 @@ import (
 // Encode fails where JSON would lose something without a word: for NaN and
 // infinities, for strings that are not valid UTF-8, and for structs that have
 // fields but none that JSON can see. Decode takes text and blobs, and all
-// that encoding/json reads into a T; NaN and Infinity, which Python writes,
-// are not JSON and fail. Numbers in an any become float64.
+// that encoding/json reads into a T, but for strings that Go would have to
+// change: bytes that are not UTF-8, and halves of surrogate pairs ("\ud800"),
+// which Python writes for such bytes in file names. NaN and Infinity, which Python
+// writes too, are not JSON and fail. Both directions fail for values that are
+// nested more than 10,000 deep. Numbers in an any become float64.
 func JSON[T any]() Codec[T] {
 	c := &jsonCodec[T]{plan: newJSONPlan(reflect.TypeFor[T]())}
 	if noVisibleField(reflect.TypeFor[T]()) {
@@ -55,7 +58,7 @@ func (c *jsonCodec[T]) Encode(v T) (Value, error) {
 	s := jsonScratches.Get().(*jsonScratch)
 	defer s.free()
 	// By pointer, so that methods with pointer receivers are found.
-	if err := s.enc.Encode(&v); err != nil {
+	if err := s.enc.encode(&v); err != nil {
 		return Value{}, encodeError(c.Name(), jsonEncodeReason(err))
 	}
 	text, err := pythonJSON(s.out[:0], s.buf.Bytes(), c.plan)
@@ -72,6 +75,9 @@ func (c *jsonCodec[T]) Decode(enc Value) (T, error) {
 	if !ok {
 		return zero, decodeError(c.Name(), enc, wrongKind)
 	}
+	if !isUnicode(b) {
+		return zero, decodeError(c.Name(), enc, notUnicode)
+	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return zero, decodeError(c.Name(), enc, jsonDecodeReason(b, err))
 	}
@@ -81,14 +87,13 @@ func (c *jsonCodec[T]) Decode(enc Value) (T, error) {
 // jsonScratch is what one Encode needs besides its result.
 type jsonScratch struct {
 	buf bytes.Buffer
-	enc *json.Encoder // writes to buf
+	enc jsonEncoder // writes to buf
 	out []byte
 }
 
 var jsonScratches = sync.Pool{New: func() any {
 	s := new(jsonScratch)
-	s.enc = json.NewEncoder(&s.buf)
-	s.enc.SetEscapeHTML(false)
+	s.enc = newJSONEncoder(&s.buf)
 	return s
 }}
 
@@ -106,6 +111,7 @@ func (s *jsonScratch) free() {
 func jsonEncodeReason(err error) error {
 	var value *json.UnsupportedValueError
 	var typ *json.UnsupportedTypeError
+	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &value):
 		if k := value.Value.Kind(); k == reflect.Float32 || k == reflect.Float64 {
@@ -114,6 +120,8 @@ func jsonEncodeReason(err error) error {
 		return joined{"it contains itself", err}
 	case errors.As(err, &typ):
 		return joined{reason("JSON cannot write a " + typ.Type.String()), err}
+	case errors.As(err, &syntax):
+		return joined{"a string is not valid UTF-8, a method wrote no JSON, or it is nested too deeply", err}
 	}
 	return err
 }

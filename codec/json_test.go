@@ -156,7 +156,11 @@ func TestJSONTypes(t *testing.T) {
 func TestJSONRefuses(t *testing.T) {
 	refusesToEncode(t, codec.JSON[float64](), math.NaN(), math.Inf(1))
 	refusesToEncode(t, codec.JSON[string](), "\xff", "a\xc3")
-	refusesToEncode(t, codec.JSON[map[string]any](), map[string]any{"\xff": 1}, map[string]any{"a": "\xff"})
+	refusesToEncode(t, codec.JSON[map[string]any](), map[string]any{"\xff": 1}, map[string]any{"a": "\xff"}, map[string]any{"a": textual("\xff")})
+	refusesToEncode(t, codec.JSON[page](), page{URL: "\xff"}, page{Tags: []string{"a", "\xff"}}, page{Next: &page{Links: map[string]float32{"\xff": 1}}})
+	refusesToEncode(t, codec.JSON[textual](), "\xff")
+	refusesToEncode(t, codec.JSON[map[textual]int](), map[textual]int{"\xff": 1})
+	refusesToEncode(t, codec.JSON[json.RawMessage](), json.RawMessage("\"\xff\""), json.RawMessage(`"\ud800"`), json.RawMessage(`{"\udc00":1}`), json.RawMessage(`1 2`))
 	refusesToEncode(t, codec.JSON[chan int](), nil)
 	refusesToEncode(t, codec.JSON[struct{ a int }](), struct{ a int }{1})
 	refusesToEncode(t, codec.JSON[*struct{ base int }](), nil)
@@ -180,5 +184,49 @@ func TestJSONRefuses(t *testing.T) {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
 		t.Errorf("no *json.SyntaxError in %v", err)
+	}
+}
+
+// textual writes itself as text, whatever its bytes.
+type textual string
+
+func (s textual) MarshalText() ([]byte, error)     { return []byte(s), nil }
+func (s *textual) UnmarshalText(text []byte) error { *s = textual(text); return nil }
+
+// What encoding/json would change without a word is not decoded.
+func TestJSONRefusesToChange(t *testing.T) {
+	refuses(t, codec.JSON[any](),
+		codec.TextValue("\"\xff\""), codec.BlobValue([]byte("{\"\xff\":1}")), codec.TextValue(`"\ud800"`), codec.TextValue(`"\uDBFFx"`),
+		codec.TextValue(`["\udc00\ud800"]`), codec.TextValue(`{"\ud800\u0041":1}`), codec.TextValue(`"\\\ud800"`), codec.TextValue(`"\ud8`))
+	refuses(t, codec.JSON[page](), codec.TextValue(`{"url":"\udfff"}`), codec.TextValue("{\"unknown\":\"\xff\"}"))
+	for s, want := range map[string]string{
+		`"\\ud800"`: `\ud800`, `"\ud83d\ude00"`: "😀", `"\uD83D\uDE00\ud83d\ude00"`: "😀😀", `"\ufffd\u0000"`: "\ufffd\x00", "\"\ufffd\"": "\ufffd",
+	} {
+		decodes(t, codec.JSON[string](), codec.TextValue(s), want)
+	}
+}
+
+// Both directions end at the same depth, far from the end of the stack.
+func TestJSONDepth(t *testing.T) {
+	const most = 10_000
+	c := codec.JSON[any]()
+	deep := codec.TextValue(strings.Repeat("[", most) + strings.Repeat("]", most))
+	v, err := c.Decode(deep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc, err := c.Encode(v)
+	if err != nil || enc.Text() != deep.Text() {
+		t.Errorf("%d bytes, error %v", enc.Len(), err)
+	}
+	for _, text := range []string{"[" + deep.Text() + "]", `{"a":` + deep.Text() + "}", strings.Repeat("[", 1_000_000)} {
+		if _, err := c.Decode(codec.TextValue(text)); !errors.Is(err, codec.ErrDecode) {
+			t.Errorf("decoding %.10s...: error %v", text, err)
+		}
+	}
+	for _, v := range []any{[]any{v}, map[string]any{"a": v}} {
+		if _, err := c.Encode(v); !errors.Is(err, codec.ErrEncode) {
+			t.Errorf("encoding a %T: error %v", v, err)
+		}
 	}
 }

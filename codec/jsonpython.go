@@ -10,15 +10,20 @@ import (
 func pythonJSON(dst, src []byte, p *jsonPlan) ([]byte, error) {
 	w := jsonWriter{dst: dst, src: bytes.TrimSuffix(src, []byte("\n"))}
 	w.value(p)
-	if w.lossy {
-		return w.dst, reason("a string is not valid UTF-8")
+	switch {
+	case w.lossy:
+		return w.dst, notUnicode
+	case w.deep:
+		return w.dst, tooDeep
 	}
 	return w.dst, nil
 }
 
 type jsonWriter struct {
 	dst, src []byte // src is what remains
+	depth    int    // of the value that is being written
 	lossy    bool   // a string was not valid UTF-8
+	deep     bool   // a value was deeper than maxDepth
 }
 
 func (w *jsonWriter) value(p *jsonPlan) {
@@ -26,10 +31,17 @@ func (w *jsonWriter) value(p *jsonPlan) {
 		return
 	}
 	switch c := w.src[0]; {
-	case c == '{':
-		w.object(p)
-	case c == '[':
-		w.array(p)
+	case c == '{' || c == '[':
+		if w.depth++; w.depth > maxDepth {
+			w.deep, w.src = true, nil // the rest does not matter
+			return
+		}
+		if c == '{' {
+			w.object(p)
+		} else {
+			w.array(p)
+		}
+		w.depth--
 	case c == '"':
 		w.str(p != nil && p.opaque)
 	case c == '-' || '0' <= c && c <= '9':
@@ -101,12 +113,11 @@ func (w *jsonWriter) str(opaque bool) {
 	for src[i] != '"' {
 		switch c := src[i]; {
 		case c == '\\':
-			// encoding/json writes U+FFFD itself for a valid character, and
-			// this escape for bytes that are none.
-			if !opaque && bytes.HasPrefix(src[i:], []byte(`\ufffd`)) {
+			n, ok := escape(src[i:])
+			if !ok || marksInvalid && !opaque && bytes.HasPrefix(src[i:], []byte(`\ufffd`)) {
 				w.lossy = true
 			}
-			i += 2
+			i += n
 		case c < 0x7f:
 			i++
 		default:
@@ -123,6 +134,56 @@ func (w *jsonWriter) str(opaque bool) {
 	i++
 	w.dst = append(w.dst, src[done:i]...)
 	w.src = src[i:]
+}
+
+// isUnicode reports whether each string of a JSON text is one of Unicode
+// characters. encoding/json reads U+FFFD for what is none.
+func isUnicode(text []byte) bool {
+	if !utf8.Valid(text) {
+		return false
+	}
+	for {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 {
+			return true
+		}
+		n, ok := escape(text[at:])
+		if !ok {
+			return false
+		}
+		text = text[at+n:]
+	}
+}
+
+// escape returns the length of the escape that s begins with, and whether it is
+// a character's. That of half a surrogate pair is not.
+func escape(s []byte) (n int, ok bool) {
+	const half = len(`\u0000`)
+	switch surrogate(s) {
+	case 'h':
+		if surrogate(s[half:]) == 'l' {
+			return 2 * half, true
+		}
+		return 2, false
+	case 'l':
+		return 2, false
+	}
+	return min(2, len(s)), true // what follows in a longer one is plain text
+}
+
+// surrogate returns which half of a surrogate pair s begins with an escape for:
+// 'h' for the high one, 'l' for the low one, and 0 for neither.
+func surrogate(s []byte) byte {
+	if len(s) < len(`\u0000`) || s[1] != 'u' || s[0] != '\\' || s[2]|0x20 != 'd' {
+		return 0
+	}
+	switch c := s[3] | 0x20; {
+	case s[3] == '8' || s[3] == '9' || c == 'a' || c == 'b':
+		return 'h'
+	case c >= 'c' && c <= 'f':
+		return 'l'
+	}
+	return 0
 }
 
 func appendEscape(dst []byte, r rune) []byte {
