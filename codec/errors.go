@@ -10,7 +10,8 @@ var (
 	ErrEncode = errors.New("codec: cannot encode")
 
 	// ErrTooLarge means that a value, once decompressed, is longer than
-	// [MaxLen]. It comes inside a [*DecodeError] or an [*EncodeError].
+	// [Zlib] or [ZlibLimit] allow. It comes inside a [*DecodeError] or an
+	// [*EncodeError].
 	ErrTooLarge error = reason("larger than the limit")
 )
 

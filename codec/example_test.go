@@ -138,6 +138,19 @@ func ExampleZlib() {
 	// Output: zlib(json): blob 78018b562a2d4e2d52d251503231528a05001ed803b2 <nil>
 }
 
+// A value that is small where it is stored, and not where it is read.
+func ExampleZlibLimit() {
+	enc, _ := codec.Zlib(codec.String[string](), 9).Encode(strings.Repeat("x", 10_000_000))
+	fmt.Println(enc.Len())
+
+	c := codec.ZlibLimit(codec.String[string](), 9, 1_000_000)
+	_, err := c.Decode(enc)
+	fmt.Println(err, errors.Is(err, codec.ErrTooLarge))
+	// Output:
+	// 9738
+	// codec: zlib(string) cannot decode this blob: larger than the limit true
+}
+
 func ExampleSeal() {
 	key := make([]byte, codec.KeySize)
 	rand.Read(key) // an application keeps its key

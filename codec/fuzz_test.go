@@ -206,8 +206,8 @@ func FuzzZlib(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, level int) {
 		level = int(uint(level)%11) - 1
 		enc := codec.BlobValue(data)
-		decodeAny(t, codec.ZlibWithLimit(codec.Bytes[[]byte](), level, 1<<20), enc)
-		decodeAny(t, codec.ZlibWithLimit(codec.JSON[any](), level, 1<<20), enc)
+		decodeAny(t, codec.ZlibLimit(codec.Bytes[[]byte](), level, 1<<20), enc)
+		decodeAny(t, codec.ZlibLimit(codec.JSON[any](), level, 1<<20), enc)
 		c := codec.Zlib(codec.Bytes[[]byte](), level)
 		if got, err := c.Decode(must(c.Encode(data))); err != nil || !bytes.Equal(got, data) {
 			t.Fatalf("%x came back as %x, error %v", data, got, err)

@@ -10,29 +10,27 @@ import (
 // Gob returns the codec, named "gob", that writes a value as a stream of
 // encoding/gob: a blob that describes the type and then holds the value. It
 // suits types that JSON cannot write, such as maps with struct keys, and data
-// that is much larger as JSON. Concrete types of interface values must be
-// registered with gob.Register. Gob does not write what is zero, so a field
+// that is much larger as JSON. Gob does not write what is zero, so a field
 // that points to a zero, or holds an empty slice, comes back nil. A T that is
 // a nil pointer or a nil interface is an error.
 //
 // Gob cannot encode keys: the bytes depend on which types the process has
 // encoded before and on the order of maps. Nor do they have an order.
 //
-// Decode checks the lengths of maps before it allocates them, which
-// encoding/gob does not. It cannot look into interface values: where strangers
-// can write to the store, do not use Gob for types with interfaces that hold
-// maps, or wrap it in [Seal].
+// Decode first reads the data with limits that encoding/gob does not have, so
+// that no data ends the process: values may be nested 10,000 deep, and there must
+// be as many elements as a length says. What is allocated grows with the data,
+// at most by the size of the largest type within T for each byte. Encode
+// fails for what Decode would not take. That includes interface values, where the
+// data would choose the type, but for fields that are nil. A type with such values
+// can have the methods that [BinaryMarshaler] asks for; Gob uses them.
 func Gob[T any]() Codec[T] {
 	t := reflect.TypeFor[T]()
-	return gobCodec[T]{
-		nilable: t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface,
-		check:   reachesMap(t, map[reflect.Type]bool{}),
-	}
+	return gobCodec[T]{nilable: t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface}
 }
 
 type gobCodec[T any] struct {
 	nilable bool // T is a pointer or an interface
-	check   bool // T has maps
 }
 
 func (gobCodec[T]) Name() string { return "gob" }
@@ -53,6 +51,9 @@ func (c gobCodec[T]) Encode(v T) (enc Value, err error) {
 	if err := gob.NewEncoder(&buf).Encode(&v); err != nil {
 		return Value{}, encodeError(c.Name(), err)
 	}
+	if err := checkGob(buf.Bytes()); err != nil {
+		return Value{}, encodeError(c.Name(), err)
+	}
 	return BlobValue(buf.Bytes()), nil
 }
 
@@ -66,28 +67,13 @@ func (c gobCodec[T]) Decode(enc Value) (v T, err error) {
 			v, err = zero, decodeError(c.Name(), enc, recovered(p))
 		}
 	}()
-	if c.check {
-		// Discarding a value reads all of it and allocates none of it, so
-		// that a map of a billion entries that are not there fails here.
-		if err := readGob(enc.Blob(), nil); err != nil {
-			return zero, decodeError(c.Name(), enc, err)
-		}
-	}
-	if err := readGob(enc.Blob(), &v); err != nil {
+	if err := checkGob(enc.Blob()); err != nil {
 		return zero, decodeError(c.Name(), enc, err)
 	}
+	if err := gob.NewDecoder(bytes.NewReader(enc.Blob())).Decode(&v); err != nil {
+		return zero, decodeError(c.Name(), enc, joined{malformed, err})
+	}
 	return v, nil
-}
-
-func readGob(b []byte, into any) error {
-	r := bytes.NewReader(b)
-	if err := gob.NewDecoder(r).Decode(into); err != nil {
-		return joined{malformed, err}
-	}
-	if r.Len() > 0 {
-		return malformed
-	}
-	return nil
 }
 
 func recovered(p any) error {
@@ -103,26 +89,6 @@ func endsInNil(v reflect.Value) bool {
 			return true
 		}
 		v = v.Elem()
-	}
-	return false
-}
-
-func reachesMap(t reflect.Type, seen map[reflect.Type]bool) bool {
-	if seen[t] {
-		return false
-	}
-	seen[t] = true
-	switch t.Kind() {
-	case reflect.Map:
-		return true
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return reachesMap(t.Elem(), seen)
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if reachesMap(t.Field(i).Type, seen) {
-				return true
-			}
-		}
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -12,9 +13,9 @@ import (
 )
 
 // MaxLen is the length in bytes of the longest text or blob that [Zlib]
-// compresses, and the most that it lets a stored value grow to: a billion,
-// which is also the longest that SQLite stores.
-const MaxLen = 1_000_000_000
+// compresses, and the most that it lets a stored value grow to: 256 MiB.
+// [ZlibLimit] has another limit.
+const MaxLen = 256 << 20
 
 // Zlib returns a codec that compresses the texts and blobs that inner writes
 // into blobs in the zlib format, and passes numbers and nulls on as they are.
@@ -39,17 +40,28 @@ const MaxLen = 1_000_000_000
 //
 // Decode fails for bytes that are damaged, cut short or followed by others,
 // and with [ErrTooLarge] for more than [MaxLen]. Memory grows with what is
-// decompressed, up to 1032 times the stored bytes. Encode fails with
-// ErrTooLarge, too.
+// decompressed, which is up to 1032 times the stored bytes, and takes twice
+// that at the end. Encode fails with ErrTooLarge, too.
 func Zlib[T any](inner Codec[T], level int) Codec[T] {
+	return ZlibLimit(inner, level, MaxLen)
+}
+
+// ZlibLimit is [Zlib] with another limit than [MaxLen], in bytes: a higher one
+// for larger values, or a lower one where strangers can write to the store and
+// memory is short. It does not change what is written, nor the name, so that it
+// may change while data is stored. ZlibLimit panics for a negative limit.
+func ZlibLimit[T any](inner Codec[T], level, limit int) Codec[T] {
 	if level < -1 || level > 9 {
 		panic("codec: no such zlib level: " + strconv.Itoa(level))
+	}
+	if limit < 0 {
+		panic("codec: negative zlib limit: " + strconv.Itoa(limit))
 	}
 	return &zlibCodec[T]{
 		inner: inner,
 		name:  "zlib(" + inner.Name() + ")",
 		level: level,
-		max:   MaxLen,
+		max:   limit,
 	}
 }
 
@@ -130,17 +142,22 @@ func inflate(packed []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, joined{malformed, err}
 	}
-	// Most data shrinks to a third or less; append grows the rest by halves.
-	plain := make([]byte, 0, min(3*len(packed)+64, limit+1))
-	for {
+	// Most data shrinks to a third or less. Of what does not, and of what is
+	// large, each chunk stays where it was read to until the size is known.
+	plain := make([]byte, 0, min(3*len(packed)+64, maxChunk))
+	var chunks [][]byte // those before plain
+	for total := 0; ; {
 		n, err := f.r.Read(plain[len(plain):cap(plain)])
-		plain = plain[:len(plain)+n]
+		plain, total = plain[:len(plain)+n], total+n
 		switch {
-		case len(plain) > limit:
+		case total > limit:
 			return nil, ErrTooLarge
 		case err == io.EOF:
 			if f.src.Len() > 0 {
 				return nil, joined{malformed, errors.New("bytes after the end")}
+			}
+			if chunks != nil {
+				return slices.Concat(append(chunks, plain)...), nil
 			}
 			if cap(plain)-len(plain) > len(plain) {
 				plain = bytes.Clone(plain) // it may be kept for long
@@ -149,7 +166,11 @@ func inflate(packed []byte, limit int) ([]byte, error) {
 		case err != nil:
 			return nil, joined{malformed, err}
 		case len(plain) == cap(plain):
-			plain = append(plain, 0)[:len(plain)]
+			chunks = append(chunks, plain)
+			plain = make([]byte, 0, min(total, maxChunk))
 		}
 	}
 }
+
+// maxChunk is the most that is allocated before there is something to put there.
+const maxChunk = 1 << 20

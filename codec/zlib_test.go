@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -94,10 +95,16 @@ func TestZlibLevels(t *testing.T) {
 			codec.Zlib(codec.String[string](), level)
 		}()
 	}
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic for a negative limit")
+		}
+	}()
+	codec.ZlibLimit(codec.String[string](), 1, -1)
 }
 
 func TestZlibLimit(t *testing.T) {
-	small := codec.ZlibWithLimit(codec.String[string](), 1, 1000)
+	small := codec.ZlibLimit(codec.String[string](), 1, 1000)
 	big := codec.Zlib(codec.String[string](), 1)
 	for n, fits := range map[int]bool{0: true, 1: true, 1000: true, 1001: false, 1_000_000: false} {
 		enc, err := big.Encode(strings.Repeat("x", n))
@@ -112,6 +119,46 @@ func TestZlibLimit(t *testing.T) {
 		}
 		if _, err = small.Encode(strings.Repeat("x", n)); fits != (err == nil) || !fits && !errors.Is(err, codec.ErrTooLarge) {
 			t.Errorf("encoding %d bytes: %v", n, err)
+		}
+	}
+}
+
+// A bomb of a megabyte takes no more memory than the limit, and what fits twice
+// that.
+func TestZlibMemory(t *testing.T) {
+	const limit = 8 << 20
+	bomb := must(codec.Zlib(codec.Bytes[[]byte](), 1).Encode(make([]byte, 50<<20)))
+	fits := must(codec.Zlib(codec.Bytes[[]byte](), 1).Encode(make([]byte, limit)))
+	c := codec.ZlibLimit(codec.Bytes[[]byte](), 1, limit)
+	allocated := func(enc codec.Value) (uint64, []byte, error) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		got, err := c.Decode(enc)
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc, got, err
+	}
+	n, _, err := allocated(bomb)
+	if !errors.Is(err, codec.ErrTooLarge) || n > limit+2<<20 {
+		t.Errorf("%d bytes allocated for a bomb of %d, error %v", n, bomb.Len(), err)
+	}
+	n, got, err := allocated(fits)
+	if len(got) != limit || err != nil || n > 2*limit+2<<20 {
+		t.Errorf("%d bytes allocated for %d, error %v", n, len(got), err)
+	}
+}
+
+// What is read in chunks is put together again.
+func TestZlibChunks(t *testing.T) {
+	c := codec.Zlib(codec.Bytes[[]byte](), 1)
+	var v []byte
+	for n := 0; n < 5<<20; n += 1 + n/3 {
+		for len(v) < n {
+			v = append(v, byte(len(v)), byte(len(v)>>8), byte(len(v)>>16))
+		}
+		for _, v := range [][]byte{v, make([]byte, n)} {
+			if got, err := c.Decode(must(c.Encode(v))); err != nil || !bytes.Equal(got, v) {
+				t.Fatalf("%d bytes came back as %d, error %v", len(v), len(got), err)
+			}
 		}
 	}
 }
