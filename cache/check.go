@@ -154,8 +154,8 @@ func (d *decoder) check(ctx context.Context, h *handle, row *driver.Row) (why st
 	}
 	ok, err := h.fill(ctx, row.Key, h.looking(), row)
 	switch {
-	case errors.Is(err, ErrCorrupt), errors.Is(err, fs.ErrNotExist):
-		return "", nil // the engine has reported the file
+	case errors.Is(err, ErrCorrupt), errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrTooLarge):
+		return "", nil // the engine has reported the file, or it is for OpenValue only
 	case err != nil || !ok:
 		return "", err
 	case !row.ForeignValue && d.value(row.Value) != nil:

@@ -28,8 +28,10 @@ var (
 	// ErrFull means that the disk or a quota is full. Nothing was changed.
 	ErrFull = driver.ErrFull
 
-	// ErrTooLarge means that a value alone is larger than the collection's
-	// size limit. Nothing was changed and nothing was evicted for it.
+	// ErrTooLarge means that a value is larger than a limit: a write than the
+	// collection's size limit, a write or a read than
+	// StoreOptions.MaxValueSize or what a codec allows. It is also
+	// codec.ErrTooLarge. Nothing was changed and nothing was evicted for it.
 	ErrTooLarge = driver.ErrTooLarge
 
 	// ErrCorrupt means that stored data is damaged; Store.Check tells more.
@@ -108,7 +110,7 @@ var advice = []struct {
 	{ErrInTx, "bind it with In; open and drop collections outside of transactions"},
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
 	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
-	{ErrTooLarge, "raise Options.SizeLimit, or store it in a persistent collection"},
+	{ErrTooLarge, "raise the limit: Options.SizeLimit, StoreOptions.MaxValueSize or that of codec.ZlibLimit; SetFrom and OpenValue need no memory for a value"},
 	{ErrNotStore, "choose an empty directory or one that a store made, and close and open a store again that was replaced"},
 	{ErrNewerFormat, "update this program"},
 	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},

@@ -3,11 +3,13 @@ package cache_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 )
 
 func TestOpenValue(t *testing.T) {
@@ -111,6 +114,94 @@ func TestServeContent(t *testing.T) {
 			equal(t, raw, 2)
 		}
 	})
+}
+
+// A value that is larger than the store's limit for memory is neither read nor
+// written by what holds a value in memory, and is there all the same.
+func TestMaxValueSize(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		ctx := t.Context()
+		st := cache.NewStore(must(e.engine())(t), &cache.StoreOptions{Now: e.clock.Now, MaxValueSize: 1000})
+		defer func() { ok(t, st.Close()) }()
+		c := open[string, string](t, st, "", nil)
+		inFiles := open[string, string](t, st, "files", &cache.Options[string, string]{MinFileSize: 10})
+		for _, c := range []*cache.Cache[string, string]{c, inFiles} {
+			most := strings.Repeat("x", 1000)
+			ok(t, c.Set(ctx, "k", most))
+			v, _, err := c.Get(ctx, "k")
+			ok(t, err)
+			equal(t, v, most)
+			is(t, c.Set(ctx, "k", most+"y"), cache.ErrTooLarge)
+			v, _, err = c.Get(ctx, "k")
+			ok(t, err)
+			equal(t, v, most)
+		}
+
+		huge := strings.Repeat("x", 5000)
+		ok(t, c.SetFrom(ctx, "k", strings.NewReader(huge)))
+		_, _, err := c.Get(ctx, "k")
+		is(t, err, cache.ErrTooLarge)
+		if !strings.Contains(err.Error(), "MaxValueSize") || !strings.Contains(err.Error(), "5000") {
+			t.Errorf("error %v", err)
+		}
+		_, _, err = c.GetEntry(ctx, "k")
+		is(t, err, cache.ErrTooLarge)
+		_, err = c.GetMany(ctx, "k")
+		is(t, err, cache.ErrTooLarge)
+		_, err = cache.Collect(c.All(ctx))
+		is(t, err, cache.ErrTooLarge)
+		_, _, err = c.GetOrSet(ctx, "k", "v")
+		is(t, err, cache.ErrTooLarge)
+		_, err = c.CompareAndSwap(ctx, "k", "v", "w")
+		is(t, err, cache.ErrTooLarge)
+		_, _, err = c.Modify(ctx, "k", func(v string, _ bool) (string, bool, error) { return v, true, nil })
+		is(t, err, cache.ErrTooLarge)
+		_, _, err = c.Pop(ctx, "k")
+		is(t, err, cache.ErrTooLarge)
+		is(t, st.View(ctx, func(tx *cache.Tx) error {
+			_, _, err := c.In(tx).Get(ctx, "k")
+			return err
+		}), cache.ErrTooLarge)
+
+		f, found, err := c.OpenValue(ctx, "k")
+		ok(t, err)
+		equal(t, found, true)
+		equal(t, string(must(io.ReadAll(f))(t)), huge)
+		ok(t, f.Close())
+		equal(t, len(must(cache.Collect(c.Keys(ctx)))(t)), 1)
+		if r := must(st.Check(ctx, nil))(t); !r.OK() {
+			t.Errorf("%v", r.Problems)
+		}
+		all := cache.NewStore(must(e.engine())(t), &cache.StoreOptions{Now: e.clock.Now, MaxValueSize: -1})
+		defer func() { ok(t, all.Close()) }()
+		v, _, err := open[string, string](t, all, "", nil).Get(ctx, "k")
+		ok(t, err)
+		equal(t, v, huge)
+		equal(t, must(c.Delete(ctx, "k"))(t), true)
+	})
+}
+
+// A file that somebody made larger than all memory is not read.
+func TestHugeFile(t *testing.T) {
+	ctx := t.Context()
+	c, err := cache.Open[string, []byte](ctx, t.TempDir(), nil)
+	ok(t, err)
+	defer func() { ok(t, c.Close()) }()
+	ok(t, c.SetFrom(ctx, "k", strings.NewReader("text")))
+	f, _, err := c.OpenValue(ctx, "k")
+	ok(t, err)
+	ok(t, f.Close())
+	size := int64(1) << 43
+	if err := os.Truncate(f.Name(), size); err != nil { // of holes
+		size = 1<<30 + 1
+		ok(t, os.Truncate(f.Name(), size))
+	}
+	db := must(sqlitetest.Open(filepath.Join(c.Store().Dir(), "cache.db")))(t)
+	ok(t, db.Exec(fmt.Sprintf("UPDATE Cache SET size = %d", size)))
+	ok(t, db.Close())
+	_, _, err = c.Get(ctx, "k")
+	is(t, err, cache.ErrTooLarge)
+	must(c.Delete(ctx, "k"))(t)
 }
 
 // TestServeForStrace does nothing by itself; it is run under strace to see

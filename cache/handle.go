@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -221,7 +220,7 @@ func (h *handle) load(ctx context.Context, r *driver.Row) error {
 	}
 	content, err := h.st.engine.OpenFile(ctx, h.dc, *r)
 	if err == nil {
-		r.Value, err = readAll(content, r.FileKind)
+		r.Value, err = h.readAll(content, r.FileKind)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = missingFile(err)
@@ -238,7 +237,7 @@ func (h *handle) fill(ctx context.Context, key codec.Value, l driver.Lookup, r *
 	}
 	content, err := h.open(ctx, key, l, r)
 	if err == nil && content != nil {
-		r.Value, err = readAll(content, r.FileKind)
+		r.Value, err = h.readAll(content, r.FileKind)
 	}
 	return err == nil && r.ID != 0, err
 }
@@ -279,15 +278,15 @@ func missingFile(err error) error {
 }
 
 // readAll reads and closes an opened value.
-func readAll(content driver.Content, kind codec.Kind) (v codec.Value, err error) {
+func (h *handle) readAll(content driver.Content, kind codec.Kind) (v codec.Value, err error) {
 	defer func() {
 		if cerr := content.Close(); err == nil {
 			err = cerr
 		}
 	}()
 	size := content.Size()
-	if size < 0 || size > math.MaxInt-1 {
-		return v, fmt.Errorf("%w: a value file of %d bytes", ErrTooLarge, size)
+	if size > h.st.maxLen {
+		return v, h.tooLong(size)
 	}
 	if kind == codec.Text {
 		var b strings.Builder

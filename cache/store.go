@@ -20,6 +20,7 @@ type Store struct {
 	engine driver.Store
 	now    func() time.Time
 	log    *slog.Logger
+	maxLen int64 // of a value in memory
 
 	closing closing
 
@@ -53,11 +54,11 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 }
 
 // NewStore returns a store on an engine that is open already, such as package
-// memory's. Of the options only Logger and Now matter. Close closes the
-// engine.
+// memory's. Of the options only Logger, Now and MaxValueSize matter. Close
+// closes the engine.
 func NewStore(engine driver.Store, o *StoreOptions) *Store {
 	opts := o.withDefaults()
-	return &Store{engine: engine, now: opts.Now, log: opts.Logger, decoders: map[string]decoder{}}
+	return &Store{engine: engine, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, decoders: map[string]decoder{}}
 }
 
 // Close writes what is still to be written and releases the store. It waits

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"log/slog"
+	"math"
 	"time"
 )
 
@@ -79,6 +80,14 @@ type StoreOptions struct {
 	// Defaults to 64 MiB, in a 32-bit process to 8 MiB.
 	NearCache int64
 
+	// MaxValueSize is the size, in bytes, of the largest encoded value that
+	// is held in memory. Reading a larger one from its file, such as Get
+	// does, and writing one, such as Set does, is ErrTooLarge; SetFrom and
+	// OpenValue, which hold no value in memory, write and read it. A negative
+	// MaxValueSize is none. Defaults to 1 GiB, and to 256 MiB where
+	// addresses have 32 bits.
+	MaxValueSize int64
+
 	// AllowNetwork opens a directory on a network file system too. Locks are
 	// not reliable there: two machines at once will corrupt it.
 	AllowNetwork bool
@@ -132,6 +141,12 @@ func (o *StoreOptions) withDefaults() StoreOptions {
 	}
 	if out.Now == nil {
 		out.Now = time.Now
+	}
+	switch {
+	case out.MaxValueSize == 0:
+		out.MaxValueSize = min(1<<30, (math.MaxInt>>3)+1)
+	case out.MaxValueSize < 0:
+		out.MaxValueSize = math.MaxInt - 1
 	}
 	return out
 }

@@ -71,6 +71,9 @@ func (h *handle) setValue(ctx context.Context, p *driver.Put, enc codec.Value) e
 	if limit := sizeLimit(h.dc); size > limit {
 		return tooLarge(h.dc, size)
 	}
+	if size > h.st.maxLen {
+		return h.tooLong(size)
+	}
 	if !large {
 		p.Value = enc
 		return nil
@@ -147,6 +150,11 @@ func tooLarge(c driver.Collection, size int64) error {
 		whose = "a shard's part of the collection's limit"
 	}
 	return fmt.Errorf("%w: %d bytes or more, where %s is %d", ErrTooLarge, size, whose, limit)
+}
+
+// tooLong says that a value is not to be held in memory.
+func (h *handle) tooLong(size int64) error {
+	return fmt.Errorf("%w: %d bytes, where the store's limit for a value in memory is %d", ErrTooLarge, size, h.st.maxLen)
 }
 
 // store puts a row and makes room for it. It returns the rows removed.

@@ -9,9 +9,9 @@ var (
 	// ErrEncode is what every [*EncodeError] is, for errors.Is.
 	ErrEncode = errors.New("codec: cannot encode")
 
-	// ErrTooLarge means that a value, once decompressed, is longer than
-	// [Zlib] or [ZlibLimit] allow. It comes inside a [*DecodeError] or an
-	// [*EncodeError].
+	// ErrTooLarge means that a value is larger than a limit. Of this package
+	// [Zlib] and [ZlibLimit] have one, for what is decompressed; it comes
+	// inside a [*DecodeError] or an [*EncodeError] there.
 	ErrTooLarge error = reason("larger than the limit")
 )
 

@@ -1,6 +1,10 @@
 package driver
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/go-diskcache/diskcache/codec"
+)
 
 // Errors that engines return, wrapped in more detail, without keys or values.
 var (
@@ -13,7 +17,7 @@ var (
 	ErrNotStore      = errors.New("not a DiskCache directory")
 	ErrNewerFormat   = errors.New("made by a newer version")
 	ErrNetwork       = errors.New("directory is on a network file system")
-	ErrTooLarge      = errors.New("value is larger than the size limit")
+	ErrTooLarge      = codec.ErrTooLarge // one error for every limit of a size
 	ErrInvalid       = errors.New("invalid argument")
 	ErrPermission    = errors.New("permission denied")
 )
