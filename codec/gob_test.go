@@ -131,7 +131,7 @@ func TestGobKinds(t *testing.T) {
 	roundTrip(t, complex(float32(1), 2))
 	roundTrip(t, "\xff")
 	roundTrip(t, []byte("bytes"))
-	roundTrip(t, [2][]int{{1, -1 << 62}, nil})
+	roundTrip(t, [2][]int64{{1, -1 << 62}, nil})
 	roundTrip(t, time.Unix(1, 0).UTC())
 	roundTrip(t, rec{{}, {{}}})
 	roundTrip(t, make([]float64, 100_000))

@@ -5,7 +5,6 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 
@@ -157,7 +156,11 @@ func inflate(packed []byte, limit int) ([]byte, error) {
 				return nil, joined{malformed, errors.New("bytes after the end")}
 			}
 			if chunks != nil {
-				return slices.Concat(append(chunks, plain)...), nil
+				whole := make([]byte, 0, total)
+				for _, chunk := range append(chunks, plain) {
+					whole = append(whole, chunk...)
+				}
+				return whole, nil
 			}
 			if cap(plain)-len(plain) > len(plain) {
 				plain = bytes.Clone(plain) // it may be kept for long
