@@ -278,7 +278,7 @@ func (b *backup) undo(existed bool) {
 	for _, f := range b.files {
 		b.to.Remove(f)
 		for folder := path.Dir(f); folder != "."; folder = path.Dir(folder) {
-			if b.to.Remove(folder) != nil { // not empty
+			if b.to.RemoveIfThere(folder) != nil { // not empty
 				break
 			}
 		}

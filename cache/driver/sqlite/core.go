@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -373,7 +374,10 @@ func (c *core) checkHeader() error {
 	defer f.Close()
 	const magic = "SQLite format 3\x00"
 	head := make([]byte, len(magic))
-	if _, err := f.ReadAt(head, 0); err != nil || string(head) != magic {
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return translate(err)
+	}
+	if string(head) != magic {
 		return fmt.Errorf("%s is no SQLite database: restore it from a backup, or give another directory: %w", c.path(databaseName), driver.ErrNotStore)
 	}
 	return nil

@@ -229,7 +229,11 @@ func (f *file) unplace() {
 	if f.final == "" || f.kept {
 		return
 	}
-	f.core.removeValue(f.final)
+	if err := f.core.removeValue(f.final); err != nil {
+		// The temporary name stays: by it, the next sweep finds this one.
+		f.core.log.Warn("value file without a row stays until the next sweep", "path", f.final, "error", err)
+		f.temp, f.err = "", translate(err)
+	}
 	f.final = ""
 }
 
@@ -253,7 +257,8 @@ func (c *core) removeValue(rel string) error {
 	if !isValueName(rel) {
 		return fmt.Errorf("%w: a row refers to a file that is no value of the store", driver.ErrCorrupt)
 	}
-	if err := c.files.RemoveIfThere(rel); err != nil {
+	// Where something else is in the place of a folder there is no such file.
+	if err := c.files.Remove(rel); err != nil && !isMissing(err) {
 		return err
 	}
 	c.removeFolders(path.Dir(rel))
@@ -422,3 +427,5 @@ type content struct {
 }
 
 func (c *content) Size() int64 { return c.size }
+
+func (c *content) Close() error { return translate(c.File.Close()) }

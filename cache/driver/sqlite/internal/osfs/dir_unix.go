@@ -4,6 +4,7 @@ package osfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,14 +72,14 @@ func (h handle) explain(name string, err error) error {
 	switch err {
 	case unix.ELOOP, unix.EMLINK, unix.ENOTDIR, unix.EISDIR, unix.ENXIO, unix.ENODEV, unix.EOPNOTSUPP:
 		if info, e := h.lstat(name); e == nil {
-			return errors.Join(kindOf(info.mode()), err)
+			return fmt.Errorf("%w: %w", kindOf(info.mode()), err)
 		}
 	}
 	switch err { // one of the folders before it
 	case unix.ELOOP, unix.EMLINK:
-		return errors.Join(kindOf(fs.ModeSymlink), err)
+		return fmt.Errorf("%w: %w", kindOf(fs.ModeSymlink), err)
 	case unix.ENOTDIR:
-		return errors.Join(ErrNotRegular, err)
+		return fmt.Errorf("%w: %w", ErrNotRegular, err)
 	}
 	return err
 }
