@@ -24,6 +24,11 @@
 // that loses nothing by itself. An entry that has expired is missing at once,
 // and removed later.
 //
+// An expiry is a moment, by [StoreOptions].Now: where the clock is set back it
+// comes later. But an entry that was stored more than a minute after what the
+// clock says now, since it was ahead then, counts as expired if it has an expiry
+// and its collection evicts. In one that evicts nothing it stays until its expiry.
+//
 // # Large values
 //
 // Values of 32 KiB and more are kept in files beside the database.

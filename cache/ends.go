@@ -37,6 +37,7 @@ type found struct {
 // It stops after deadLimit expired rows if stop is true.
 func (h *handle) find(tx driver.Tx, s driver.Scan, now driver.Instant, stop bool, mine func(*driver.Row) bool) (f found, err error) {
 	s.Limit = 1
+	settings := h.dc.Settings()
 	for {
 		page, err := tx.Scan(h.dc, s)
 		if err != nil {
@@ -46,11 +47,11 @@ func (h *handle) find(tx driver.Tx, s driver.Scan, now driver.Instant, stop bool
 			r := &page[i]
 			switch {
 			case mine != nil && !mine(r):
-			case !r.Expired(now):
+			case r.Expired(now):
+				f.dead = append(f.dead, r.ID)
+			case !settings.Over(r.Stored, r.Expire, now):
 				f.row, f.ok = *r, true
 				return f, nil
-			default:
-				f.dead = append(f.dead, r.ID)
 			}
 		}
 		if len(page) < s.Limit {

@@ -79,6 +79,7 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 		}
 		s := was
 		s.Lends = true
+		b.seen(&s)
 		if err := b.store(ctx, was, s); err != nil {
 			return err
 		}
@@ -148,6 +149,9 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 			return err
 		}
 		l.Session = ""
+		if err := d.see(ctx); err != nil {
+			return err
+		}
 		later := loanKey(delayed, d.after(delay), c.at.number)
 		if err := d.loans.Set(ctx, later, l); err != nil || delay > 0 {
 			return err
@@ -178,6 +182,9 @@ func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
 	err := c.end(ctx, func(d *Deque[T], was string) error {
 		l, _, err := d.loans.Pop(ctx, was)
 		if err != nil {
+			return err
+		}
+		if err := d.see(ctx); err != nil {
 			return err
 		}
 		return d.loans.Set(ctx, key, l)

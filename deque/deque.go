@@ -36,7 +36,7 @@ type shared[T any] struct {
 	turn       chan struct{} // holds one value while somebody waits for items
 	closed     chan struct{}
 	closing    sync.Once
-	looked     atomic.Int64 // when it was last looked for dead sessions
+	looked     atomic.Int64 // how long after started it was last looked for dead sessions
 }
 
 // family is what the names of deques in a store begin with, before a slash.

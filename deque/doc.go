@@ -45,6 +45,10 @@
 // of any process that uses this package, before it does anything else. If the
 // deque is at its maximum length then, they wait until there is room.
 //
+// Leases and delays go by the clock of the store. If that turns out to have been
+// ahead by more than a minute when one began, it begins anew. An expiry is a
+// moment; later ones than the year 2262 become that for an item that is lent.
+//
 // # Transactions
 //
 // All that belongs to a deque is in its store and commits together. [Deque.In]

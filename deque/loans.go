@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/codec"
+	"github.com/go-diskcache/diskcache/internal/clock"
 )
 
 // loan is an item that is not in the deque for now: claimed, or delayed. Its
@@ -27,7 +28,7 @@ type loan struct {
 	Session string `json:"session,omitempty"` // of a claim's holder
 	Attempt int64  `json:"attempt,omitempty"` // claims of the item so far
 	Back    bool   `json:"back,omitempty"`    // it comes back at the back
-	Expiry  int64  `json:"expiry,omitempty"`  // unix nanoseconds
+	Expiry  int64  `json:"expiry,omitempty"`  // unix nanoseconds; later than 2262 is the last of them
 }
 
 // The kinds of keys among loans.
@@ -46,6 +47,9 @@ const dueLimit = 1000
 // lookEvery is how often is looked for sessions that have ended, in a deque
 // with items.
 const lookEvery = 20 * time.Millisecond
+
+// started is what goes on whatever happens to the clock.
+var started = time.Now()
 
 // loanKey is where the loan with a number is, if it is due at an instant in
 // unix nanoseconds.
@@ -75,16 +79,7 @@ func nanos(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
 	}
-	return t.UnixNano()
-}
-
-// after returns the instant d after now, in unix nanoseconds.
-func (d *Deque[T]) after(wait time.Duration) int64 {
-	now := d.shared.st.Now().UnixNano()
-	if int64(wait) > never-now {
-		return never
-	}
-	return now + int64(wait)
+	return clock.Nanos(t)
 }
 
 // lend keeps a value out of the deque, in a transaction.
@@ -149,8 +144,8 @@ func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
 	if !s.Lends {
 		return nil
 	}
-	now := d.shared.st.Now().UnixNano()
-	due := false
+	now := d.now()
+	due := d.setBack(s) // then nobody knows
 	for _, kind := range []string{claimed, delayed} {
 		at, ok, err := d.soonest(ctx, kind)
 		if err != nil {
@@ -159,9 +154,9 @@ func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
 		due = due || ok && at <= now
 	}
 	var dead []string
-	clock := time.Now().UnixNano()
-	if must || clock-d.shared.looked.Load() >= int64(lookEvery) {
-		d.shared.looked.Store(clock)
+	since := int64(time.Since(started) + lookEvery)
+	if must || since-d.shared.looked.Load() >= int64(lookEvery) {
+		d.shared.looked.Store(since)
 		var err error
 		if _, dead, err = d.holders(ctx); err != nil {
 			return err
@@ -181,6 +176,9 @@ func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
 func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string) error {
 	s, err := d.stored(ctx)
 	if err != nil {
+		return err
+	}
+	if err := d.date(ctx, s); err != nil {
 		return err
 	}
 	room, err := d.room(ctx, s)

@@ -68,7 +68,10 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 		}
 		s := was
 		s.Expires = s.Expires || !p.expiry.IsZero()
-		s.Lends = s.Lends || p.delay > 0
+		if p.delay > 0 {
+			s.Lends = true
+			d.seen(&s)
+		}
 		if err := d.store(ctx, was, s); err != nil {
 			return err
 		}

@@ -10,6 +10,10 @@ type settings struct {
 	// expiry. Where there were none, nobody looks for them.
 	Lends   bool `json:"lends,omitempty"`
 	Expires bool `json:"expires,omitempty"`
+
+	// Clock is a time at which there was a loan to be made, in unix
+	// nanoseconds: see seen.
+	Clock int64 `json:"clock,omitempty"`
 }
 
 // stored returns the settings.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/internal/clock"
 )
 
 // PopFrontWait is PopFront that waits until there is an item. It wakes at
@@ -139,15 +140,18 @@ func (d *Deque[T]) soon(ctx context.Context, m *mourning) (time.Duration, error)
 	if err != nil || !s.Lends {
 		return forever, err
 	}
+	if d.setBack(s) {
+		return 0, nil
+	}
 	wait := forever
-	now := d.shared.st.Now().UnixNano()
+	now := d.now()
 	for _, kind := range []string{claimed, delayed} {
 		due, ok, err := d.soonest(ctx, kind)
 		if err != nil {
 			return 0, err
 		}
 		if ok {
-			wait = min(wait, max(time.Duration(due-now), 0))
+			wait = min(wait, max(time.Duration(clock.Sub(due, now)), 0))
 		}
 		if ok && kind == claimed {
 			// A look for the dead: take does it when there is nothing else.

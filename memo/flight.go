@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/codec"
+	"github.com/go-diskcache/diskcache/internal/clock"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
@@ -264,7 +265,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 func (m *Memo[A, R]) options(tag cache.TagOption, took time.Duration) (opts []cache.Option, value codec.Value, err error) {
 	opts = append(opts, cache.NoExpiry())
 	if m.o.TTL > 0 {
-		opts[0] = cache.TTL(m.o.TTL + m.o.StaleIfError)
+		opts[0] = cache.TTL(clock.Add(m.o.TTL, m.o.StaleIfError))
 	}
 	if m.o.Tag == nil {
 		return append(opts, cache.Tag(took.Seconds())), value, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/codec"
+	"github.com/go-diskcache/diskcache/internal/clock"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
@@ -127,8 +128,11 @@ func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
 	return m.miss(ctx, "Call", arg, false)
 }
 
-// fresh reports whether a result of some age is valid.
-func (m *Memo[A, R]) fresh(age time.Duration) bool { return m.o.TTL == 0 || age < m.o.TTL }
+// fresh reports whether a result of some age is valid. One from the future was
+// stored while the clock was ahead: nobody knows how old it is.
+func (m *Memo[A, R]) fresh(age time.Duration) bool {
+	return m.o.TTL == 0 || age < m.o.TTL && age >= -clock.MaxAhead
+}
 
 // due reports whether it is time to compute the next result early.
 //
@@ -142,7 +146,7 @@ func (m *Memo[A, R]) fresh(age time.Duration) bool { return m.o.TTL == 0 || age 
 // where delta is the time that the last computation took and rand is uniform
 // in (0, 1].
 func (m *Memo[A, R]) due(ctx context.Context, arg A, age time.Duration, e *cache.Entry[A, R]) bool {
-	if m.o.RefreshAfter > 0 && age >= m.o.RefreshAfter {
+	if m.o.RefreshAfter > 0 && (age >= m.o.RefreshAfter || age < -clock.MaxAhead) {
 		return true
 	}
 	if m.o.Beta == 0 {

@@ -10,7 +10,8 @@ import (
 // Options say how results are kept. The zero value of each field is its
 // default.
 type Options[A, R any] struct {
-	// TTL is how long a result is valid. Defaults to forever.
+	// TTL is how long a result is valid. One that was stored more than a minute
+	// after now, since the clock was ahead then, is not. Defaults to forever.
 	TTL time.Duration
 
 	// Beta has a caller compute the next result before the last one expires,

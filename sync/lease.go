@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-diskcache/diskcache/internal/clock"
 )
 
 // lease is the row of a lock or a semaphore: who holds it and who waits.
@@ -109,6 +111,7 @@ func (l *lease) idle() bool { return len(l.Holds)+len(l.Queue) == 0 }
 // whether anything changed.
 func (l *lease) settle(w *world) (granted []claim, changed bool, err error) {
 	before := len(l.Holds) + len(l.Queue)
+	dated := l.date(w.now)
 	if l.Holds, err = keep(l.Holds, func(c *claim) (bool, error) {
 		if c.over(w.now) {
 			w.lost = append(w.lost, *c)
@@ -119,7 +122,18 @@ func (l *lease) settle(w *world) (granted []claim, changed bool, err error) {
 		return nil, false, err
 	}
 	granted, err = l.grant(w)
-	return granted, len(granted) > 0 || len(l.Holds)+len(l.Queue) != before, err
+	return granted, dated || len(granted) > 0 || len(l.Holds)+len(l.Queue) != before, err
+}
+
+// date has holds with a maximum that began in the future begin now, and reports
+// whether there were any: the clock was ahead then.
+func (l *lease) date(now time.Time) (dated bool) {
+	for i := range l.Holds {
+		if c := &l.Holds[i]; c.Max > 0 && c.Since > clock.Nanos(now) {
+			c.Since, dated = clock.Nanos(now), true
+		}
+	}
+	return dated
 }
 
 // grant gives what is free to those whose turn it is. Only those are asked
@@ -155,7 +169,7 @@ func (l *lease) hold(c claim, w *world) (claim, error) {
 		l.Token = n * tokens
 	}
 	l.Token++
-	c.Token, c.Since = l.Token, w.now.UnixNano()
+	c.Token, c.Since = l.Token, clock.Nanos(w.now)
 	l.Holds = append(l.Holds, c)
 	return c, nil
 }

@@ -14,6 +14,7 @@ import (
 type LockOptions struct {
 	// MaxHold bounds how long the lock is held, by the clock of the store. A
 	// hold that is older is lost: its context ends, and others get the lock.
+	// If the clock is set back, the time begins again for those who wait.
 	// Without it a lock is held until it is released or its holder's process
 	// is dead, however long that is stopped or slow. Defaults to no bound.
 	MaxHold time.Duration

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/internal/clock"
 )
 
 // Throttle is a token bucket that goroutines and processes share: it lets Count
@@ -16,7 +17,8 @@ import (
 // called by many goroutines at once.
 //
 // Its state is one number that survives restarts; opening a throttle does not
-// fill the bucket. It goes by the clock of the store.
+// fill the bucket. It goes by the clock of the store. If that is set back, the
+// bucket is as full as it was when the last event was counted.
 type Throttle struct {
 	rows  *cache.Cache[string, int64]
 	name  string
@@ -122,25 +124,41 @@ func (t *Throttle) wait(ctx context.Context) error {
 // algorithm"). An event moves it on by a gap, and may happen as soon as it is
 // no farther ahead than a burst.
 func (t *Throttle) reserve(ctx context.Context, longest time.Duration) (slot int64, delay time.Duration, ok bool, err error) {
-	_, _, err = t.rows.Modify(ctx, t.name, func(full int64, _ bool) (int64, bool, error) {
-		now := t.rows.Store().Now().UnixNano()
-		if full > math.MaxInt64-int64(t.gap) {
-			return full, true, fmt.Errorf("%w: too many events are waiting", cache.ErrOverflow)
-		}
-		slot = max(full, now) + int64(t.gap)
-		delay = max(time.Duration(slot-int64(t.ahead)-now), 0)
-		if ok = delay <= longest; !ok {
-			return full, true, errRefused
-		}
-		return slot, true, nil
-	})
-	if errors.Is(err, errRefused) {
-		err = nil
+	st := t.rows.Store()
+	if st.TxOf(ctx) != nil {
+		return 0, 0, false, errInTx
 	}
+	err = t.rows.Update(ctx, func(tx *cache.Tx) error {
+		rows := t.rows.In(tx)
+		e, _, err := rows.GetEntry(ctx, t.name)
+		if err != nil {
+			return err
+		}
+		now, full := st.Now(), e.Value
+		// By so much the clock has been set back since.
+		if back := e.Stored.Sub(now); back > clockNoise {
+			full = clock.Sub(full, int64(back))
+		}
+		instant := clock.Nanos(now)
+		slot = clock.Add(max(full, instant), int64(t.gap))
+		if slot == math.MaxInt64 {
+			return fmt.Errorf("%w: too many events are waiting", cache.ErrOverflow)
+		}
+		delay = max(time.Duration(clock.Sub(clock.Sub(slot, int64(t.ahead)), instant)), 0)
+		if ok = delay <= longest; ok {
+			return rows.Set(ctx, t.name, slot)
+		}
+		if full == e.Value {
+			return nil
+		}
+		return rows.Set(ctx, t.name, full) // else it would be set back again by the next
+	})
 	return slot, delay, ok, err
 }
 
-var errRefused = errors.New("the event may not happen in time")
+// clockNoise is more than by what the store time of a row, which is rounded, may
+// be ahead of the clock.
+const clockNoise = time.Millisecond
 
 // refund takes an event back if no later one depends on it.
 func (t *Throttle) refund(slot int64) error {

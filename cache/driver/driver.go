@@ -194,8 +194,8 @@ type Spec struct {
 // (disk, corruption) or the arguments break the contract; after such an error
 // the transaction is to be given up.
 type Tx interface {
-	// Get returns the row of key. A row whose time is over is not found. The
-	// row's Key is the one asked for. Unless it is quiet it counts: in Stats,
+	// Get returns the row of key. A row whose time is over ([Settings.Over]) is
+	// not found. The row's Key is the one asked for. Unless it is quiet it counts: in Stats,
 	// if the settings say so, and, under a policy that goes by accesses
 	// (Policy.CountsAccesses), as an access of the row, which sets its access
 	// time and adds to its access count. Both may be written later, but are
@@ -206,16 +206,16 @@ type Tx interface {
 	// its ID, and so its place in insertion order, and its Key as first
 	// written; its access count starts again at 0 and both its times become
 	// p.Now; its old value file is removed after the commit. With p.Keep an
-	// existing row that has not expired at p.Now keeps expiry, tag, access
+	// existing row whose time is not over at p.Now keeps expiry, tag, access
 	// count and access time, and only value and store time change.
 	Put(c Collection, p Put) error
 
-	// Touch sets the expiry (0: never) of a row that has not expired at now,
+	// Touch sets the expiry (0: never) of a row whose time is not over at now,
 	// and nothing else.
 	Touch(c Collection, key codec.Value, expire, now Instant) (bool, error)
 
-	// Delete removes the row of key and reports whether there was one that
-	// had not expired at now.
+	// Delete removes the row of key and reports whether there was one whose
+	// time was not over at now.
 	Delete(c Collection, key codec.Value, now Instant) (bool, error)
 
 	// Scan returns one page of rows: those that s selects, in s's order, at
@@ -254,7 +254,7 @@ type Tx interface {
 // it. Inside of an Update it is part of the transaction: what is rolled back
 // has not been read.
 type Lookup struct {
-	Now   Instant          // the instant at which expiry is judged, unless there is a Clock
+	Now   Instant          // the instant at which it is judged whether the row's time is over, unless there is a Clock; 0: it is not
 	Clock func() time.Time // not nil: tells that instant, and is asked only if it matters
 	Quiet bool             // neither counted in Stats nor as an access of the row
 	Bare  bool             // leave Row.Value out
@@ -299,7 +299,7 @@ type Row struct {
 	ForeignKey, ForeignValue bool
 }
 
-// Expired reports whether the row's time is over at now.
+// Expired reports whether the row's expiry has come at now.
 func (r *Row) Expired(now Instant) bool { return r.Expire != 0 && r.Expire <= now }
 
 // Order is the order of a Scan.
@@ -323,7 +323,7 @@ type Scan struct {
 
 	Lower, Upper *Bound      // bounds on keys, for every order
 	Tag          codec.Value // if not Null: only rows with an equal tag
-	Live         Instant     // if not 0: only rows that have not expired at this instant
+	Live         Instant     // if not 0: only rows whose time is not over at this instant
 	Skip         int64       // leave out the first rows
 	Limit        int         // at most so many rows; with 0 or less there are no rows
 	Bare         bool        // leave Row.Value out

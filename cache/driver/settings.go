@@ -1,6 +1,11 @@
 package driver
 
-import "math"
+import (
+	"math"
+	"time"
+
+	"github.com/go-diskcache/diskcache/internal/clock"
+)
 
 // Policy names what Cull removes first. The names are DiskCache's.
 type Policy string
@@ -36,6 +41,22 @@ type Settings struct {
 	MinFileSize int64 // texts and blobs of so many bytes or more are kept in files
 	Statistics  bool  // count hits and misses
 	TagIndex    bool  // keep an index of tags, which makes Tag filters fast
+}
+
+// MaxAhead is how far the store time of a row may lie ahead of the clock, in
+// seconds: clocks are set back by moments all the time.
+const MaxAhead = Instant(clock.MaxAhead / time.Second)
+
+// Over reports whether the time of a row is over at now, so that nobody finds
+// it: its expiry has come, or else its clock was wrong. That is so if the row
+// expires, was stored more than MaxAhead after now, and lies where rows may be
+// evicted. Then the clock was ahead when it was stored, and its expiry is as
+// far ahead. Where nothing is evicted an expiry is a moment, whatever the clock
+// said before.
+//
+// Cull and Remove go by the expiry alone. With 0 for now no time is over.
+func (s *Settings) Over(stored, expire, now Instant) bool {
+	return expire != 0 && now != 0 && (expire <= now || stored > now+MaxAhead && s.Policy != NoEviction)
 }
 
 // DefaultSettings returns DiskCache's defaults.

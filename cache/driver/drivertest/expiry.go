@@ -42,8 +42,81 @@ var expiryTests = tests{
 		if _, ok := e.find("k", now+20); ok {
 			e.Error("found after its time")
 		}
-		if _, ok := e.find("k", now-1000); !ok {
+		if _, ok := e.find("k", now-driver.MaxAhead); !ok {
 			e.Error("a read removed the row")
+		}
+	}},
+
+	{"StoredAhead", func(e *env) {
+		for _, policy := range []driver.Policy{driver.NoEviction, driver.LeastRecentlyStored} {
+			c, evicts := e.c, policy != driver.NoEviction
+			_, err := e.s.Configure(e.ctx, c, func(s *driver.Settings) { s.Policy = policy })
+			e.ok(err)
+			e.put(until("k", now+1000), pair("stays", 1))
+			for back, want := range map[driver.Instant]bool{
+				0:                   true,
+				driver.MaxAhead - 1: true,
+				driver.MaxAhead:     true,
+				driver.MaxAhead + 1: !evicts,
+				1e9:                 !evicts,
+				now:                 true, // at the instant 0 no time is over
+			} {
+				at := now - back
+				if _, ok := e.find("k", at); ok != want {
+					e.Errorf("%s: found %v at now-%v, want %v", policy, ok, back, want)
+				}
+				if _, ok := e.find("stays", at); !ok {
+					e.Errorf("%s: what never expires is not found at now-%v", policy, back)
+				}
+				keys := `"k" "stays"`
+				if !want {
+					keys = `"stays"`
+				}
+				e.wantScan(driver.Scan{Order: driver.ByKey, Live: at}, keys)
+				if at == 0 {
+					continue
+				}
+				e.update(func(tx driver.Tx) {
+					_, ok, err := tx.Get(c, val("k"), driver.Lookup{Now: at, Quiet: true})
+					if ok != want || err != nil {
+						e.Errorf("%s: found %v (%v) in a transaction at now-%v, want %v", policy, ok, err, back, want)
+					}
+					if ok, err := tx.Touch(c, val("k"), now+1000, at); ok != want || err != nil {
+						e.Errorf("%s: Touch is %v (%v) at now-%v, want %v", policy, ok, err, back, want)
+					}
+					if gone, err := tx.Remove(c, driver.Filter{Expired: at}, 10); len(gone) > 0 || err != nil {
+						e.Errorf("%s: Remove has removed %v (%v) at now-%v", policy, gone, err, back)
+					}
+					if gone, err := tx.Cull(c, at, 10, null); len(gone) > 0 || err != nil {
+						e.Errorf("%s: Cull has removed %v (%v) at now-%v", policy, gone, err, back)
+					}
+				})
+			}
+			kept := driver.Put{Key: val("k"), Value: val(2), Keep: true, Now: now - 100}
+			e.put(kept)
+			want := driver.Instant(0)
+			if !evicts {
+				want = now + 1000
+			}
+			if r := e.row("k"); r.Expire != want {
+				e.Errorf("%s: a Put with Keep left the expiry %v, want %v", policy, r.Expire, want)
+			}
+			e.put(until("k", now+1000))
+			e.update(func(tx driver.Tx) {
+				if ok, err := tx.Delete(c, val("k"), now-100); ok == evicts || err != nil {
+					e.Errorf("%s: Delete is %v (%v)", policy, ok, err)
+				}
+			})
+			e.put(until("k", now+1000))
+		}
+		// The policies that count accesses have a way of their own.
+		_, err := e.s.Configure(e.ctx, e.c, func(s *driver.Settings) { s.Policy = driver.LeastRecentlyUsed })
+		e.ok(err)
+		e.put(until("k", now+1000))
+		for at, want := range map[driver.Instant]bool{now: true, now - 100: false} {
+			if _, ok, err := e.s.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: at}); ok != want || err != nil {
+				e.Errorf("found %v (%v) at now%+v, want %v", ok, err, at-now, want)
+			}
 		}
 	}},
 

@@ -205,7 +205,7 @@ func (g *generator) tick() {
 	case 0:
 		g.now += 100
 	case 1:
-		g.now -= 50
+		g.now -= 100
 	case 2, 3, 4, 5, 6, 7:
 		g.now += driver.Instant(g.choose(4)) / 2
 	}

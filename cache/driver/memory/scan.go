@@ -35,13 +35,14 @@ func (x *tx) Scan(c driver.Collection, s driver.Scan) ([]driver.Row, error) {
 // page is a Scan of one table.
 type page struct {
 	driver.Scan
-	rows tree
-	near *driver.Bound // the bound that is passed first
-	far  *driver.Bound
+	table *table
+	rows  tree
+	near  *driver.Bound // the bound that is passed first
+	far   *driver.Bound
 }
 
 func newPage(t *table, s driver.Scan) page {
-	p := page{Scan: s, rows: t.ids, near: s.Lower, far: s.Upper}
+	p := page{Scan: s, table: t, rows: t.ids, near: s.Lower, far: s.Upper}
 	if s.Desc {
 		p.near, p.far = p.far, p.near
 	}
@@ -74,7 +75,7 @@ func (p *page) selects(r *row) bool {
 		return false
 	case !p.Tag.IsNull() && !codec.Equal(p.Tag, r.Tag):
 		return false
-	case p.Live != 0 && r.Expired(p.Live):
+	case p.Live != 0 && p.table.over(r, p.Live):
 		return false
 	}
 	return true

@@ -80,6 +80,11 @@ func (t *table) versionOf() int64 {
 	return t.version
 }
 
+// over reports whether the time of a row is over at now.
+func (t *table) over(r *row, now driver.Instant) bool {
+	return t.settings.Over(r.Stored, r.Expire, now)
+}
+
 func (t *table) byKey(key codec.Value) *row {
 	return t.keys.find(&row{Row: driver.Row{Key: key}})
 }

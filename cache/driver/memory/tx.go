@@ -65,7 +65,7 @@ func (x *tx) Get(c driver.Collection, key codec.Value, l driver.Lookup) (driver.
 		return driver.Row{}, false, err
 	}
 	r := t.byKey(key)
-	if r != nil && r.Expired(l.Instant()) {
+	if r != nil && t.over(r, l.Instant()) {
 		r = nil
 	}
 	x.leave(t, r, l)
@@ -112,7 +112,7 @@ func (x *tx) Put(c driver.Collection, p driver.Put) error {
 		r.ID, r.Key = t.nextID(), p.Key.Clone()
 	default:
 		r.ID, r.Key = old.ID, old.Key
-		if p.Keep && !old.Expired(p.Now) {
+		if p.Keep && !t.over(old, p.Now) {
 			r.life = old.life
 			r.Expire, r.Tag = old.Expire, old.Tag
 			r.Accesses, r.Accessed = old.Accesses, old.Accessed
@@ -139,7 +139,7 @@ func (x *tx) Touch(c driver.Collection, key codec.Value, expire, now driver.Inst
 		return false, err
 	}
 	old := t.byKey(key)
-	if old == nil || old.Expired(now) {
+	if old == nil || t.over(old, now) {
 		return false, nil
 	}
 	r := *old
@@ -158,7 +158,7 @@ func (x *tx) Delete(c driver.Collection, key codec.Value, now driver.Instant) (b
 		return false, nil
 	}
 	x.remove(t, r)
-	return !r.Expired(now), nil
+	return !t.over(r, now), nil
 }
 
 func (x *tx) Remove(c driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {

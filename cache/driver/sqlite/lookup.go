@@ -113,11 +113,11 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	s := c.settings.Load()
 	if m := c.core.maintainer; found && !writing && m != nil &&
 		s.Policy.CountsAccesses() && !s.Statistics && !l.Quiet && l.Slide == 0 {
-		return c.reads.access(r, hash, l.Instant(), m)
+		return c.reads.access(r, hash, s, l.Instant(), m)
 	}
 	if found {
 		c.reads.overlay(r, writing)
-		ok = r.Expire == 0 || !r.Expired(l.Instant()) // without the clock, if possible
+		ok = r.Expire == 0 || !s.Over(r.Stored, r.Expire, l.Instant()) // without the clock, if possible
 	}
 	if l.Quiet && l.Slide == 0 {
 		return ok
@@ -193,6 +193,7 @@ func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at stmt
 type found struct {
 	id     int64
 	expire driver.Instant
+	stored driver.Instant
 	file   string
 	tagged bool
 	exists bool
@@ -220,6 +221,11 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 	return f, err
 }
 
+// over reports whether the time of the row is over at now.
+func (f *found) over(c *collection, now driver.Instant) bool {
+	return c.settings.Load().Over(f.stored, f.expire, now)
+}
+
 // scan reads the findColumns.
 func (f *found) scan(s *lite.Stmt) {
 	f.exists = true
@@ -229,4 +235,5 @@ func (f *found) scan(s *lite.Stmt) {
 	if s.ColumnType(3) != codec.Null {
 		f.file = s.ColumnText(3)
 	}
+	f.stored = driver.Instant(s.ColumnReal(4))
 }

@@ -102,12 +102,12 @@ func (r *reads) note(n *noted) {
 }
 
 // access is overlay and note in one, for a read outside of transactions that
-// only counts as an access of the row that was found. It reports whether that
-// has not expired. Under the policies that count, this is every Get.
-func (r *reads) access(row *driver.Row, hash uint64, now driver.Instant, m *maintainer) (ok bool) {
+// only counts as an access of the row that was found. It reports whether the
+// time of that is not over. Under the policies that count, this is every Get.
+func (r *reads) access(row *driver.Row, hash uint64, s *driver.Settings, now driver.Instant, m *maintainer) (ok bool) {
 	r.mu.Lock()
 	e := r.overlaid(row, false)
-	if row.Expired(now) {
+	if s.Over(row.Stored, row.Expire, now) {
 		r.mu.Unlock()
 		return false
 	}

@@ -36,7 +36,7 @@ func (t *tx) recall(c *collection, key codec.Value) (f found, ok bool) {
 		return f, false
 	}
 	if l.exists {
-		f = found{id: l.row.ID, expire: l.row.Expire, file: l.row.File, tagged: !l.row.Tag.IsNull(), exists: true}
+		f = found{id: l.row.ID, expire: l.row.Expire, stored: l.row.Stored, file: l.row.File, tagged: !l.row.Tag.IsNull(), exists: true}
 	}
 	return f, true
 }

@@ -75,6 +75,9 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 	if sh.live {
 		args = append(args, codec.RealValue(float64(s.Live)))
 	}
+	if sh.ahead {
+		args = append(args, codec.RealValue(float64(s.Live+driver.MaxAhead)))
+	}
 	if sh.expired {
 		args = append(args, codec.RealValue(float64(expiredAt)))
 	}
@@ -102,7 +105,7 @@ type shape struct {
 	limit        int
 	lower, upper string // operators, "" if there is no bound
 
-	desc, bare, keys, after, tag, live, expired, skip bool
+	desc, bare, keys, after, tag, live, ahead, expired, skip bool
 }
 
 func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
@@ -119,7 +122,7 @@ func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
 		table: c.table, order: s.Order, limit: s.Limit,
 		lower: operator(s.Lower, ">", ">="), upper: operator(s.Upper, "<", "<="),
 		desc: s.Desc, bare: s.Bare, keys: s.Keys, after: s.After != nil, tag: !s.Tag.IsNull(),
-		live: s.Live != 0, expired: expiredAt != 0, skip: s.Skip > 0,
+		live: s.Live != 0, ahead: s.Live != 0 && c.settings.Load().Policy != driver.NoEviction, expired: expiredAt != 0, skip: s.Skip > 0,
 	}
 }
 
@@ -150,7 +153,8 @@ func (sh *shape) sql() string {
 	add(sh.lower != "", "key "+sh.lower+" ?")
 	add(sh.upper != "", "key "+sh.upper+" ?")
 	add(sh.tag, "tag = ?")
-	add(sh.live, "(expire_time IS NULL OR expire_time > ?)")
+	add(sh.live && !sh.ahead, "(expire_time IS NULL OR expire_time > ?)")
+	add(sh.ahead, "(expire_time IS NULL OR expire_time > ? AND store_time <= ?)")
 	add(sh.expired, "expire_time <= ?")
 
 	columns := rowColumns + ", "

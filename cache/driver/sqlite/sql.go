@@ -30,7 +30,7 @@ const (
 // what a write wants to know.
 const (
 	rowColumns  = "rowid, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
-	findColumns = "rowid, expire_time, tag, filename"
+	findColumns = "rowid, expire_time, tag, filename, store_time"
 	bareColumns = "rowid, expire_time, mode, filename, " +
 		"CASE typeof(value) WHEN 'null' THEN 0 WHEN 'text' THEN octet_length(value) WHEN 'blob' THEN octet_length(value) ELSE 8 END, " +
 		"store_time, access_time, access_count, tag, size"

@@ -175,7 +175,7 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 			return err
 		}
 	}
-	return t.overwrite(c, p, &v, f, p.Keep && (f.expire == 0 || f.expire > p.Now))
+	return t.overwrite(c, p, &v, f, p.Keep && !f.over(c, p.Now))
 }
 
 func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
@@ -242,7 +242,7 @@ func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Inst
 	if err != nil {
 		return false, t.fail(c.explain(err))
 	}
-	if !f.exists || f.expire != 0 && f.expire <= now {
+	if !f.exists || f.over(c, now) {
 		return false, nil
 	}
 	s, err := t.conn.stmt(c, stmtTouch)
@@ -278,7 +278,7 @@ func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (b
 	}
 	c.edges.deleted(key)
 	t.wrote(c, key, nil)
-	return f.expire == 0 || f.expire > now, nil
+	return !f.over(c, now), nil
 }
 
 // deleteFound deletes a row that a scan has returned.
