@@ -20,18 +20,18 @@ func TestImports(t *testing.T) {
 	const module = "github.com/go-diskcache/diskcache/"
 	allowed := map[string][]string{
 		"codec":                          {},
-		"internal/clock":                 {},
-		"cache/driver":                   {"codec", "internal/clock"},
+		"cache/clock":                    {},
+		"cache/driver":                   {"codec", "cache/clock"},
 		"cache/driver/drivertest":        {"codec", "cache/driver"},
 		"cache/driver/memory":            {"codec", "cache/driver"},
 		"cache/driver/sqlite":            {"codec", "cache/driver", "cache/driver/sqlite"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
-		"deque":                          {"codec", "cache", "internal/clock"},
+		"deque":                          {"codec", "cache", "cache/clock"},
 		"index":                          {"codec", "cache"},
-		"sync":                           {"codec", "cache", "internal/clock"},
-		"memo":                           {"codec", "cache", "deque", "index", "sync", "internal/clock"},
+		"sync":                           {"codec", "cache", "cache/clock"},
+		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock"},
 		"examples":                       {"codec", "cache", "deque", "index", "sync", "memo", "examples", "cache/driver/memory"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},

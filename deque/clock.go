@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/internal/clock"
+	"github.com/go-diskcache/diskcache/cache/clock"
 )
 
 // Loans are due by the clock of the store. A loan that was made while the clock

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/clock"
 	"github.com/go-diskcache/diskcache/codec"
-	"github.com/go-diskcache/diskcache/internal/clock"
 )
 
 // loan is an item that is not in the deque for now: claimed, or delayed. Its

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/internal/clock"
+	"github.com/go-diskcache/diskcache/cache/clock"
 )
 
 // PopFrontWait is PopFront that waits until there is an item. It wakes at

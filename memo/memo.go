@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/clock"
 	"github.com/go-diskcache/diskcache/codec"
-	"github.com/go-diskcache/diskcache/internal/clock"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 

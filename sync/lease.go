@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-diskcache/diskcache/internal/clock"
+	"github.com/go-diskcache/diskcache/cache/clock"
 )
 
 // lease is the row of a lock or a semaphore: who holds it and who waits.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/internal/clock"
+	"github.com/go-diskcache/diskcache/cache/clock"
 )
 
 // Throttle is a token bucket that goroutines and processes share: it lets Count

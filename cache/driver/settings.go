@@ -4,7 +4,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/go-diskcache/diskcache/internal/clock"
+	"github.com/go-diskcache/diskcache/cache/clock"
 )
 
 // Policy names what Cull removes first. The names are DiskCache's.
