@@ -149,10 +149,22 @@ func (s *Store) logDone(ctx context.Context, what string, began time.Time, err e
 	s.log.InfoContext(ctx, what, args...)
 }
 
-// Session names this store's session, which ends with Close or with the
-// process, however it dies. Whatever must not outlive its holder - a lock, a
-// lease - stores the session's name and asks [Store.Alive].
-func (s *Store) Session() string { return s.engine.Session() }
+// Session returns the name of this store's session, and begins one if there is
+// none. The session ends with Close or with the process, however that dies.
+// Whatever must not outlive its holder, such as a lock or a lease, is stored with
+// the name of the holder's session; whoever wants it asks [Store.Alive].
+//
+// lost is closed if the session ends while the store is open, for instance
+// because the directory was replaced by another one. What was held in the session
+// is held no longer then, and the next call begins another session. Close does
+// not close lost.
+//
+// Session fails if the session cannot be made known to other processes, since
+// they would take it for ended. In a read-only store that is ErrReadOnly.
+func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{}, err error) {
+	name, lost, err = s.engine.Session(ctx)
+	return name, lost, wrap(ctx, "Session", "", err)
+}
 
 // Alive reports whether a session has not ended yet. It needs no clock: a
 // process that is stopped or slow is alive.
@@ -161,10 +173,13 @@ func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
 	return ok, wrap(ctx, "Alive", "", err)
 }
 
-// AwaitEnd waits until a session has ended, and returns nil then. An ended
-// context is an error.
-func (s *Store) AwaitEnd(ctx context.Context, session string) error {
-	return wrap(ctx, "AwaitEnd", "", s.engine.AwaitEnd(ctx, session))
+// WatchSession returns a channel that is closed when one of the sessions has
+// ended, at once if one has ended already, and a function that ends the watch.
+// Close closes the channel too: look with [Store.Alive] then. To miss nothing,
+// watch, then look, then wait.
+func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop func(), err error) {
+	ended, stop, err = s.engine.WatchSession(sessions...)
+	return ended, stop, wrap(context.Background(), "WatchSession", "", err)
 }
 
 // instant returns the current moment.

@@ -199,17 +199,26 @@ func TestTx(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
-		other := e.reopen(0, false)
-		if other.Session() == e.st.Session() {
-			t.Skip("handles in one process share a session")
-		}
-		equal(t, must(e.st.Alive(t.Context(), other.Session()))(t), true)
-		is(t, e.st.AwaitEnd(cancelled(), other.Session()), context.Canceled)
-		ended := make(chan error)
-		go func() { ended <- e.st.AwaitEnd(context.Background(), other.Session()) }()
+		other, reader := e.reopen(0, false), e.reopen(0, true)
+		session, _, err := other.Session(t.Context())
+		ok(t, err)
+		ended, stop, err := reader.WatchSession(session)
+		ok(t, err)
+		defer stop()
+		equal(t, must(reader.Alive(t.Context(), session))(t), true)
+		_, _, err = other.Session(cancelled())
+		is(t, err, context.Canceled)
+		_, _, err = reader.Session(t.Context())
+		is(t, err, cache.ErrReadOnly)
 		ok(t, other.Close())
-		ok(t, <-ended)
-		equal(t, must(e.st.Alive(t.Context(), other.Session()))(t), false)
+		ok(t, e.st.Close())
+		<-ended
+		equal(t, must(reader.Alive(t.Context(), session))(t), false)
+		_, _, err = other.Session(t.Context())
+		is(t, err, cache.ErrClosed)
+		ok(t, reader.Close())
+		_, _, err = reader.WatchSession(session)
+		is(t, err, cache.ErrClosed)
 	})
 }
 

@@ -63,7 +63,10 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 	if lease > 0 {
 		due = d.after(lease)
 	}
-	session := d.shared.st.Session()
+	session, _, err := d.shared.st.Session(ctx)
+	if err != nil {
+		return nil, err
+	}
 	err = d.update(ctx, func(b *Deque[T]) error {
 		c = nil
 		e, ok, err := b.items.Queue("").Peek(ctx)

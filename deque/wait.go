@@ -80,13 +80,11 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 		}
 		defer stop()
 	}
-	dead := mourn(ctx, d.shared.st)
-	defer dead.stop()
 	// Looking first saves a transaction when there is nothing. But most often
 	// there is something, for the first signal at least.
 	eager := true
 	for {
-		soon, err := d.soon(ctx, dead)
+		soon, holders, err := d.soon(ctx)
 		if err != nil {
 			return err
 		}
@@ -95,35 +93,50 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 			if ok || err != nil {
 				return err
 			}
-			if soon, err = d.soon(ctx, dead); err != nil {
+			if soon, holders, err = d.soon(ctx); err != nil {
 				return err
 			}
 			soon = max(soon, pause) // somebody else was quicker; more would be signalled
 		}
-		timer := time.NewTimer(soon)
-		select {
-		case <-pushed:
-			if eager {
-				eager = false
-				if ok, err := take(); ok || err != nil {
-					timer.Stop()
-					return err
-				}
+		woken, err := d.rest(ctx, soon, holders, pushed, lent)
+		if err != nil {
+			return err
+		}
+		if woken && eager {
+			eager = false
+			if ok, err := take(); ok || err != nil {
+				return err
 			}
-		case <-lent:
-		case <-dead.came:
-		case <-timer.C:
-		case <-ctx.Done():
-		case <-d.shared.closed:
 		}
-		timer.Stop()
-		select {
-		case <-d.shared.closed:
-			return fmt.Errorf("while waiting for an item: %w", cache.ErrClosed)
-		case <-ctx.Done():
-			return ended(ctx)
-		default:
-		}
+	}
+}
+
+// rest waits until it is worth while to look again, and reports whether that is
+// because of a push.
+func (d *Deque[T]) rest(ctx context.Context, soon time.Duration, holders []string, pushed, lent <-chan struct{}) (woken bool, err error) {
+	dead, stop, err := d.shared.st.WatchSession(holders...)
+	if err != nil {
+		return false, err
+	}
+	defer stop()
+	timer := time.NewTimer(soon)
+	defer timer.Stop()
+	select {
+	case <-pushed:
+		woken = true
+	case <-lent:
+	case <-dead:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-d.shared.closed:
+	}
+	select {
+	case <-d.shared.closed:
+		return false, fmt.Errorf("while waiting for an item: %w", cache.ErrClosed)
+	case <-ctx.Done():
+		return false, ended(ctx)
+	default:
+		return woken, nil
 	}
 }
 
@@ -131,24 +144,24 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 const forever = time.Hour
 
 // soon returns after which time it is worth while to look for an item, if
-// nothing changes: 0 if there is one. m waits for those who have claims.
-func (d *Deque[T]) soon(ctx context.Context, m *mourning) (time.Duration, error) {
+// nothing changes and none of the holders of claims ends: 0 if there is one.
+func (d *Deque[T]) soon(ctx context.Context) (wait time.Duration, holders []string, err error) {
 	if _, ok, err := d.end(ctx, false, 0); ok || err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	s, err := d.stored(ctx)
 	if err != nil || !s.Lends {
-		return forever, err
+		return forever, nil, err
 	}
 	if d.setBack(s) {
-		return 0, nil
+		return 0, nil, nil
 	}
-	wait := forever
+	wait = forever
 	now := d.now()
 	for _, kind := range []string{claimed, delayed} {
 		due, ok, err := d.soonest(ctx, kind)
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
 		if ok {
 			wait = min(wait, max(time.Duration(clock.Sub(due, now)), 0))
@@ -157,10 +170,10 @@ func (d *Deque[T]) soon(ctx context.Context, m *mourning) (time.Duration, error)
 			// A look for the dead: take does it when there is nothing else.
 			living, dead, err := d.holders(ctx)
 			if err != nil || len(dead) > 0 {
-				return 0, err
+				return 0, nil, err
 			}
-			m.await(living)
+			holders = living
 		}
 	}
-	return wait, nil
+	return wait, holders, nil
 }

@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -29,18 +30,22 @@ func (s *space) acquire(ctx context.Context, q want) (*hold, error) {
 	if err := s.await(ctx, w); err != nil {
 		return nil, err
 	}
-	c := s.claim(q)
+	p, err := s.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := s.claim(q, p)
 	s.expect(l, &c)
 	held, err := s.step(ctx, q.key, q.size, c, true)
 	if err != nil {
 		return nil, s.refused(ctx, q.key, c, err)
 	}
 	if held == nil {
-		if held, err = s.wait(ctx, q, c, l); err != nil {
+		if held, err = s.wait(ctx, q, c, l, p); err != nil {
 			return nil, errors.Join(err, s.withdraw(q.key, c))
 		}
 	}
-	return s.held(ctx, q.key, *held), nil
+	return s.held(ctx, q.key, *held, p), nil
 }
 
 // try is acquire without waiting; without an error, a nil hold means that
@@ -54,7 +59,11 @@ func (s *space) try(ctx context.Context, q want) (*hold, error) {
 	if s.lined(q.key) {
 		return nil, nil
 	}
-	c := s.claim(q)
+	p, err := s.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := s.claim(q, p)
 	held, err := s.step(ctx, q.key, q.size, c, false)
 	if err != nil {
 		return nil, s.refused(ctx, q.key, c, err)
@@ -62,11 +71,11 @@ func (s *space) try(ctx context.Context, q want) (*hold, error) {
 	if held == nil {
 		return nil, nil
 	}
-	return s.held(ctx, q.key, *held), nil
+	return s.held(ctx, q.key, *held, p), nil
 }
 
-func (s *space) claim(q want) claim {
-	return claim{Owner: s.owner, ID: newID(), N: q.n, Max: int64(q.max)}
+func (s *space) claim(q want, p *session) claim {
+	return claim{Owner: p.owner, ID: newID(), N: q.n, Max: int64(q.max)}
 }
 
 // refused returns err, with which a first step has failed. Unless err says
@@ -109,19 +118,11 @@ func (s *space) withdraw(key string, c claim) error {
 // wait waits in the row's queue. Whoever lets c have its turn wakes it. As
 // nobody does so for one who died, it also waits for the ends of those it is
 // behind.
-func (s *space) wait(ctx context.Context, q want, c claim, l *line) (*claim, error) {
+func (s *space) wait(ctx context.Context, q want, c claim, l *line, p *session) (*claim, error) {
 	if err := s.listen(); err != nil {
 		return nil, err
 	}
 	defer s.unlisten()
-
-	dead := make(chan struct{}, 1)
-	ends := map[string]func(){} // by session
-	defer func() {
-		for _, stop := range ends {
-			stop()
-		}
-	}()
 	for {
 		// What has changed before listen, nobody told.
 		row, _, err := s.rows.Get(ctx, q.key)
@@ -132,37 +133,11 @@ func (s *space) wait(ctx context.Context, q want, c claim, l *line) (*claim, err
 			return h, nil
 		}
 		again := index(row.Queue, &c) < 0 // the row was removed
-		var timer *time.Timer
-		var over <-chan time.Time
 		if !again {
-			s.mourn(row.ahead(&c), ends, dead)
-			if d, ok := row.soonest(s.st.Now()); ok {
-				timer = time.NewTimer(d)
-				over = timer.C
+			var held *claim
+			if held, again, err = s.pause(ctx, &row, &c, l, p); held != nil || err != nil {
+				return held, err
 			}
-			select {
-			case <-l.changed:
-				if h := s.heard(l); h != nil {
-					if timer != nil {
-						timer.Stop()
-					}
-					return h, nil
-				}
-			case <-dead:
-				again = true
-			case <-over:
-				again = true
-			case <-ctx.Done():
-				err = ended(ctx)
-			case <-s.closed:
-				err = cache.ErrClosed
-			}
-			if timer != nil {
-				timer.Stop()
-			}
-		}
-		if err != nil {
-			return nil, err
 		}
 		if again {
 			held, err := s.step(ctx, q.key, q.size, c, true)
@@ -173,14 +148,49 @@ func (s *space) wait(ctx context.Context, q want, c claim, l *line) (*claim, err
 	}
 }
 
-// ahead returns the sessions that c, which is in the queue, waits for.
-func (l *lease) ahead(c *claim) map[string]bool {
-	sessions := map[string]bool{}
-	for i := range l.Holds {
-		sessions[l.Holds[i].session()] = true
+// pause waits until c, which is in row's queue, may have its turn. It returns the
+// hold that c has become, if that was heard of, and whether c may have to take
+// its turn by itself.
+func (s *space) pause(ctx context.Context, row *lease, c *claim, l *line, p *session) (held *claim, again bool, err error) {
+	dead, stop, err := s.st.WatchSession(s.ahead(row, c)...)
+	if err != nil {
+		return nil, false, err
 	}
-	if first := &l.Queue[0]; !first.is(c) {
-		sessions[first.session()] = true
+	defer stop()
+	var over <-chan time.Time
+	if d, ok := row.soonest(s.st.Now()); ok {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-l.changed:
+		return s.heard(l), false, nil
+	case <-dead:
+	case <-over:
+	case <-p.lost:
+		return nil, false, errSession
+	case <-ctx.Done():
+		return nil, false, ended(ctx)
+	case <-s.closed:
+		return nil, false, cache.ErrClosed
+	}
+	return nil, true, nil
+}
+
+// ahead returns the sessions, but for our own, that c, which is in row's queue,
+// waits for.
+func (s *space) ahead(row *lease, c *claim) (sessions []string) {
+	add := func(c *claim) {
+		if name := c.session(); !s.isOwn(name) && !slices.Contains(sessions, name) {
+			sessions = append(sessions, name)
+		}
+	}
+	for i := range row.Holds {
+		add(&row.Holds[i])
+	}
+	if first := &row.Queue[0]; !first.is(c) {
+		add(first)
 	}
 	return sessions
 }

@@ -130,7 +130,7 @@ func TestForgedRing(t *testing.T) {
 	}
 	claim, held := row.Queue[0], row.Holds[0]
 
-	send := stranger(t, s.owner)
+	send := stranger(t, s.current.Load().owner)
 	token := int64(1000)
 	forge := func(key string, id id, oob []byte) {
 		t.Helper()

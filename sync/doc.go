@@ -18,6 +18,10 @@
 // process that is stopped or slow keeps what it holds, unless a maximum was
 // asked for. Averagers and throttles are ordinary data and survive.
 //
+// Where no session can be begun, as in a read-only store, nothing can be held, and
+// that is an error. If the session is lost while the store is open, because its
+// directory was replaced, so is all that is held, within a second.
+//
 // # Waiting
 //
 // Waiting does not poll the database. Whoever releases something decides, in

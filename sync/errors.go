@@ -18,8 +18,8 @@ var (
 	ErrNotHeld = errors.New("not held")
 
 	// ErrLost means that a hold ended before it was released: its maximum
-	// time was over, Break took it away, its store was closed, or its row was
-	// removed.
+	// time was over, Break took it away, its store was closed, its row was
+	// removed, or the store's session was lost: see [cache.Store.Session].
 	ErrLost = errors.New("hold was lost")
 
 	// ErrSize means that a semaphore exists with another number of permits.

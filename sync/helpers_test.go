@@ -33,6 +33,13 @@ func onStores(t *testing.T, fn func(t *testing.T, st *cache.Store)) {
 	t.Run("sqlite", func(t *testing.T) { fn(t, openDir(t, t.TempDir())) })
 }
 
+func session(t testing.TB, st *cache.Store) string {
+	t.Helper()
+	name, _, err := st.Session(t.Context())
+	ok(t, err)
+	return name
+}
+
 func newLock(t testing.TB, st *cache.Store, name string, o *dsync.LockOptions) *dsync.Lock {
 	t.Helper()
 	l, err := dsync.NewLock(t.Context(), st, name, o)

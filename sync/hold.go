@@ -12,10 +12,11 @@ import (
 
 // hold is a claim that was granted to this process.
 type hold struct {
-	s      *space
-	key    string
-	claim  claim // N is guarded by mu
-	parent context.Context
+	s       *space
+	key     string
+	claim   claim // N is guarded by mu
+	session *session
+	parent  context.Context
 
 	releasing sync.Mutex // one release, or look, at a time; before mu and space.mu
 
@@ -31,8 +32,8 @@ type hold struct {
 }
 
 // held makes a hold of a granted claim.
-func (s *space) held(ctx context.Context, key string, c claim) *hold {
-	h := &hold{s: s, key: key, claim: c, parent: ctx}
+func (s *space) held(ctx context.Context, key string, c claim, p *session) *hold {
+	h := &hold{s: s, key: key, claim: c, session: p, parent: ctx}
 	s.mu.Lock()
 	s.holds[h] = struct{}{}
 	s.mu.Unlock()
@@ -48,6 +49,7 @@ func (s *space) held(ctx context.Context, key string, c claim) *hold {
 
 // context returns a context that ends with the hold.
 func (h *hold) context() context.Context {
+	h.checkSession()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ctx != nil {
@@ -96,6 +98,13 @@ func (h *hold) catchUp() {
 	}
 }
 
+// checkSession loses h if its session was lost, which nobody may have told.
+func (h *hold) checkSession() {
+	if h.session.isLost() {
+		h.lose(errSession)
+	}
+}
+
 // lose marks h as lost and ends its context, unless it was released.
 func (h *hold) lose(why error) {
 	h.mu.Lock()
@@ -135,6 +144,7 @@ func (h *hold) release(n int64) error {
 func (h *hold) tryRelease(n int64) error {
 	h.releasing.Lock()
 	defer h.releasing.Unlock()
+	h.checkSession()
 	h.mu.Lock()
 	lost := h.lost
 	left := h.claim.N
@@ -210,6 +220,7 @@ func (h *hold) check(tx *cache.Tx) error {
 
 // state returns nil while h is held, as far as is known.
 func (h *hold) state() error {
+	h.checkSession()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {

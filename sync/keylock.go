@@ -55,10 +55,9 @@ var keyLocks atomic.Int64
 // Lock waits until the key is not present, and stores it. See [Lock.Lock] for
 // its errors.
 func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
-	tag := l.tag()
-	o, err := l.try(ctx, tag)
-	if err == nil && !o.free {
-		err = l.wait(ctx, tag)
+	tag, err := l.tag(ctx)
+	if err == nil {
+		err = l.lock(ctx, tag)
 	}
 	if err != nil {
 		return nil, fail("Lock", err)
@@ -66,9 +65,20 @@ func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
 	return l.guard(tag), nil
 }
 
+func (l *KeyLock[K, V]) lock(ctx context.Context, tag string) error {
+	o, err := l.try(ctx, tag)
+	if err == nil && !o.free {
+		err = l.wait(ctx, tag)
+	}
+	return err
+}
+
 // TryLock takes the lock if nobody holds it, and reports whether it did.
 func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
-	tag := l.tag()
+	tag, err := l.tag(ctx)
+	if err != nil {
+		return nil, false, fail("TryLock", err)
+	}
 	o, err := l.try(ctx, tag)
 	if err != nil || !o.free {
 		return nil, false, fail("TryLock", err)
@@ -94,8 +104,9 @@ func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) err
 const keyTag = "go-lock:"
 
 // tag returns a tag that no other acquisition has.
-func (l *KeyLock[K, V]) tag() string {
-	return fmt.Sprintf("%s%s.%d", keyTag, l.c.Store().Session(), keyLocks.Add(1))
+func (l *KeyLock[K, V]) tag(ctx context.Context) (string, error) {
+	session, _, err := l.c.Store().Session(ctx)
+	return fmt.Sprintf("%s%s.%d", keyTag, session, keyLocks.Add(1)), err
 }
 
 // occupied tells who has a lock.
@@ -189,18 +200,14 @@ func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
 // holder is dead.
 func (l *KeyLock[K, V]) pause(ctx context.Context, o occupied, changed, closed <-chan struct{}) (bool, error) {
 	st := l.c.Store()
-	var dead chan struct{}
+	var dead <-chan struct{}
 	if o.session != "" {
-		dead = make(chan struct{}, 1)
-		inner, cancel := context.WithCancel(ctx)
-		var waiting sync.WaitGroup
-		waiting.Go(func() {
-			if st.AwaitEnd(inner, o.session) == nil {
-				signal(dead)
-			}
-		})
-		defer waiting.Wait()
-		defer cancel()
+		ended, stop, err := st.WatchSession(o.session)
+		if err != nil {
+			return false, err
+		}
+		defer stop()
+		dead = ended
 	}
 	var over <-chan time.Time
 	switch {

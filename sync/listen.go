@@ -40,13 +40,13 @@ type listener struct {
 func (s *space) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if p := s.current.Load(); s.bell == nil && p != nil && s.st.Dir() != "" {
+		s.bell = hang(p.owner, s.hear)
+	}
 	if s.listener == nil {
 		l := &listener{
 			shouts: &watch{of: s.shouts.Watch}, rows: &watch{of: s.rows.Watch},
 			idle: make(chan struct{}, 1), ended: make(chan struct{}),
-		}
-		if s.bell == nil && s.st.Dir() != "" {
-			s.bell = hang(s.owner, s.hear)
 		}
 		l.bell = s.bell
 		err := l.rows.begin()
@@ -80,8 +80,17 @@ func (s *space) run(l *listener) {
 	defer pause.Stop()
 	var lingering <-chan time.Time
 	changed := l.rows.changed
+	var forgone *session
 	for {
+		var lost <-chan struct{}
+		p := s.current.Load()
+		if p != nil && p != forgone {
+			lost = p.lost
+		}
 		select {
+		case <-lost:
+			s.forgo(p)
+			forgone = p
 		case <-l.shouts.changed:
 			s.pokeAll()
 		case <-changed:
@@ -138,7 +147,7 @@ func (l *listener) end() {
 // shout tells all processes that wait for anything to look. What fails here
 // they notice within longRest.
 func (s *space) shout() {
-	_ = s.shouts.Set(context.Background(), "", s.owner)
+	_ = s.shouts.Set(context.Background(), "", "")
 }
 
 // retire takes the listener away if there is no interest.
@@ -168,66 +177,4 @@ func (s *space) pokeAll() {
 		h.look()
 	}
 	s.tidy()
-}
-
-// mourner waits for the end of a session, for all who are behind it.
-type mourner struct {
-	cancel context.CancelFunc
-	tell   map[chan struct{}]int
-}
-
-// mourn makes ends those of the given sessions: dead receives when one of
-// them has ended. Our own session is left out.
-func (s *space) mourn(sessions map[string]bool, ends map[string]func(), dead chan struct{}) {
-	for session, stop := range ends {
-		if !sessions[session] {
-			stop()
-			delete(ends, session)
-		}
-	}
-	for session := range sessions {
-		if session != s.session && ends[session] == nil {
-			ends[session] = s.awaitEnd(session, dead)
-		}
-	}
-}
-
-func (s *space) awaitEnd(session string, dead chan struct{}) (stop func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := s.mourners[session]
-	if m == nil {
-		ctx, cancel := context.WithCancel(context.Background())
-		m = &mourner{cancel: cancel, tell: map[chan struct{}]int{}}
-		s.mourners[session] = m
-		s.busy.Add(1)
-		go func() {
-			defer s.busy.Done()
-			err := s.st.AwaitEnd(ctx, session)
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.mourners[session] == m {
-				delete(s.mourners, session)
-			}
-			if err == nil {
-				for ch := range m.tell {
-					signal(ch)
-				}
-			}
-		}()
-	}
-	m.tell[dead]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if m.tell[dead]--; m.tell[dead] == 0 {
-			delete(m.tell, dead)
-		}
-		if len(m.tell) == 0 {
-			if s.mourners[session] == m {
-				delete(s.mourners, session)
-			}
-			m.cancel()
-		}
-	}
 }

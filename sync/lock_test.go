@@ -167,7 +167,7 @@ func TestLockClose(t *testing.T) {
 	mine := openDir(t, dir)
 	other, err := cache.OpenStore(t.Context(), dir, nil)
 	ok(t, err)
-	equal(t, mine.Session(), other.Session())
+	equal(t, session(t, mine), session(t, other))
 	held, wanted := newLock(t, other, "held", nil), newLock(t, other, "wanted", nil)
 	g := lock(t, held)
 	inside := g.Context()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/go-diskcache/diskcache/cache"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
@@ -84,6 +86,140 @@ func TestBreakTells(t *testing.T) {
 	}()
 	within(t, told, "the end of a broken lock's context")
 	holder.finish()
+}
+
+func init() {
+	// busy holds a lock while it writes large values, of which many are half
+	// written when it is killed.
+	helpers["busy"] = func(ctx context.Context, p *peer) error {
+		c, err := cache.New(ctx, p.st, "", &cache.Options[int, string]{Persistent: true})
+		if err != nil {
+			return err
+		}
+		l, err := dsync.NewLock(ctx, p.st, "l", nil)
+		if err != nil {
+			return err
+		}
+		if _, err := l.Lock(ctx); err != nil {
+			return err
+		}
+		begun := make(chan struct{})
+		for i := range halfWritten {
+			go c.SetFrom(ctx, -i, &halfReader{begun: begun})
+		}
+		for range halfWritten {
+			<-begun
+		}
+		p.say("held")
+		p.hear()
+		return nil
+	}
+	// try tells whether it gets a lock as the first thing it does.
+	helpers["try"] = func(ctx context.Context, p *peer) error {
+		l, err := dsync.NewLock(ctx, p.st, "l", nil)
+		if err != nil {
+			return err
+		}
+		_, got, err := l.TryLock(ctx)
+		p.say("%v", got)
+		p.hear()
+		return err
+	}
+}
+
+const halfWritten = 32
+
+// halfReader is a value that does not end. It tells when a part was read.
+type halfReader struct {
+	begun chan<- struct{}
+	more  bool
+}
+
+func (r *halfReader) Read(b []byte) (int, error) {
+	if !r.more {
+		r.more = true
+		return len(b), nil
+	}
+	r.begun <- struct{}{}
+	select {}
+}
+
+// What a dead process held is free for one that is started at once, while it, and
+// others, clear away what the dead one left behind.
+func TestRestart(t *testing.T) {
+	dir := t.TempDir()
+	st := openDir(t, dir)
+	c, err := cache.New(t.Context(), st, "", &cache.Options[int, string]{Persistent: true})
+	ok(t, err)
+	rows := 20_000
+	if n, err := strconv.Atoi(os.Getenv("DISKCACHE_TEST_ROWS")); err == nil {
+		rows = n
+	}
+	ok(t, c.SetMany(t.Context(), func(yield func(int, string) bool) {
+		for i := 1; i <= rows && yield(i, strings.Repeat("v", 100)); i++ {
+		}
+	}))
+	for range 5 {
+		holder := start(t, "busy", dir)
+		holder.hear("held")
+		start(t, "try", dir).hear("false")
+		holder.kill()
+		files, err := filepath.Glob(filepath.Join(dir, "cache.db-sessions/*/*.val"))
+		ok(t, err)
+		if len(files) < halfWritten { // those of the holders before may still be swept
+			t.Errorf("%d half-written files", len(files))
+		}
+		start(t, "hold", dir) // sweeps
+		again := start(t, "try", dir)
+		again.hear("true")
+		start(t, "try", dir).hear("false")
+		again.kill()
+	}
+}
+
+// A cleaner of temporary files that removes everything of the sessions does not
+// make a second holder, and values in files can be written all the same.
+func TestCleaner(t *testing.T) {
+	dir := t.TempDir()
+	st := openDir(t, dir)
+	c, err := cache.New[string, string](t.Context(), st, "", nil)
+	ok(t, err)
+	g := lock(t, newLock(t, st, "l", nil))
+	inside := g.Context()
+	large := strings.Repeat("v", 50_000)
+	for range 3 {
+		ok(t, c.Set(t.Context(), "k", large))
+		ok(t, os.RemoveAll(filepath.Join(dir, "cache.db-sessions")))
+		start(t, "try", dir).hear("false")
+	}
+	ok(t, c.Set(t.Context(), "k", large))
+	ok(t, inside.Err())
+	ok(t, g.Unlock())
+	start(t, "try", dir).hear("true")
+}
+
+// The holds of a store that is replaced by another one are lost.
+func TestReplaced(t *testing.T) {
+	for name, replace := range map[string]func(dir string) error{
+		"directory": func(dir string) error { return os.Rename(dir, dir+".old") },
+		"database":  func(dir string) error { return os.Remove(filepath.Join(dir, "cache.db")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "store")
+			st, err := cache.OpenStore(t.Context(), dir, nil)
+			ok(t, err)
+			defer st.Close() // fails
+			l := newLock(t, st, "l", nil)
+			g := lock(t, l)
+			inside := g.Context()
+			ok(t, replace(dir))
+			within(t, inside.Done(), "the end of a lock's context with its store")
+			is(t, context.Cause(inside), dsync.ErrLost)
+			is(t, g.Unlock(), dsync.ErrLost)
+			_, err = l.Lock(t.Context())
+			is(t, err, cache.ErrNotStore)
+		})
+	}
 }
 
 // A process that is stopped keeps its lock.

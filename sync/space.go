@@ -18,24 +18,24 @@ import (
 // as there are processes, and a change wakes one goroutine per process and
 // row.
 type space struct {
-	st      *cache.Store
-	rows    *cache.Cache[string, lease]
-	shouts  *cache.Cache[string, string] // see listener
-	session string
-	owner   string        // of this space's claims
-	closed  chan struct{} // closed when the store's Close begins
-	ringer  ringer
+	st     *cache.Store
+	rows   *cache.Cache[string, lease]
+	shouts *cache.Cache[string, string] // see listener
+	closed chan struct{}                // closed when the store's Close begins
+	ringer ringer
+
+	beginning sync.Mutex              // held while a session is begun; before mu
+	current   atomic.Pointer[session] // nil until there is one; changed with both held
 
 	mu        sync.Mutex // held for moments, never during an operation of the store
 	ended     bool       // closed is closed
 	busy      sync.WaitGroup
-	lines     map[string]*line    // by row
-	holds     map[*hold]struct{}  // what is held
-	observed  map[*hold]struct{}  // those whose context somebody uses
-	mourners  map[string]*mourner // by session whose end is waited for
-	interests int                 // waiters and observed holds
-	listener  *listener           // nil until there is interest
-	bell      *bell               // nil until there has been interest, or if there can be none
+	lines     map[string]*line   // by row
+	holds     map[*hold]struct{} // what is held
+	observed  map[*hold]struct{} // those whose context somebody uses
+	interests int                // waiters and observed holds
+	listener  *listener          // nil until there is interest
+	bell      *bell              // the session's; nil until there has been interest, or if there can be none
 
 	swept  string                  // where the last sweep ended; used in transactions only
 	strays atomic.Pointer[[]stray] // claims that could not be given back
@@ -76,18 +76,14 @@ func spaceOf(ctx context.Context, st *cache.Store) (*space, error) {
 	if s := spaces[st]; s != nil {
 		return s, nil
 	}
-	session := st.Session()
 	s = &space{
 		st:       st,
 		rows:     rows,
 		shouts:   shouts,
-		session:  session,
-		owner:    fmt.Sprintf("%s.%d", session, number.Add(1)),
 		closed:   make(chan struct{}),
 		lines:    map[string]*line{},
 		holds:    map[*hold]struct{}{},
 		observed: map[*hold]struct{}{},
-		mourners: map[string]*mourner{},
 	}
 	if _, err := st.AtClose(s.close); err != nil {
 		return nil, err
@@ -161,7 +157,7 @@ func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists
 			return err
 		}
 		w := &world{now: s.st.Now(), fence: tx.Fence, alive: func(session string) (bool, error) {
-			if session == s.session {
+			if s.isOwn(session) {
 				return true, nil
 			}
 			return s.st.Alive(ctx, session)
@@ -280,7 +276,7 @@ func (s *space) tell(key string, claims []claim) {
 	heard := true
 	for i := range claims {
 		c := &claims[i]
-		if c.Owner == s.owner {
+		if s.isOwner(c.Owner) {
 			s.hear(key, c)
 			continue
 		}
@@ -302,7 +298,7 @@ func neighbour(owner string) *space {
 	spacesMu.Lock()
 	defer spacesMu.Unlock()
 	for _, s := range spaces {
-		if s.owner == owner {
+		if s.isOwner(owner) {
 			return s
 		}
 	}

@@ -117,17 +117,33 @@ type Store interface {
 	// The channel is closed when the store is.
 	Watch(c Collection) (changed <-chan struct{}, stop func(), err error)
 
-	// Session names this store's session: one opened store in one process. A
-	// session ends with Close or with its process, however that dies.
-	Session() string
+	// Session returns the name of this store's session, and begins one if there
+	// is none. A session is one opened store in one process. It ends with Close
+	// or with its process, however that dies. What must not outlive its holder is
+	// stored with the name of the holder's session. Names are not used again.
+	//
+	// Once Session has returned a name, other stores see that session alive. An
+	// engine that cannot bring this about fails, and a read-only store fails with
+	// [ErrReadOnly].
+	//
+	// The session is lost if it ends while the store is open, for instance
+	// because the connection to a server broke. Then lost is closed, what was
+	// held in the session is held no longer, and the next call begins another
+	// session. An engine closes lost before others see the session ended, where
+	// it can. Close does not close lost. lost is nil if no session is ever lost.
+	Session(ctx context.Context) (name string, lost <-chan struct{}, err error)
 
 	// Alive reports whether a session has not ended yet, at once and without
-	// a clock: a process that is stopped or slow is alive.
+	// a clock: a process that is stopped or slow is alive. The answer does not
+	// depend on who else asks, or clears away what ended sessions left behind.
 	Alive(ctx context.Context, session string) (bool, error)
 
-	// AwaitEnd returns nil as soon as the session has ended, without polling
-	// where the engine can avoid it.
-	AwaitEnd(ctx context.Context, session string) error
+	// WatchSession returns a channel that is closed when one of the sessions has
+	// ended, at once if one has ended already, and a function that ends the
+	// watch. Close closes the channel too: whoever waits looks then, with Alive.
+	// The engine does not poll where it can avoid it, and needs no goroutine for
+	// each watch or session.
+	WatchSession(sessions ...string) (ended <-chan struct{}, stop func(), err error)
 
 	// ReadOnly reports whether the store was opened for reading only.
 	ReadOnly() bool

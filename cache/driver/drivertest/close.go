@@ -20,7 +20,8 @@ var closeTests = tests{
 				e.Errorf("%s: %v", name, err)
 			}
 		}
-		e.wantErr(e.s.AwaitEnd(e.ctx, "none"), driver.ErrClosed)
+		_, _, err := e.s.WatchSession("none")
+		e.wantErr(err, driver.ErrClosed)
 	}},
 
 	{"WaitsForRunningTransactions", func(e *env) {

@@ -18,6 +18,14 @@ type Harness struct {
 	// for one directory, also while it is open, and after everything was
 	// closed; each result is closed by the suite.
 	Open func(t testing.TB, dir string, o Options) (driver.Store, error)
+
+	// LoseSession has the session of an open store be lost, if it has one. Nil
+	// if no session is ever lost.
+	LoseSession func(s driver.Store)
+
+	// RefuseSession keeps a store that has no session from beginning one, until
+	// allow is called. Nil if nothing ever does.
+	RefuseSession func(s driver.Store) (allow func())
 }
 
 // Options are what the suite needs to choose when it opens a store.
@@ -35,10 +43,7 @@ const now = driver.Instant(1_750_000_000)
 // Run tests the engine behind h. It leaves a store behind after each test
 // that Check finds nothing wrong with, and no goroutines.
 func Run(t *testing.T, h Harness) {
-	for _, topic := range []struct {
-		name  string
-		tests tests
-	}{
+	topics := []topic{
 		{"Put", putTests},
 		{"Keys", keyTests},
 		{"Expiry", expiryTests},
@@ -62,13 +67,25 @@ func Run(t *testing.T, h Harness) {
 		{"Sessions", sessionTests},
 		{"Fence", fenceTests},
 		{"Maintenance", maintenanceTests},
-	} {
+	}
+	if h.LoseSession != nil {
+		topics = append(topics, topic{"LostSessions", lossTests})
+	}
+	if h.RefuseSession != nil {
+		topics = append(topics, topic{"RefusedSessions", refusalTests})
+	}
+	for _, topic := range topics {
 		t.Run(topic.name, func(t *testing.T) {
 			for _, test := range topic.tests {
 				t.Run(test.name, func(t *testing.T) { test.run(newEnv(t, h)) })
 			}
 		})
 	}
+}
+
+type topic struct {
+	name  string
+	tests tests
 }
 
 type tests []struct {

@@ -28,7 +28,6 @@ package memory
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,11 +71,9 @@ type Data struct {
 	files    map[string]*file
 	nextFile int64
 	watchers map[*watcher]struct{}
-	sessions map[string]chan struct{} // closed at the session's end
+	sessions map[string]bool // those that live
+	ends     map[*endWatch]struct{}
 }
-
-// sessions numbers the sessions of this process.
-var sessions atomic.Int64
 
 // Open returns a store of d, with a session of its own.
 func (d *Data) Open(o *Options) *Store {
@@ -86,7 +83,6 @@ func (d *Data) Open(o *Options) *Store {
 	s := &Store{
 		data:    d,
 		options: *o,
-		session: fmt.Sprintf("memory-%d", sessions.Add(1)),
 		closing: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
@@ -100,9 +96,9 @@ func (d *Data) Open(o *Options) *Store {
 		d.state.Store(&state{})
 		d.files = make(map[string]*file)
 		d.watchers = make(map[*watcher]struct{})
-		d.sessions = make(map[string]chan struct{})
+		d.sessions = make(map[string]bool)
+		d.ends = make(map[*endWatch]struct{})
 	}
-	d.sessions[s.session] = s.closed
 	return s
 }
 

@@ -23,7 +23,32 @@ func harness(o memory.Options) drivertest.Harness {
 	}
 }
 
+// fickle has sessions that can be refused or lost.
+func fickle(h drivertest.Harness) drivertest.Harness {
+	plain := h.Open
+	h.Open = func(t testing.TB, dir string, o drivertest.Options) (driver.Store, error) {
+		s, err := plain(t, dir, o)
+		if err != nil {
+			return nil, err
+		}
+		return drivertest.NewFickle(s, func() driver.Store {
+			s, err := plain(t, dir, drivertest.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}), nil
+	}
+	h.LoseSession = func(s driver.Store) { _ = s.(*drivertest.Fickle).Lose() } // memory's Close does not fail
+	h.RefuseSession = func(s driver.Store) (allow func()) {
+		s.(*drivertest.Fickle).Refuse(driver.ErrFull)
+		return func() { s.(*drivertest.Fickle).Refuse(nil) }
+	}
+	return h
+}
+
 func TestConformance(t *testing.T) {
+	t.Run("Fickle", func(t *testing.T) { drivertest.Run(t, fickle(harness(memory.Options{}))) })
 	t.Run("Plain", func(t *testing.T) { drivertest.Run(t, harness(memory.Options{})) })
 	t.Run("RunTwice", func(t *testing.T) { drivertest.Run(t, harness(memory.Options{RunTwice: true})) })
 }

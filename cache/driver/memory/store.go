@@ -16,7 +16,7 @@ import (
 type Store struct {
 	data    *Data
 	options Options
-	session string
+	session string // "" until somebody asks for it; guarded by data.mu
 
 	mu      sync.Mutex // guards ending and the growth of running
 	running sync.WaitGroup
@@ -218,7 +218,7 @@ func (s *Store) Close() error {
 	d := s.data
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.sessions, s.session)
+	s.endSessions()
 	close(s.closed)
 	for w := range d.watchers {
 		if w.store == s {

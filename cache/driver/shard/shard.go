@@ -271,16 +271,18 @@ func (s *Store) ReadOnly() bool { return s.first().store.ReadOnly() }
 func (s *Store) Dir() string { return s.place.Dir() }
 
 // Session implements [driver.Store]. It is that of the first shard.
-func (s *Store) Session() string { return s.first().store.Session() }
+func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{}, err error) {
+	return s.first().store.Session(ctx)
+}
 
 // Alive implements [driver.Store].
 func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
 	return s.first().store.Alive(ctx, session)
 }
 
-// AwaitEnd implements [driver.Store].
-func (s *Store) AwaitEnd(ctx context.Context, session string) error {
-	return s.first().store.AwaitEnd(ctx, session)
+// WatchSession implements [driver.Store].
+func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop func(), err error) {
+	return s.first().store.WatchSession(sessions...)
 }
 
 // Close implements [driver.Store]. The first shard is closed first: it waits

@@ -115,26 +115,15 @@ func (b *backup) list(t *tx) error {
 	}
 	seen := make(map[string]bool)
 	for _, id := range ids {
-		q, err := t.conn.query(fmt.Sprintf("SELECT filename FROM %s WHERE filename IS NOT NULL", newCollection(t.core, "", id).table))
-		if err != nil {
-			return err
-		}
-		for {
-			row, err := q.Step()
-			if err != nil {
-				q.Reset()
-				return translate(err)
-			}
-			if !row {
-				break
-			}
-			f := q.ColumnText(0)
+		err := t.conn.eachFile(newCollection(t.core, "", id), func(f string) {
 			if isValueName(f) && !seen[f] { // of two rows with one file, one is damaged
 				seen[f] = true
 				b.files = append(b.files, f)
 			}
+		})
+		if err != nil {
+			return err
 		}
-		q.Reset()
 	}
 	return nil
 }
@@ -147,15 +136,15 @@ func (b *backup) link(t *tx) error {
 	if len(b.files) == 0 {
 		return nil
 	}
-	temp, err := b.store.core.sessions.tempDir()
-	if err != nil {
-		return translate(err)
-	}
 	var id [8]byte
 	rand.Read(id[:])
-	hold := path.Join(temp, holdPrefix+hex.EncodeToString(id[:]))
+	var hold string
 	dir := b.store.core.files
-	if err := dir.Mkdir(hold); err != nil {
+	err := b.store.core.sessions.inFolder(func(folder string) error {
+		hold = path.Join(folder, holdPrefix+hex.EncodeToString(id[:]))
+		return dir.Mkdir(hold)
+	})
+	if err != nil {
 		return translate(err)
 	}
 	b.hold = hold

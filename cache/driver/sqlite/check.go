@@ -393,43 +393,40 @@ func isShardOrFamily(name string) bool {
 // got its name in the store, but no row.
 func (k *checker) leftOver(known map[string]bool) error {
 	ss := &k.store.core.sessions
-	ids, err := ss.others()
+	names, err := ss.ended()
 	if err != nil {
-		return translate(err)
+		return err
 	}
-	for _, id := range ids {
-		err := ss.ifEnded(id, func() error {
-			files, err := k.store.core.files.ReadDir(ss.folder(id))
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil // it was just ending
+	for _, name := range names {
+		files, err := k.store.core.files.ReadDir(ss.folder(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another process has just swept
+		}
+		if err != nil {
+			return translate(err)
+		}
+		for _, f := range files {
+			if f.Name() == sessionLock {
+				continue
 			}
-			if err != nil {
-				return err
+			p := driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, name, f.Name()), Mended: k.mend}
+			if !isSessionFile(f) {
+				p.Kind, p.Mended, p.Detail = driver.UnknownFile, false, "no session makes a file of this name: remove it by hand"
 			}
-			for _, f := range files {
-				if f.Name() == sessionLock { // alone, of a session that is just beginning or ending
+			k.report(p)
+			for _, rel := range finalNames(f.Name()) {
+				if !k.mend || known[rel] {
 					continue
 				}
-				p := driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, id, f.Name()), Mended: k.mend}
-				if !isSessionFile(f) {
-					p.Kind, p.Mended, p.Detail = driver.UnknownFile, false, "no session makes a file of this name: remove it by hand"
-				}
-				k.report(p)
-				for _, rel := range finalNames(f.Name()) {
-					if !k.mend || known[rel] {
-						continue
-					}
-					if err := k.store.core.removeValue(rel); err != nil {
-						return err
-					}
+				if err := k.store.core.removeValue(rel); err != nil {
+					return translate(err)
 				}
 			}
-			if !k.mend {
-				return nil
-			}
-			return ss.remove(id)
-		})
-		if err != nil {
+		}
+		if !k.mend {
+			continue
+		}
+		if err := ss.remove(name); err != nil {
 			return translate(err)
 		}
 	}

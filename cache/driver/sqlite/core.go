@@ -24,12 +24,13 @@ import (
 
 // core is what all handles of one directory in one process share.
 type core struct {
-	dir   string
-	files *osfs.Dir // dir, open
-	info  osfs.Info // of dir: device and inode tell whether two paths are one directory
-	db    osfs.Info // of the database
-	opts  Options
-	log   *slog.Logger
+	dir    string
+	files  *osfs.Dir  // dir, open
+	info   osfs.Info  // of dir: device and inode tell whether two paths are one directory
+	db     osfs.Info  // of the database
+	dbFile *osfs.File // the database: see openDatabase
+	opts   Options
+	log    *slog.Logger
 
 	writer     *writer // nil if read-only
 	readers    *pool
@@ -55,8 +56,9 @@ type core struct {
 // cores holds the directories that are open in this process, or are being
 // opened or closed, each once for reading only and once for writing too.
 var cores struct {
-	mu   sync.Mutex
-	list []*core
+	mu     sync.Mutex
+	list   []*core
+	parked []*osfs.File // databases that are to be closed: see closeDatabase
 }
 
 // acquireCore returns the core of dir and opens it if this is its first use.
@@ -122,6 +124,7 @@ func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	if err == nil {
 		c.info = info
 	}
+	c.ends.init(c)
 	cores.list = append(cores.list, c)
 	return c, true, inUse
 }
@@ -168,12 +171,17 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err := c.prepareDir(inUse); err != nil {
 		return err
 	}
-	c.sessions.init(c.files, c.opts.ReadOnly)
+	if err := c.openDatabase(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.closeDatabase())
+		}
+	}()
 	c.watches.init(c)
-	c.ends.init(c)
 	c.readers = newPool(c)
 	c.reserve.look()
-	lite.UseOFDLocks()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {
 		c.immutable = true
@@ -212,6 +220,53 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	c.maintainer = newMaintainer(c)
 	go c.maintainer.run()
 	return nil
+}
+
+// openDatabase opens the database for the locks of sessions, and so that no other
+// file can be taken for it as long as the store is open.
+func (c *core) openDatabase() error {
+	lite.UseOFDLocks()
+	open := c.files.Modify
+	if c.opts.ReadOnly {
+		open = c.files.Read
+	}
+	f, err := open(databaseName)
+	if err != nil {
+		return translate(err)
+	}
+	c.dbFile = f
+	info, err := f.Info()
+	if err == nil && !info.Same(c.db) {
+		err = fmt.Errorf("%w: the %s in it was replaced while it was being opened", driver.ErrNotStore, databaseName)
+	}
+	if err == nil {
+		err = c.sessions.init(c)
+	}
+	if err != nil {
+		return translate(errors.Join(err, c.closeDatabase()))
+	}
+	return nil
+}
+
+// closeDatabase closes the database, which tells others that the session has
+// ended, unless that would drop the POSIX locks that SQLite may have on it for
+// another core of this process. Then it is closed when that core's is.
+func (c *core) closeDatabase() error {
+	if lite.UseOFDLocks() {
+		return c.dbFile.Close()
+	}
+	cores.mu.Lock()
+	defer cores.mu.Unlock()
+	var errs []error
+	cores.parked = slices.DeleteFunc(append(cores.parked, c.dbFile), func(f *osfs.File) bool {
+		info, err := f.Info()
+		inUse := err == nil && slices.ContainsFunc(cores.list, func(o *core) bool { return o != c && o.db.Same(info) })
+		if !inUse {
+			errs = append(errs, f.Close())
+		}
+		return !inUse
+	})
+	return errors.Join(errs...)
 }
 
 // present fails if the database is no longer the file that was opened: others
@@ -415,7 +470,7 @@ func (c *core) close() error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 	}
-	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close(), c.files.Close())
+	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close(), c.closeDatabase(), c.files.Close())
 	return translate(errors.Join(errs...))
 }
 

@@ -2,53 +2,61 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/inotify"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// ends waits for the ends of sessions. All who wait for one share a goroutine,
-// which stays for a while when nobody waits any more: whoever waits for a lock
-// often waits for the same holder.
+// ends waits for the ends of sessions, on one goroutine for all of them. It is
+// there while there is something to wait for, and a while longer: whoever waits
+// for a lock is likely to wait for another one.
 //
-// The file system tells when the session's file is closed or loses its name,
-// which is what happens when its process dies or closes the store. Only the
-// lock on the file counts, which is looked at then: neither a process id nor
-// a clock is trusted.
+// A process that dies closes the database, and one that closes the store does
+// so: the file system tells of it. Then the locks are looked at, which alone
+// decide: neither a process id nor a clock is trusted.
+//
+// The goroutine looks after this core's own session as well.
 type ends struct {
-	core *core
+	core  *core
+	told  chan struct{} // has room for one: a session may have ended
+	woken chan struct{} // has room for one: there is something to wait for again
+	stop  chan struct{} // closed by close
+	all   sync.WaitGroup
 
-	mu   sync.Mutex
-	by   map[string]*end // by session
-	done bool
-	all  sync.WaitGroup
+	mu      sync.Mutex
+	watches map[*endWatch]struct{}
+	unused  time.Time // when the last watch ended
+	own     bool      // there is a session of this core
+	running bool
+	awake   bool // the goroutine is about to see what is watched
+	done    bool
 }
 
-// end is the end of a session that is waited for.
-type end struct {
-	came    chan struct{} // closed when the session has ended
-	changed chan struct{} // has room for one: it may have
-	stop    chan struct{} // closed when nobody waits any more
-
-	// Guarded by ends.mu.
-	waiters int
-	unused  *time.Timer
-	f       *osfs.File // the session's file, or nil
-	err     error      // set before came is closed
+// endWatch is a wait for the end of any of some sessions.
+type endWatch struct {
+	store    *Store
+	sessions []string
+	ended    chan struct{}
 }
 
 const (
-	// endEvery is how often is looked where nobody tells. A look is three
-	// system calls.
+	// endEvery is how often is looked where nobody tells. A look is one system
+	// call for each session.
 	endEvery = 20 * time.Millisecond
-	// endFirst is the time after which is looked again if the file was
-	// closed, but its lock is not gone yet.
+	// endFirst is the time after which is looked again if the database was
+	// closed, but a lock is not gone yet.
 	endFirst = 50 * time.Microsecond
 )
+
+func (es *ends) init(c *core) {
+	es.core = c
+	es.told = make(chan struct{}, 1)
+	es.woken = make(chan struct{}, 1)
+	es.stop = make(chan struct{})
+	es.watches = make(map[*endWatch]struct{})
+}
 
 // Alive implements [driver.Store].
 func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
@@ -59,166 +67,166 @@ func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	return s.core.ends.alive(session)
+	return s.core.sessions.alive(session)
 }
 
-// AwaitEnd implements [driver.Store].
-func (s *Store) AwaitEnd(ctx context.Context, session string) error {
-	// A session that has ended is told at once, and none of those whose
-	// names are none is waited for.
-	if ok, err := s.Alive(ctx, session); err != nil || !ok {
-		return err
+// WatchSession implements [driver.Store].
+func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop func(), err error) {
+	if err := s.gate.enter(); err != nil {
+		return nil, nil, err
 	}
+	defer s.gate.leave()
 	es := &s.core.ends
-	e := es.join(session)
-	if e == nil {
-		return closedWhileWaiting()
+	w := &endWatch{store: s, sessions: slices.Clone(sessions), ended: make(chan struct{})}
+	es.add(w)
+	if es.over(w) {
+		es.end(w)
 	}
-	defer es.leave(session, e)
-	select {
-	case <-e.came:
-		return e.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-s.closing:
-		return closedWhileWaiting()
-	}
+	return w.ended, func() { es.remove(w) }, nil
 }
 
-func closedWhileWaiting() error {
-	return fmt.Errorf("while waiting for a session: %w", driver.ErrClosed)
-}
-
-func (es *ends) init(c *core) {
-	es.core = c
-	es.by = make(map[string]*end)
-}
-
-// alive reports whether a session lives. Whoever asks for one that is waited
-// for, as those do who contend for a lock, saves opening its file.
-func (es *ends) alive(session string) (bool, error) {
+func (es *ends) add(w *endWatch) {
 	es.mu.Lock()
-	if e := es.by[session]; e != nil && e.f != nil {
-		ended, err := e.f.TryLockShared() // at once
-		if ended {
-			e.f.Unlock()
-			signal(e.changed)
+	defer es.mu.Unlock()
+	es.watches[w] = struct{}{}
+	es.start()
+	if !es.awake {
+		signal(es.woken)
+	}
+}
+
+// start starts the goroutine. The caller holds mu.
+func (es *ends) start() {
+	if !es.running && !es.done {
+		es.running = true
+		es.all.Go(es.run)
+	}
+}
+
+// guard has the goroutine look after this core's session from now on, or no more.
+func (es *ends) guard(on bool) {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	es.own = on
+	if on {
+		es.start()
+	}
+}
+
+// remove ends a watch, and reports whether it had not ended before.
+func (es *ends) remove(w *endWatch) bool {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	_, ok := es.watches[w]
+	delete(es.watches, w)
+	if ok && len(es.watches) == 0 {
+		es.unused = time.Now()
+	}
+	return ok
+}
+
+// end tells that one of the sessions of a watch has ended.
+func (es *ends) end(w *endWatch) {
+	if es.remove(w) {
+		close(w.ended)
+	}
+}
+
+// over reports whether one of the sessions of a watch has ended. Whoever waits
+// is told of an error too, and meets it when he looks.
+func (es *ends) over(w *endWatch) bool {
+	return slices.ContainsFunc(w.sessions, func(session string) bool {
+		alive, err := es.core.sessions.alive(session)
+		return !alive || err != nil
+	})
+}
+
+// current returns the watches that there are.
+func (es *ends) current() []*endWatch {
+	es.mu.Lock()
+	defer es.mu.Unlock()
+	all := make([]*endWatch, 0, len(es.watches))
+	for w := range es.watches {
+		all = append(all, w)
+	}
+	return all
+}
+
+// endOf ends the watches of a handle, which is closed.
+func (es *ends) endOf(s *Store) {
+	for _, w := range es.current() {
+		if w.store == s {
+			es.end(w)
 		}
-		es.mu.Unlock()
-		return !ended, translate(err)
-	}
-	es.mu.Unlock()
-	return es.core.sessions.alive(session)
-}
-
-// join returns nil if the store is closed.
-func (es *ends) join(session string) *end {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	if es.done {
-		return nil
-	}
-	e := es.by[session]
-	if e == nil {
-		e = &end{came: make(chan struct{}), changed: make(chan struct{}, 1), stop: make(chan struct{})}
-		es.by[session] = e
-		es.all.Go(func() { es.await(session, e) })
-	}
-	if e.unused != nil {
-		e.unused.Stop()
-		e.unused = nil
-	}
-	e.waiters++
-	return e
-}
-
-func (es *ends) leave(session string, e *end) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	e.waiters--
-	if e.waiters == 0 && es.by[session] == e {
-		e.unused = time.AfterFunc(linger, func() { es.forget(session, e) })
 	}
 }
 
-// forget ends a wait that nobody has joined again.
-func (es *ends) forget(session string, e *end) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	if e.waiters == 0 && es.by[session] == e {
-		delete(es.by, session)
-		close(e.stop)
-	}
-}
-
-// await waits for the end of a session.
-func (es *ends) await(session string, e *end) {
-	rest := endEvery
-	if es.core.sessions.mine(session) {
-		rest = netEvery // it ends when the store is closed, which ends this
-	} else if !es.core.opts.AllowNetwork { // another machine's processes are not told of
-		w, err := inotify.Add(es.core.path(es.core.sessions.file(session)), inotify.Closed|inotify.Unlinked, func() { signal(e.changed) })
-		if err == nil {
-			defer w.Remove()
-			rest = netEvery
+func (es *ends) run() {
+	var hearing *inotify.Watch
+	defer func() {
+		if hearing != nil {
+			hearing.Remove()
 		}
-		defer es.open(session, e)()
-	}
-	timer := time.NewTimer(rest)
+	}()
+	timer := time.NewTimer(0)
 	defer timer.Stop()
-	soon := rest
+	soon := netEvery // until the next look: less after somebody has told
 	for {
-		if alive, err := es.alive(session); err != nil || !alive {
-			es.mu.Lock()
-			if es.by[session] == e {
-				delete(es.by, session)
-			}
-			e.err = err
-			close(e.came)
-			es.mu.Unlock()
+		wanted, ok := es.wanted()
+		if !ok {
 			return
 		}
-		timer.Reset(soon)
+		switch {
+		case wanted && hearing == nil && !es.core.opts.AllowNetwork: // another machine's processes are not told of
+			hearing, _ = inotify.Add(es.core.path(databaseName), inotify.Closed|inotify.Unlinked, func() { signal(es.told) })
+		case !wanted && hearing != nil:
+			hearing.Remove()
+			hearing = nil
+		}
+		rest := netEvery
+		if wanted && hearing == nil {
+			rest = endEvery
+		}
+
+		es.core.sessions.check()
+		for _, w := range es.current() {
+			if es.over(w) {
+				es.end(w)
+			}
+		}
+
+		timer.Reset(min(soon, rest))
 		select {
-		case <-e.stop:
+		case <-es.stop:
 			return
-		case <-e.changed:
+		case <-es.woken:
+		case <-es.told:
 			soon = endFirst
 		case <-timer.C:
-			soon = min(4*soon, rest)
+			soon = min(4*soon, netEvery)
 		}
 	}
 }
 
-// open opens the session's file for alive, until the returned function is
-// called.
-func (es *ends) open(session string, e *end) func() {
-	f, err := es.core.files.ReadShared(es.core.sessions.file(session))
-	if err != nil {
-		return func() {}
-	}
+// wanted reports whether anybody watches, or did a moment ago, and false if the
+// goroutine is to end.
+func (es *ends) wanted() (wanted, ok bool) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
-	e.f = f
-	return func() {
-		es.mu.Lock()
-		defer es.mu.Unlock()
-		e.f = nil
-		f.Close()
-	}
+	wanted = len(es.watches) > 0 || time.Since(es.unused) < linger
+	es.running = (wanted || es.own) && !es.done
+	es.awake = wanted && es.running
+	return wanted, es.running
 }
 
-// close ends all waits.
+// close ends all watches.
 func (es *ends) close() {
 	es.mu.Lock()
 	es.done = true
-	for session, e := range es.by {
-		delete(es.by, session)
-		close(e.stop)
-		if e.unused != nil {
-			e.unused.Stop()
-		}
-	}
 	es.mu.Unlock()
+	close(es.stop)
 	es.all.Wait()
+	for _, w := range es.current() {
+		es.end(w)
+	}
 }

@@ -243,7 +243,7 @@ func TestSweep(t *testing.T) {
 			for _, n := range names(t, dir) {
 				switch {
 				case n == databaseName, n == lockName, n == lineName, n == watchName, n == nearName, n == reserveName, n == kept.File:
-				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.id):
+				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.own.name):
 				default:
 					t.Errorf("%s is left", n)
 				}

@@ -212,7 +212,7 @@ func (f *faulty) run(t *testing.T, all bool) []site {
 	}{
 		{"open", func() error { return f.open(ctx, full) }},
 		{"sweep", func() error { <-f.s.core.maintainer.swept; return nil }},
-		{"session", func() error { f.s.Session(); return nil }},
+		{"session", func() error { _, _, err := f.s.Session(ctx); return err }},
 		{"alive", func() error { _, err := f.s.Alive(ctx, strings.Repeat("e", 24)); return err }},
 		{"inline", func() error { return f.put(ctx, "c", "inline", "v") }},
 		{"new", func() error { return f.put(ctx, "", "newfile", strings.Repeat("n", 5000)) }},

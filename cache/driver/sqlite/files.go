@@ -84,20 +84,15 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	if err := s.core.present(); err != nil {
 		return nil, err
 	}
-	dir, err := s.core.sessions.tempDir()
-	if err != nil {
-		return nil, translate(err)
-	}
 	var id [16]byte
 	rand.Read(id[:])
 	name := hex.EncodeToString(id[:])
-	f := &file{
-		core: s.core,
-		kind: kind,
-		temp: path.Join(dir, name+".val"),
-		base: basePath(name),
-	}
-	f.f, err = s.core.files.Create(f.temp)
+	f := &file{core: s.core, kind: kind, base: basePath(name)}
+	err := s.core.sessions.inFolder(func(folder string) (err error) {
+		f.temp = path.Join(folder, name+".val")
+		f.f, err = s.core.files.Create(f.temp)
+		return err
+	})
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -71,8 +71,12 @@ func exerciseOne(ctx context.Context, dir, backup string, o *Options) error {
 		if err != nil {
 			continue
 		}
-		for _, session := range []string{s.Session(), deadSession, "..", "x"} {
+		own, _, _ := s.Session(ctx)
+		for _, session := range []string{own, deadSession, "..", "x"} {
 			s.Alive(ctx, session)
+			if _, stop, err := s.WatchSession(session); err == nil {
+				stop()
+			}
 		}
 		_, stop, err := s.Watch(c)
 		if err == nil {
@@ -454,11 +458,11 @@ func TestSweepOwnNames(t *testing.T) {
 	}
 	var left []string
 	for _, n := range names(t, h.dir) {
-		if strings.HasPrefix(n, sessionsName) && !strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.id) {
+		if strings.HasPrefix(n, sessionsName) {
 			left = append(left, n)
 		}
 	}
-	want := append(strangers, dead+"/"+sessionLock) // which says that it has ended
+	want := append(strangers, dead+"/"+sessionLock) // as the folder is not empty
 	slices.Sort(want)
 	slices.Sort(left)
 	if !slices.Equal(left, want) {

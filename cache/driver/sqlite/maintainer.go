@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"sync"
@@ -12,7 +13,6 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
-	"github.com/go-diskcache/diskcache/codec"
 )
 
 const (
@@ -62,9 +62,11 @@ type maintainer struct {
 	hurry  chan struct{} // flush at once
 	check  chan struct{} // the WAL has grown
 	trash  chan struct{} // the database has a list of files to remove
-	stop   chan struct{}
 	swept  chan struct{} // closed when the sweep of opening is over
 	ended  chan struct{}
+
+	ctx  context.Context // ends when close begins
+	stop context.CancelFunc
 
 	mu   sync.Mutex
 	gone []int64 // lines of Trash whose files are removed
@@ -80,11 +82,11 @@ func newMaintainer(c *core) *maintainer {
 		hurry:   make(chan struct{}, 1),
 		check:   make(chan struct{}, 1),
 		trash:   make(chan struct{}, 1),
-		stop:    make(chan struct{}),
 		swept:   make(chan struct{}),
 		ended:   make(chan struct{}),
 		checked: time.Now(),
 	}
+	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.due.Store(checkpointAt)
 	return m
 }
@@ -153,7 +155,7 @@ func (m *maintainer) run() {
 			if err := m.sweepTrash(); err != nil {
 				m.core.log.Warn("files stay in the trash", "error", err)
 			}
-		case <-m.stop:
+		case <-m.ctx.Done():
 			return
 		}
 	}
@@ -315,7 +317,7 @@ func (m *maintainer) logged() (frames, copied int64) {
 // close writes what is gathered and ends the goroutine. Nothing is written to
 // the store any more, so the WAL is emptied too.
 func (m *maintainer) close() error {
-	close(m.stop)
+	m.stop()
 	<-m.ended
 	patience := m.core.opts.Timeout
 	if patience < 0 {
@@ -343,7 +345,7 @@ func (m *maintainer) close() error {
 // the trash. It is done when a store is opened, in the background.
 func (m *maintainer) sweep() {
 	err := errors.Join(m.sweepTemp(), m.sweepTrash())
-	if err != nil {
+	if err != nil && m.ctx.Err() == nil { // else the rest is found when the store is opened again
 		m.core.log.Warn("sweep failed", "error", err)
 	}
 }
@@ -358,10 +360,8 @@ func (m *maintainer) sweepTrash() error {
 		last = found.ids[len(found.ids)-1]
 		m.core.log.Info("emptying the trash", "files", len(found.ids))
 		m.core.emptyTrash(found)
-		select {
-		case <-m.stop:
+		if m.ctx.Err() != nil {
 			return nil // the rest is found when the store is opened again
-		default:
 		}
 	}
 }
@@ -396,28 +396,55 @@ func (m *maintainer) listTrash(after int64) (found trash, err error) {
 // refer to it.
 func (m *maintainer) sweepTemp() error {
 	ss := &m.core.sessions
-	ids, err := ss.others()
-	errs := []error{err}
-	for _, id := range ids {
-		errs = append(errs, ss.ifEnded(id, func() error { return m.sweepSession(id) }))
+	names, err := ss.ended()
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	m.core.log.Info("removing what sessions left that have ended", "sessions", len(names))
+	placed := make(map[string]bool)
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, m.addPlaced(name, placed))
+	}
+	errs = append(errs, m.dropUsed(placed))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for rel := range placed {
+		errs = append(errs, m.core.removeValue(rel))
+	}
+	for _, name := range names {
+		errs = append(errs, ss.remove(name))
 	}
 	m.core.files.Remove(sessionsName) // stays if there are sessions
 	return errors.Join(errs...)
 }
 
-func (m *maintainer) sweepSession(id string) error {
-	files, err := m.core.files.ReadDir(m.core.sessions.folder(id))
+// addPlaced adds the value files that the temporary files of a session have
+// become. Of most there is none, but perhaps folders that were made for it: the
+// process died while it wrote them.
+func (m *maintainer) addPlaced(session string, placed map[string]bool) error {
+	files, err := m.core.files.ReadDir(m.core.sessions.folder(session))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another process sweeps too
+	}
 	if err != nil {
 		return err
 	}
-	m.core.log.Info("removing what a session left that has ended", "files", len(files))
-	var errs []error
 	for _, f := range files {
 		for _, rel := range finalNames(f.Name()) {
-			errs = append(errs, m.sweepValue(rel))
+			_, err := m.core.files.Lstat(rel)
+			switch {
+			case err == nil:
+				placed[rel] = true
+			case !isMissing(err):
+				return err
+			default:
+				m.core.removeFolders(path.Dir(rel))
+			}
 		}
 	}
-	return errors.Join(append(errs, m.core.sessions.remove(id))...)
+	return nil
 }
 
 // finalNames returns the names that the value in a temporary file may have got
@@ -431,39 +458,39 @@ func finalNames(temp string) []string {
 	return []string{base, path.Join(valuesName, base)}
 }
 
-// sweepValue removes a value file unless a row refers to it, and the folders
-// that were made for it.
-func (m *maintainer) sweepValue(rel string) error {
-	used, err := m.core.fileInUse(rel)
-	if err != nil || used {
-		return err
+// dropUsed takes those files out to which a row of any collection refers. It
+// looks at each collection once, however many files there are.
+func (m *maintainer) dropUsed(files map[string]bool) error {
+	if len(files) == 0 {
+		return nil
 	}
-	return m.core.removeValue(rel)
-}
-
-// fileInUse reports whether a row of any collection refers to a value file.
-func (c *core) fileInUse(rel string) (used bool, err error) {
-	err = c.view(context.Background(), defaultTimeout, func(dt driver.Tx) error {
+	return m.core.view(m.ctx, defaultTimeout, func(dt driver.Tx) error {
 		cn := dt.(*tx).conn
 		ids, err := cn.collectionIDs()
 		if err != nil {
-			return err
+			return translate(err)
 		}
 		for _, id := range ids {
-			table := newCollection(c, "", id).table
-			s, err := cn.query(fmt.Sprintf("SELECT 1 FROM %s WHERE filename = ?1", table))
-			if err != nil {
-				return err
-			}
-			s.BindValue(1, codec.TextValue(rel))
-			row, err := s.Step()
-			s.Reset()
-			if err != nil || row {
-				used = row
+			if err := cn.eachFile(newCollection(m.core, "", id), func(rel string) { delete(files, rel) }); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return used, err
+}
+
+// eachFile calls fn with the value files that rows of c refer to.
+func (cn *conn) eachFile(c *collection, fn func(rel string)) error {
+	s, err := cn.query(fmt.Sprintf("SELECT filename FROM %s WHERE filename IS NOT NULL", c.table))
+	if err != nil {
+		return translate(err)
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return cn.waitErr(err)
+		}
+		fn(s.ColumnText(0))
+	}
 }

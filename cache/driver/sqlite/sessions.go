@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -15,143 +17,187 @@ import (
 
 // sessions is this core's session, and the way to those of others.
 //
-// A session is a folder with a file on which its process holds a lock that the
-// kernel takes away when the process ends, however that happens. Whoever wants
-// to know whether the session lives tries to lock the file. Beside it lie the
-// values that the session is writing. The folder comes into being when it is
-// first needed, so that opening a store writes nothing, and is never empty:
-// DiskCache's check warns of empty folders and removes them.
+// A session lives as long as life shows it. It has a folder too, for the values
+// that it is writing: a folder of a session that has ended was left behind. The
+// folder comes into being when it is first needed, so that opening a store writes
+// nothing, and again if somebody has removed it. It is never empty: DiskCache's
+// check warns of empty folders and removes them.
 type sessions struct {
-	dir      *osfs.Dir
-	readOnly bool // nothing is written to the directory
-	id       string
+	core *core
+	life life
 
 	mu   sync.Mutex
-	f    *osfs.File // locked; nil until needed
+	own  *session // nil until needed, and after it was lost
 	done bool
 }
 
-// sessionLock is the name of the file that is locked.
-const sessionLock = "lock"
-
-func (s *sessions) init(dir *osfs.Dir, readOnly bool) {
-	s.dir, s.readOnly = dir, readOnly
-	var id [12]byte
-	rand.Read(id[:])
-	s.id = hex.EncodeToString(id[:])
+// session is a session of this core.
+type session struct {
+	name string
+	lost chan struct{}
 }
 
-// folder and file return names below the store's directory.
-func (s *sessions) folder(id string) string { return path.Join(sessionsName, id) }
-func (s *sessions) file(id string) string   { return path.Join(sessionsName, id, sessionLock) }
+// sessionLock is the name of the file that is always in a session's folder, and
+// that fileLife locks.
+const sessionLock = "lock"
 
-// isSessionName reports whether a session may be called that.
-func isSessionName(id string) bool { return isHex(id, 24) }
+// noByteLocks has tests do without locks on bytes.
+var noByteLocks bool
+
+func (s *sessions) init(c *core) error {
+	s.core, s.life = c, &byteLife{c.dbFile}
+	_, err := s.life.alive(strings.Repeat("0", 2*nameSize))
+	if noByteLocks || errors.Is(err, errors.ErrUnsupported) {
+		s.life, err = &fileLife{dir: c.files}, nil
+	}
+	return err
+}
+
+// folder returns a name below the store's directory.
+func (s *sessions) folder(name string) string { return path.Join(sessionsName, name) }
 
 // isHex reports whether s is n digits as hex.EncodeToString writes them.
 func isHex(s string, n int) bool {
 	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// begin makes the session known to others.
-func (s *sessions) begin() error {
-	if s.done {
-		return driver.ErrClosed
+// begin returns this core's session, and begins one if need be.
+func (s *sessions) begin() (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.done:
+		return nil, driver.ErrClosed
+	case s.own != nil:
+		return s.own, nil
+	case s.core.opts.ReadOnly:
+		return nil, driver.ErrReadOnly
 	}
-	if s.f != nil {
-		return nil
+	if err := s.core.present(); err != nil {
+		return nil, err // others look at another file
 	}
-	// Whoever clears away sessions that have ended may take this one for one
-	// of them before its lock is there.
 	for {
-		err := s.dir.MkdirAll(s.folder(s.id))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another process has just removed the root, which was empty
-		}
+		b := make([]byte, nameSize)
+		rand.Read(b)
+		own := &session{hex.EncodeToString(b), make(chan struct{})}
+		ok, err := s.life.begin(own.name)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("other processes cannot be shown that this one lives, and without that nothing can be held: %w", translate(err))
 		}
-		f, err := s.dir.Shared(s.file(s.id))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		if ok {
+			s.own = own
+			s.core.ends.guard(true)
+			return own, nil
 		}
-		if err != nil {
-			return err
-		}
-		ok, err := f.TryLock()
-		if err != nil {
-			return errors.Join(err, f.Close())
-		}
-		if ok && s.dir.Has(f, s.file(s.id)) {
-			s.f = f
-			return nil
-		}
-		f.Close()
 	}
 }
 
-// tempDir returns the folder for this session's temporary files.
-func (s *sessions) tempDir() (string, error) {
+// mine reports whether a session is this core's.
+func (s *sessions) mine(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.folder(s.id), s.begin()
+	return s.own != nil && s.own.name == name
+}
+
+// check loses the session if others do not see it alive any more: another file is
+// in the place of the database, or of what shows it.
+func (s *sessions) check() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.own != nil && (s.core.present() != nil || !s.life.kept(s.own.name)) {
+		s.core.log.Warn("the session is lost, and with it what was held")
+		s.lose()
+	}
+}
+
+// lose ends the session while the store is open, if there is one. The caller
+// holds mu.
+func (s *sessions) lose() {
+	if s.own == nil {
+		return
+	}
+	close(s.own.lost)
+	if err := s.life.end(s.own.name); err != nil {
+		s.core.log.Warn("others may see a session alive that is lost", "error", err)
+	}
+	s.own = nil
+	s.core.ends.guard(false)
+	cores.mu.Lock()
+	defer cores.mu.Unlock()
+	for _, c := range cores.list { // the file system does not tell
+		signal(c.ends.told)
+	}
+}
+
+// inFolder calls fn with the folder of this core's session, and again if fn has
+// failed because there is none.
+func (s *sessions) inFolder(fn func(folder string) error) error {
+	own, err := s.begin()
+	if err != nil {
+		return err
+	}
+	if err = fn(s.folder(own.name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	s.check() // it may have gone with the session
+	if own, err = s.begin(); err != nil {
+		return err
+	}
+	if err := makeFolder(s.core.files, s.folder(own.name)); err != nil {
+		return err
+	}
+	return fn(s.folder(own.name))
+}
+
+// makeFolder makes the folder of a session.
+func makeFolder(dir *osfs.Dir, folder string) (err error) {
+	for range 100 {
+		if err = dir.MkdirAll(folder); err == nil {
+			var f *osfs.File
+			if f, err = dir.Shared(path.Join(folder, sessionLock)); err == nil {
+				return f.Close()
+			}
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		// Another process has just removed the folder above, which was empty.
+	}
+	return err
 }
 
 // alive reports whether a session lives.
-func (s *sessions) alive(id string) (bool, error) {
-	if !isSessionName(id) {
-		return false, nil // no session was ever called that
-	}
-	if s.mine(id) {
+func (s *sessions) alive(name string) (bool, error) {
+	if s.mine(name) {
 		return true, nil
 	}
-	// For reading, so that those who are told when it is closed by somebody
-	// who could write, are not told of this.
-	f, err := s.dir.ReadShared(s.file(id))
+	ok, err := s.life.alive(name)
+	return ok, translate(err)
+}
+
+// ended returns the sessions that have ended and left a folder. What is there
+// besides is none of the project's.
+func (s *sessions) ended() (names []string, err error) {
+	entries, err := s.core.files.ReadDir(sessionsName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, translate(err)
+		return nil, translate(err)
 	}
-	defer f.Close()
-	// Shared, so that those who ask do not take each other for the session.
-	ok, err := f.TryLockShared()
-	return !ok, translate(err)
-}
-
-func (s *sessions) mine(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return id == s.id && s.f != nil
-}
-
-// ifEnded calls fn if a session, of which there is a folder, has ended, and
-// holds its lock meanwhile: a session that is just beginning waits for that,
-// and begins its folder anew.
-func (s *sessions) ifEnded(id string, fn func() error) error {
-	if s.mine(id) {
-		return nil
-	}
-	if s.readOnly {
-		if alive, err := s.alive(id); alive || err != nil {
-			return err
+	for _, e := range entries {
+		if !e.IsDir() || !isSessionName(e.Name()) {
+			continue
 		}
-		return fn()
+		alive, err := s.alive(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if !alive && s.life.sweepable(e.Name()) {
+			names = append(names, e.Name())
+		}
 	}
-	f, err := s.dir.Shared(s.file(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // it has just been cleared away
-	}
-	if err != nil {
-		return translate(err)
-	}
-	defer f.Close()
-	ok, err := f.TryLock()
-	if err != nil || !ok || !s.dir.Has(f, s.file(id)) {
-		return translate(err)
-	}
-	return fn()
+	return names, nil
 }
 
 // isSessionFile reports whether a session may have made what is in its folder
@@ -164,10 +210,10 @@ func isSessionFile(e fs.DirEntry) bool {
 }
 
 // remove removes what a session left that has ended: what sessions make, and
-// nothing else. The caller holds its lock.
-func (s *sessions) remove(id string) error {
-	folder := s.folder(id)
-	entries, err := s.dir.ReadDir(folder)
+// nothing else. Several processes may do so at a time.
+func (s *sessions) remove(name string) error {
+	dir, folder := s.core.files, s.folder(name)
+	entries, err := dir.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -180,33 +226,17 @@ func (s *sessions) remove(id string) error {
 		case !isSessionFile(e):
 			strange = true
 		case e.IsDir():
-			gone, err := removeHold(s.dir, name)
+			gone, err := removeHold(dir, name)
 			strange = strange || !gone
 			errs = append(errs, err)
 		default:
-			errs = append(errs, s.dir.RemoveIfThere(name))
+			errs = append(errs, dir.RemoveIfThere(name))
 		}
 	}
 	if err := errors.Join(errs...); err != nil || strange {
 		return err
 	}
-	return errors.Join(s.dir.RemoveIfThere(s.file(id)), s.dir.RemoveIfThere(folder))
-}
-
-// others returns the sessions that have a folder, without this one. What is
-// there besides is none of the project's.
-func (s *sessions) others() ([]string, error) {
-	entries, err := s.dir.ReadDir(sessionsName)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var ids []string
-	for _, e := range entries {
-		if e.IsDir() && isSessionName(e.Name()) && e.Name() != s.id {
-			ids = append(ids, e.Name())
-		}
-	}
-	return ids, err
+	return errors.Join(dir.RemoveIfThere(path.Join(folder, sessionLock)), dir.RemoveIfThere(folder))
 }
 
 // close ends the session.
@@ -214,37 +244,31 @@ func (s *sessions) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.done = true
-	if s.f == nil {
+	if s.own == nil {
 		return nil
 	}
-	// Removed before it is unlocked: a file that can be locked and is there
-	// is that of a session which died.
-	err := s.dir.RemoveIfThere(s.file(s.id))
-	err = errors.Join(err, s.f.Close())
-	for range 100 { // whoever looks for sessions that have ended makes a lock there
-		rerr := s.dir.RemoveIfThere(s.folder(s.id))
-		if rerr == nil {
-			break
-		}
-		if s.dir.RemoveIfThere(s.file(s.id)) != nil {
-			break
-		}
+	err := s.life.end(s.own.name)
+	if e := s.remove(s.own.name); e != nil {
+		s.core.log.Warn("files of the session stay until the next sweep", "error", e)
 	}
-	s.dir.Remove(sessionsName) // stays if others use it
-	s.f = nil
+	s.core.files.Remove(sessionsName) // stays if others use it
+	s.own = nil
 	return err
 }
 
-// Session implements [driver.Store]. Where the session cannot be made known to
-// others (a full disk, a read-only store), they will take it for ended.
-func (s *Store) Session() string {
-	ss := &s.core.sessions
-	ss.mu.Lock()
-	defer ss.mu.Unlock()
-	if !s.ReadOnly() {
-		if err := ss.begin(); err != nil {
-			s.core.log.Warn("session cannot be made known", "error", err)
-		}
+// Session implements [driver.Store]. The session is lost when the directory, or
+// the database in it, is removed or replaced.
+func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{}, err error) {
+	if err := s.gate.enter(); err != nil {
+		return "", nil, err
 	}
-	return ss.id
+	defer s.gate.leave()
+	if ctx.Err() != nil {
+		return "", nil, context.Cause(ctx)
+	}
+	own, err := s.core.sessions.begin()
+	if err != nil {
+		return "", nil, err
+	}
+	return own.name, own.lost, nil
 }

@@ -232,7 +232,6 @@ type Store struct {
 	timeout  time.Duration
 	gate     gate
 	watching handleWatches
-	closing  chan struct{} // closed when Close begins
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -257,7 +256,7 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{core: c, timeout: opts.Timeout, closing: make(chan struct{})}, nil
+	return &Store{core: c, timeout: opts.Timeout}, nil
 }
 
 // Close ends the handle, and with the last handle of the directory everything
@@ -266,8 +265,8 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
-	close(s.closing)
 	s.watching.end(s.core)
+	s.core.ends.endOf(s)
 	return releaseCore(s.core)
 }
 

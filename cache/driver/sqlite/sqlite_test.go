@@ -29,6 +29,12 @@ func harness(base Options) drivertest.Harness {
 			opts.ReadOnly = o.ReadOnly
 			return Open(t.Context(), dir, &opts)
 		},
+		LoseSession: func(s driver.Store) {
+			ss := &s.(*Store).core.sessions
+			ss.mu.Lock()
+			defer ss.mu.Unlock()
+			ss.lose()
+		},
 	}
 }
 

@@ -16,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -29,6 +32,7 @@ const childVar = "DISKCACHE_SQLITE_CHILD"
 
 var children = map[string]func(args []string, hear func() string) error{
 	"session": sessionChild,
+	"posix":   posixChild,
 	"turns":   turnsChild,
 }
 
@@ -102,11 +106,16 @@ func (p *process) hear() string {
 
 // sessionChild opens a store, closes it when it is told to, and lives on.
 func sessionChild(args []string, hear func() string) error {
+	noByteLocks = len(args) > 1 && args[1] == "true"
 	s, err := Open(context.Background(), args[0], nil)
 	if err != nil {
 		return err
 	}
-	fmt.Println(s.Session())
+	session, _, err := s.Session(context.Background())
+	if err != nil {
+		return err
+	}
+	fmt.Println(session)
 	hear()
 	err = s.Close()
 	fmt.Println("closed")
@@ -114,95 +123,146 @@ func sessionChild(args []string, hear func() string) error {
 	return err
 }
 
-// awaitEnd waits for the end of a session on each store, several times.
-func awaitEnd(ctx context.Context, session string, stores ...*Store) (wait func() error) {
-	errs := make(chan error)
-	const each = 3
-	for range each {
-		for _, s := range stores {
-			go func() { errs <- s.AwaitEnd(ctx, session) }()
-		}
-	}
-	return func() (err error) {
-		for range each * len(stores) {
-			err = errors.Join(err, <-errs)
-		}
+// posixChild has two cores of one store, in a process in which SQLite was used
+// before, so that its locks are POSIX locks, and closes one.
+func posixChild(args []string, hear func() string) error {
+	ctx := context.Background()
+	early, err := lite.Open(args[1], lite.ReadWriteCreate)
+	if err != nil {
 		return err
+	}
+	defer early.Close()
+	if err := early.Exec("CREATE TABLE t(a)"); err != nil {
+		return err
+	}
+	s, err := Open(ctx, args[0], nil)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r, err := Open(ctx, args[0], &Options{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if lite.UseOFDLocks() {
+		return errors.New("SQLite has OFD locks")
+	}
+	fmt.Println("open")
+	hear()
+	if err := r.Close(); err != nil {
+		return err
+	}
+	fmt.Println("closed one")
+	hear()
+	return nil
+}
+
+// Whoever closes one of two cores of a store does not drop the locks that SQLite
+// has on the database for the other one.
+func TestPOSIXLocksStay(t *testing.T) {
+	dir := t.TempDir()
+	child := spawn(t, "posix", dir, filepath.Join(t.TempDir(), "early.db"))
+	for _, said := range []string{"open", "closed one"} {
+		if got := child.hear(); got != said {
+			t.Fatal(got)
+		}
+		f, err := os.Open(filepath.Join(dir, databaseName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		const sharedFirst, sharedSize = 1<<30 + 2, 510 // of SQLite
+		l := unix.Flock_t{Type: unix.F_WRLCK, Start: sharedFirst, Len: sharedSize}
+		if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &l); err != nil || l.Type != unix.F_RDLCK {
+			t.Errorf("%s, and the lock on the database is %d, %v", said, l.Type, err)
+		}
+		child.say("go on")
+	}
+	if err := child.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
-// listens reports whether the end of a session is told by now.
-func listens(es *ends, session string) bool {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	return es.by[session] != nil && es.by[session].f != nil
+// watchSession waits for the end of a session on each store, several times.
+func watchSession(t *testing.T, session string, stores ...*Store) (all []<-chan struct{}) {
+	t.Helper()
+	for range 3 {
+		for _, s := range stores {
+			ended, stop, err := s.WatchSession(session)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(stop)
+			all = append(all, ended)
+		}
+	}
+	return all
 }
 
 // Whoever waits for a session is told when its process is killed, and when it
-// closes the store and lives on, but not while it is stopped; whatever is in
-// the session's file, whoever else has opened it, and whether it was waited
-// for before.
-func TestAwaitEnd(t *testing.T) {
-	for _, end := range []string{"kill", "close"} {
-		t.Run(end, func(t *testing.T) {
-			dir := t.TempDir()
-			writer, reader := open(t, dir, nil), open(t, dir, &Options{ReadOnly: true})
-			child := spawn(t, "session", dir)
-			session := child.hear()
-			wait := awaitEnd(t.Context(), session, writer, reader)
-			ended := make(chan error, 1)
-			go func() { ended <- wait() }()
-			for _, s := range []*Store{writer, reader} {
-				for !listens(&s.core.ends, session) {
-					runtime.Gosched()
+// closes the store and lives on, but not while it is stopped; whoever else opens
+// and closes the database, and whether it was waited for before.
+func TestWatchSession(t *testing.T) {
+	for _, files := range []bool{false, true} {
+		for _, end := range []string{"kill", "close"} {
+			t.Run(fmt.Sprintf("files=%v/%s", files, end), func(t *testing.T) {
+				lockFiles(t, files)
+				dir := t.TempDir()
+				writer, reader := open(t, dir, nil), open(t, dir, &Options{ReadOnly: true})
+				child := spawn(t, "session", dir, fmt.Sprint(files))
+				session := child.hear()
+				all := watchSession(t, session, writer, reader)
+				child.Process.Signal(syscall.SIGSTOP)
+				all = append(all, watchSession(t, session, writer, reader)...)
+				for range 3 {
+					f, err := os.OpenFile(filepath.Join(dir, databaseName), os.O_RDWR, 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.Close()
+					time.Sleep(10 * time.Millisecond)
 				}
-			}
-
-			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			defer cancel()
-			child.Process.Signal(syscall.SIGSTOP)
-			// The pid of a process that lives on.
-			path := filepath.Join(dir, sessionsName, session, sessionLock)
-			if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := awaitEnd(ctx, session, writer, reader)(); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("the session of a stopped process: %v", err)
-			}
-			if alive, err := writer.Alive(t.Context(), session); !alive || err != nil {
-				t.Errorf("the session of a stopped process lives: %v, %v", alive, err)
-			}
-			child.Process.Signal(syscall.SIGCONT)
-			select {
-			case err := <-ended:
-				t.Fatalf("told of the end of a session that lives: %v", err)
-			default:
-			}
-
-			began := time.Now()
-			if end == "kill" {
-				child.Process.Kill()
-			} else {
-				child.say("close")
-				if got := child.hear(); got != "closed" {
-					t.Fatal(got)
+				for _, s := range []*Store{writer, reader} {
+					if alive, err := s.Alive(t.Context(), session); !alive || err != nil {
+						t.Errorf("the session of a stopped process lives: %v, %v", alive, err)
+					}
 				}
-			}
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-			took := time.Since(began)
-			t.Logf("told after %v", took)
-			if took > netEvery/2 { // 50 ms are promised, on a machine that is not this busy
-				t.Errorf("nobody has told of the end")
-			}
-			if alive, err := writer.Alive(t.Context(), session); alive || err != nil {
-				t.Errorf("the session has ended: %v, %v", alive, err)
-			}
-			if err := awaitEnd(t.Context(), session, writer, reader)(); err != nil {
-				t.Error(err)
-			}
-		})
+				for _, ended := range all {
+					if closed(ended) {
+						t.Fatal("told of the end of a session that lives")
+					}
+				}
+				child.Process.Signal(syscall.SIGCONT)
+
+				began := time.Now()
+				if end == "kill" {
+					child.Process.Kill()
+				} else {
+					child.say("close")
+					if got := child.hear(); got != "closed" {
+						t.Fatal(got)
+					}
+				}
+				for _, ended := range all {
+					<-ended
+				}
+				took := time.Since(began)
+				t.Logf("told after %v", took)
+				if took > netEvery/2 { // 50 ms are promised, on a machine that is not this busy
+					t.Errorf("nobody has told of the end")
+				}
+				for _, s := range []*Store{writer, reader} {
+					if alive, err := s.Alive(t.Context(), session); alive || err != nil {
+						t.Errorf("the session has ended: %v, %v", alive, err)
+					}
+				}
+				for _, ended := range watchSession(t, session, writer, reader) {
+					if !closed(ended) {
+						t.Error("not told at once that a session has ended before")
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -350,22 +410,20 @@ func TestWaitsLeaveNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		wait := awaitEnd(ctx, session, s)
+		_, unwatch, err := s.WatchSession(session)
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, stop, err := s.Watch(collectionOf(t, s, ""))
 		if err != nil {
 			t.Fatal(err)
 		}
-		cancel()
-		if err := wait(); !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
+		unwatch()
 		stop()
-		wait = awaitEnd(t.Context(), session, s)
+		watchSession(t, session, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		wait() // cancelled or closed
 	}
 	use() // what the process keeps once
 	var before, after string

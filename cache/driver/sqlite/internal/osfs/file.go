@@ -171,3 +171,40 @@ func (f *File) lock(exclusive bool) error {
 
 // Unlock gives the lock back. If that fails there was none.
 func (f *File) Unlock() { unlock(f.File) }
+
+// Bytes have locks too, exclusive ones, also behind the end of the file. They
+// belong to the open file as well, and have nothing to do with the file's lock,
+// nor with those of SQLite on other bytes. Where the system has none of the kind,
+// all fail with [errors.ErrUnsupported].
+
+// TryLockByte takes the lock of a byte if nobody has it. The file must be open for
+// writing.
+func (f *File) TryLockByte(at int64) (ok bool, err error) {
+	err = f.locking(func() (err error) {
+		ok, err = tryLockByte(f.File, at)
+		return err
+	})
+	return ok, err
+}
+
+// UnlockByte gives the lock of a byte back.
+func (f *File) UnlockByte(at int64) error {
+	return f.locking(func() error { return unlockByte(f.File, at) })
+}
+
+// ByteLocked reports whether another open file has the lock of a byte. Nobody who
+// asks is taken for one who has it.
+func (f *File) ByteLocked(at int64) (locked bool, err error) {
+	err = f.locking(func() (err error) {
+		locked, err = byteLocked(f.File, at)
+		return err
+	})
+	return locked, err
+}
+
+func (f *File) locking(fn func() error) error {
+	if f.dir.hook == nil {
+		return fn()
+	}
+	return f.hooked(&Op{Kind: OpLock}, fn)
+}

@@ -1,0 +1,45 @@
+package osfs
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The locks on bytes are those of open file descriptions. To ask for one takes
+// none. Kernels before 3.15 have none of them.
+
+func tryLockByte(f *os.File, at int64) (bool, error) {
+	_, err := ofdLock(f, unix.F_OFD_SETLK, unix.F_WRLCK, at)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func unlockByte(f *os.File, at int64) error {
+	_, err := ofdLock(f, unix.F_OFD_SETLK, unix.F_UNLCK, at)
+	return err
+}
+
+// byteLocked asks as one who would share the byte, so that only a lock of somebody
+// who may write to the file counts.
+func byteLocked(f *os.File, at int64) (bool, error) {
+	found, err := ofdLock(f, unix.F_OFD_GETLK, unix.F_RDLCK, at)
+	return found != unix.F_UNLCK, err
+}
+
+func ofdLock(f *os.File, cmd int, kind int16, at int64) (found int16, err error) {
+	for {
+		l := unix.Flock_t{Type: kind, Start: at, Len: 1}
+		err := unix.FcntlFlock(f.Fd(), cmd, &l)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EINVAL {
+			err = errors.ErrUnsupported
+		}
+		return l.Type, os.NewSyscallError("fcntl", err)
+	}
+}

@@ -1,0 +1,159 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+)
+
+// life shows other processes which sessions live, by locks that the kernel takes
+// away when their process ends, however that happens. To ask takes no lock that
+// somebody else who asks would take for a session.
+type life interface {
+	// begin makes a session be seen alive, or reports that it cannot be called
+	// that.
+	begin(name string) (ok bool, err error)
+	// end makes a session of begin's be seen ended.
+	end(name string) error
+	// kept reports whether others still see a session of begin's alive.
+	kept(name string) bool
+	// alive reports whether a session of another core's lives.
+	alive(name string) (bool, error)
+	// sweepable reports whether a session that is not alive is none that is just
+	// beginning.
+	sweepable(name string) bool
+}
+
+// nameSize is the number of bytes of which a session's name is the hexadecimal
+// form.
+const nameSize = 12
+
+// isSessionName reports whether a session may be called that.
+func isSessionName(name string) bool { return isHex(name, 2*nameSize) }
+
+// byteOf returns the place of the byte that a session locks, far behind all that
+// SQLite reads, writes or locks, and false if no session was ever called that.
+func byteOf(name string) (at int64, ok bool) {
+	const far = 1 << 62
+	b, err := hex.DecodeString(name)
+	if err != nil || !isSessionName(name) {
+		return 0, false
+	}
+	return far | int64(binary.BigEndian.Uint64(b)&(far-1)), true
+}
+
+// byteLife has a session lock a byte of the database. That takes no room on the
+// disk, and nobody removes the database from under a session but with the store.
+type byteLife struct{ db *osfs.File }
+
+func (l *byteLife) begin(name string) (bool, error) {
+	at, _ := byteOf(name)
+	return l.db.TryLockByte(at)
+}
+
+func (l *byteLife) end(name string) error {
+	at, _ := byteOf(name)
+	return l.db.UnlockByte(at)
+}
+
+func (l *byteLife) kept(string) bool { return true }
+
+func (l *byteLife) alive(name string) (bool, error) {
+	at, ok := byteOf(name)
+	if !ok {
+		return false, nil
+	}
+	return l.db.ByteLocked(at)
+}
+
+func (l *byteLife) sweepable(string) bool { return true }
+
+// fileLife has a session lock the file in its folder, where bytes have no locks. A
+// file that is never used looks as if it could be removed to those who clear away
+// temporary files: it is used every hour. If it is removed all the same, the
+// session is lost.
+type fileLife struct {
+	dir *osfs.Dir
+
+	mu   sync.Mutex
+	f    *osfs.File // of the session that has begun
+	used time.Time
+}
+
+const useEvery = time.Hour
+
+func lockOf(name string) string { return path.Join(sessionsName, name, sessionLock) }
+
+func (l *fileLife) begin(name string) (bool, error) {
+	if err := makeFolder(l.dir, path.Dir(lockOf(name))); err != nil {
+		return false, err
+	}
+	f, err := l.dir.Shared(lockOf(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // another process took it for one that has ended
+	}
+	if err != nil {
+		return false, err
+	}
+	if ok, err := f.TryLock(); err != nil || !ok || !l.dir.Has(f, lockOf(name)) {
+		return false, errors.Join(err, f.Close())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.f, l.used = f, time.Now()
+	return true, nil
+}
+
+func (l *fileLife) end(string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.f.Close()
+}
+
+func (l *fileLife) kept(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dir.Has(l.f, lockOf(name)) {
+		return false
+	}
+	if now := time.Now(); now.Sub(l.used) > useEvery {
+		l.used = now
+		// What fails here is tried again, in time.
+		b := []byte{'\n'}
+		_, _ = l.f.WriteAt(b, 0)
+		_, _ = l.f.ReadAt(b, 0)
+	}
+	return true
+}
+
+func (l *fileLife) alive(name string) (bool, error) {
+	if !isSessionName(name) {
+		return false, nil
+	}
+	f, err := l.dir.ReadShared(lockOf(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	// Shared, so that those who ask do not take each other for the session.
+	ok, err := f.TryLockShared()
+	return !ok, err
+}
+
+// sweepable leaves alone a file that may not be locked yet.
+func (l *fileLife) sweepable(name string) bool {
+	info, err := l.dir.Lstat(lockOf(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = l.dir.Lstat(path.Dir(lockOf(name)))
+	}
+	return err == nil && time.Since(info.ModTime()) > unknownAge
+}

@@ -1,0 +1,126 @@
+package sqlite
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// A sweep looks for rows of those files only that have got their names in the
+// store, and for all of them at once; meanwhile sessions that have ended are seen
+// ended. Files that are none of a session's stay.
+func TestSweepOfMany(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	<-s.core.maintainer.swept
+	c := collectionOf(t, s, "named")
+	var kept []driver.Row
+	var made []string
+	write := func(name string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(s.core.path(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.core.path(name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, name)
+	}
+	foreign := []string{sessionsName + "/notes", sessionsName + "/other/notes", sessionsName + "/" + strings.Repeat("E", 24) + "/notes"}
+	for _, name := range foreign {
+		write(name)
+	}
+	var dead []string
+	for _, session := range []string{strings.Repeat("d", 24), strings.Repeat("e", 24)} {
+		dead = append(dead, session)
+		folder := sessionsName + "/" + session + "/"
+		write(folder + sessionLock)
+		for i := range 16 {
+			half := session[:1] + strings.Repeat("0", 29) + string("0123456789abcdef"[i]) + "0"
+			write(folder + half + ".val") // half written
+			placed := half[:31] + "1"
+			write(folder + placed + ".val") // without a row
+			write(basePath(placed))
+			r := putFile(t, s, c, session+half, "content")
+			kept = append(kept, r)
+			write(folder + strings.ReplaceAll(strings.TrimPrefix(r.File, valuesName+"/"), "/", "")) // with one
+		}
+	}
+	found := make(map[string]bool)
+	for _, session := range dead {
+		if err := s.core.maintainer.addPlaced(session, found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(found) != 2*2*16 {
+		t.Errorf("rows of %d files are looked for", len(found))
+	}
+	if err := s.core.maintainer.dropUsed(found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 2*16 {
+		t.Errorf("%d files have no row", len(found))
+	}
+
+	second := open(t, dir, nil) // of the same core: it does not sweep
+	reader := open(t, dir, &Options{ReadOnly: true})
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		s.core.maintainer.sweep()
+	}()
+	for over := false; !over; over = closed(swept) {
+		for _, session := range dead {
+			for _, s := range []*Store{second, reader} {
+				if alive, err := s.Alive(t.Context(), session); alive || err != nil {
+					t.Fatalf("alive while its left-overs are swept: %v, %v", alive, err)
+				}
+			}
+		}
+	}
+	<-swept
+	for _, name := range made {
+		_, err := os.Lstat(s.core.path(name))
+		stays := strings.HasSuffix(name, "/notes")
+		if stays != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, r := range kept {
+		if f, err := s.OpenFile(t.Context(), c, r); err != nil {
+			t.Error(err)
+		} else {
+			f.Close()
+		}
+	}
+}
+
+// Names of sessions have the form that a session gives them, and no two the same
+// byte.
+func TestByteOf(t *testing.T) {
+	const name = "0123456789abcdef01234567"
+	at, ok := byteOf(name)
+	if !ok || at != 0x4123456789abcdef {
+		t.Errorf("%x, %v", at, ok)
+	}
+	for _, bad := range []string{"", "0", name[:22], name + "00", strings.ToUpper(name), strings.Repeat("x", 24), "../" + name[3:], "."} {
+		if at, ok := byteOf(bad); ok {
+			t.Errorf("%q has byte %x", bad, at)
+		}
+	}
+	if at, ok := byteOf(strings.Repeat("f", 24)); !ok || at < 0 {
+		t.Errorf("%x, %v", at, ok)
+	}
+}
