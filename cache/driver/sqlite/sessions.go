@@ -248,12 +248,28 @@ func (s *sessions) close() error {
 		return nil
 	}
 	err := s.life.end(s.own.name)
-	if e := s.remove(s.own.name); e != nil {
-		s.core.log.Warn("files of the session stay until the next sweep", "error", e)
-	}
+	s.leave(s.own.name)
 	s.core.files.Remove(sessionsName) // stays if others use it
 	s.own = nil
 	return err
+}
+
+// leave removes the folder of this core's session. A temporary file that is still
+// there stays with it: by its name the next sweep finds a value without a row.
+func (s *sessions) leave(name string) {
+	dir, folder := s.core.files, s.folder(name)
+	entries, err := dir.ReadDir(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err == nil && len(entries) <= 1:
+		err = errors.Join(dir.RemoveIfThere(path.Join(folder, sessionLock)), dir.RemoveIfThere(folder))
+	case err == nil:
+		err = errors.New("there are temporary files")
+	}
+	if err != nil {
+		s.core.log.Warn("files of the session stay until the next sweep", "error", err)
+	}
 }
 
 // Session implements [driver.Store]. The session is lost when the directory, or
