@@ -39,11 +39,13 @@ const (
 
 // CheckOptions say how a store is checked.
 type CheckOptions struct {
-	// Mend repairs what it can: it corrects counts, rebuilds indexes, and
-	// removes entries whose value file is missing or not as long as it was, and
-	// unknown files that are older than a minute: a younger one may be about to
-	// get its entry. Entries that cannot be decoded stay; another program may
-	// have written them.
+	// Mend repairs what it can: it corrects counts and settings, rebuilds
+	// indexes, and removes entries whose value file is missing or not as long as
+	// it was, and unknown files that are older than a minute: a younger one may
+	// be about to get its entry. Of several entries with one key that stays which
+	// was stored last. A collection N whose name is lost becomes the cache
+	// "lost-N". Entries that cannot be decoded stay; another program may have
+	// written them.
 	Mend bool
 
 	// Progress is called now and then, on the goroutine of Check.

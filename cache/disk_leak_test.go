@@ -118,7 +118,7 @@ func TestNothingStays(t *testing.T) {
 				ok(t, os.WriteFile(db, []byte(strings.Repeat("text ", 1000)), 0o600))
 			case "newer":
 				makeStore(t, dir)
-				database(t, dir, "PRAGMA user_version = 2")
+				database(t, dir, "PRAGMA user_version = 3")
 			case "other":
 				database(t, dir, "CREATE TABLE users (name TEXT)")
 			case "cut":

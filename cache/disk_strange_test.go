@@ -78,7 +78,7 @@ func TestNotAStore(t *testing.T) {
 		{"another program's Cache", run("CREATE TABLE Cache (name TEXT)"), []error{cache.ErrNotStore}},
 		{"another program's Cache and Settings", run("CREATE TABLE Cache (name TEXT)", "CREATE TABLE Settings (name TEXT)"), []error{cache.ErrNotStore}},
 		{"another program's empty database", run("PRAGMA user_version = 4711", "CREATE TABLE x (y)", "DROP TABLE x"), []error{cache.ErrNotStore}},
-		{"newer format", spoil("PRAGMA user_version = 2"), []error{cache.ErrNewerFormat}},
+		{"newer format", spoil("PRAGMA user_version = 3"), []error{cache.ErrNewerFormat}},
 		{"cut to 10 bytes", cut(10), []error{cache.ErrNotStore}},
 		{"cut to 1000 bytes", cut(1000), []error{cache.ErrCorrupt, cache.ErrNotStore}},
 		{"cut to 4096 bytes", cut(4096), []error{cache.ErrCorrupt}},

@@ -53,6 +53,12 @@
 // the owner and the rights of everything are those of the file cache.db, also
 // where root opens the store.
 //
+// Nothing that somebody has put into the database runs: a store with triggers,
+// views, virtual tables, constraints or expressions in indexes that are not its
+// own is [ErrCorrupt], when it is opened or with the next write, and the error
+// names them. Plain tables of other programs, those of ANALYZE, and indexes on
+// columns that somebody has added are left alone.
+//
 // # Durability
 //
 // What an operation has acknowledged is seen by every process and survives

@@ -109,13 +109,13 @@ func (b *backup) run() error {
 
 // list finds the value files of the snapshot.
 func (b *backup) list(t *tx) error {
-	ids, err := t.conn.collectionIDs()
+	ids, err := t.conn.owners()
 	if err != nil {
-		ids = []int64{0} // a directory of Python's
+		return err
 	}
 	seen := make(map[string]bool)
 	for _, id := range ids {
-		err := t.conn.eachFile(newCollection(t.core, "", id), func(f string) {
+		err := t.conn.eachFile(id, func(f string) {
 			if isValueName(f) && !seen[f] { // of two rows with one file, one is damaged
 				seen[f] = true
 				b.files = append(b.files, f)

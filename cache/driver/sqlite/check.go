@@ -10,20 +10,18 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
-	"github.com/go-diskcache/diskcache/codec"
 )
 
 // checker looks for damage. It goes through the database without keeping
 // anybody from working, and then, since rows and files have to be compared at
 // one moment, through the files with the write lock held.
 type checker struct {
-	store  *Store
-	ctx    context.Context
-	mend   bool
-	report func(driver.Problem)
-	repair bool // the database's indexes are to be rebuilt
+	store   *Store
+	ctx     context.Context
+	mend    bool
+	report  func(driver.Problem)
+	indexes bool // some of the database's are damaged
 }
 
 // Check implements [driver.Store].
@@ -81,7 +79,7 @@ func (k *checker) database() error {
 			p := driver.Problem{Kind: driver.CorruptDatabase, Detail: text}
 			// What REINDEX mends: an index that disagrees with its table.
 			if strings.Contains(text, "index") {
-				k.repair = k.mend
+				k.indexes = true
 				p.Mended = k.mend
 			}
 			k.report(p)
@@ -95,35 +93,33 @@ func (k *checker) everything(t *tx) error {
 		t.changedAll()
 		t.core.writer.epoch++ // what is known of collections may not hold after it
 	}
-	if k.repair {
-		err := t.conn.Exec("REINDEX")
-		if lite.IsConstraint(err) {
-			err = fmt.Errorf("%w: an index cannot be rebuilt, since several rows have one key; restore a backup: %w", driver.ErrCorrupt, err)
-		}
-		if err != nil {
-			return t.fail(err)
-		}
-	}
-	ids, err := t.conn.collectionIDs()
+	lines, err := t.conn.catalog()
 	if err != nil {
-		ids = []int64{0} // a directory of Python's
+		return t.fail(err)
 	}
-	names, err := t.conn.collectionNames()
+	if err := k.objects(t, lines); err != nil {
+		return t.fail(err)
+	}
+	colls, err := k.collections(t, lines)
 	if err != nil {
 		return t.fail(err)
 	}
 	files := make(map[string]bool) // all that rows refer to
-	for _, id := range ids {
-		c := newCollection(k.store.core, names[id], id)
-		if err := k.rows(t, c, files); err != nil {
-			return t.fail(err)
+	for _, c := range colls {
+		for _, check := range []func(*tx, *collection) error{
+			func(t *tx, c *collection) error { return k.rows(t, c, files) },
+			k.badRows, k.counters, k.settings,
+		} {
+			if k.ctx.Err() != nil {
+				return context.Cause(k.ctx)
+			}
+			if err := check(t, c); err != nil {
+				return t.fail(err)
+			}
 		}
-		if err := k.badRows(t, c); err != nil {
-			return t.fail(err)
-		}
-		if err := k.counters(t, c); err != nil {
-			return t.fail(err)
-		}
+	}
+	if err := k.numbers(t); err != nil {
+		return t.fail(err)
 	}
 	if err := k.trashed(t, files); err != nil {
 		return t.fail(err)
@@ -134,26 +130,9 @@ func (k *checker) everything(t *tx) error {
 	return k.files(files)
 }
 
-// collectionNames returns the names of all collections by number.
-func (cn *conn) collectionNames() (map[int64]string, error) {
-	names := map[int64]string{0: ""}
-	s, err := cn.query("SELECT id, name FROM Collections")
-	if err != nil {
-		return names, nil // a directory of Python's
-	}
-	defer s.Reset()
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return names, err
-		}
-		names[s.ColumnInt(0)] = s.ColumnText(1)
-	}
-}
-
 // rows checks the rows of c that have a value file.
 func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
-	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE filename IS NOT NULL", bareColumns, c.table), true)
+	rows, err := t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE {all}filename IS NOT NULL"), true)
 	if err != nil {
 		return err
 	}
@@ -200,80 +179,6 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 		}
 	}
 	return nil
-}
-
-// badRows finds rows that no version of the format allows and that no Get
-// would return. DiskCache's check leaves them alone; here they go.
-func (k *checker) badRows(t *tx, c *collection) error {
-	const bad = "key IS NULL OR raw NOT IN (0, 1) OR raw IS NULL OR typeof(mode) <> 'integer' OR mode NOT BETWEEN 0 AND 4" +
-		" OR typeof(store_time) NOT IN ('real', 'integer') OR typeof(expire_time) NOT IN ('real', 'integer', 'null')" +
-		" OR mode IN (2, 3) AND filename IS NULL"
-	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE %s", bareColumns, c.table, bad), true)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		k.report(driver.Problem{Kind: driver.BadRow, Collection: c.name, Row: r.ID, Mended: k.mend})
-		if k.mend {
-			if !isValueName(r.File) {
-				r.File = ""
-			}
-			if err := t.deleteRow(c, r.ID, r.File); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// counters compares the counters that triggers keep with what they count.
-func (k *checker) counters(t *tx, c *collection) error {
-	for _, n := range []struct {
-		kind       driver.ProblemKind
-		key, count string
-	}{
-		{driver.WrongCount, "count", "count(rowid)"},
-		{driver.WrongVolume, "size", "coalesce(sum(size), 0)"},
-	} {
-		have, err := t.conn.integer(fmt.Sprintf("SELECT value FROM %s WHERE key = '%s'", c.settingsTable, n.key))
-		if err != nil {
-			return err
-		}
-		want, err := t.conn.integer(fmt.Sprintf("SELECT %s FROM %s", n.count, c.table))
-		if err != nil {
-			return err
-		}
-		if have == want {
-			continue
-		}
-		k.report(driver.Problem{Kind: n.kind, Collection: c.name, Mended: k.mend,
-			Detail: fmt.Sprintf("%d is stored, %d is right", have, want)})
-		if k.mend {
-			if err := t.conn.replaceSetting(c, setting{n.key, codec.IntegerValue(want)}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// trashed adds the files that are about to be removed, and their folders: they
-// are known.
-func (k *checker) trashed(t *tx, files map[string]bool) error {
-	s, err := t.conn.query("SELECT path FROM Trash")
-	if err != nil {
-		return nil // a directory of Python's
-	}
-	defer s.Reset()
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return err
-		}
-		for p := s.ColumnText(0); p != "."; p = path.Dir(p) {
-			files[p] = true
-		}
-	}
 }
 
 // files finds files that no row refers to, and folders without any.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync/atomic"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -12,19 +12,19 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// collection is a pair of tables: Cache and Settings for the default
-// collection, Cache_N and Settings_N for the named one with number N.
+// collection is the default collection or a named one. Names belong to numbers
+// in the catalog, table Collections.
 type collection struct {
-	core          *core
-	name          string
-	id            int64
-	table         string
-	settingsTable string
-	settings      atomic.Pointer[driver.Settings]
-	reads         reads
-	looked        atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
-	dropped       atomic.Bool
-	settled       atomic.Uint64 // epoch of the near cache when the settings were read
+	core     *core
+	name     string
+	id       int64 // its number; 0: the default collection
+	tables   *tables
+	settings atomic.Pointer[driver.Settings]
+	reads    reads
+	looked   atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
+	dropped  atomic.Bool
+	settled  atomic.Uint64 // epoch of the near cache when the settings were read
+	told     atomic.Bool   // of damaged settings
 
 	// What follows is known under the write lock, and stale if epoch is not
 	// the writer's.
@@ -42,12 +42,7 @@ func (c *collection) Name() string { return c.name }
 func (c *collection) Settings() driver.Settings { return *c.settings.Load() }
 
 func newCollection(core *core, name string, id int64) *collection {
-	c := &collection{core: core, name: name, id: id, table: "Cache", settingsTable: "Settings"}
-	if id != 0 {
-		c.table = fmt.Sprintf("Cache_%d", id)
-		c.settingsTable = fmt.Sprintf("Settings_%d", id)
-	}
-	return c
+	return &collection{core: core, name: name, id: id, tables: tablesOf(id)}
 }
 
 // errDropped is what remains of a collection after Drop.
@@ -60,39 +55,13 @@ func (droppedError) Error() string {
 }
 func (droppedError) Is(target error) bool { return target == driver.ErrClosed }
 
-// explain makes of "no such table" what it means.
+// explain makes of a missing table what it means: all others were there when the
+// store was opened.
 func (c *collection) explain(err error) error {
-	var e *lite.Error
-	if errors.As(err, &e) && (strings.HasSuffix(e.Msg, "no such table: "+c.table) || strings.HasSuffix(e.Msg, "no such table: "+c.settingsTable)) {
+	if name := lite.MissingTable(err); c.id != 0 && (name == c.tables.rows || name == c.tables.settings) {
 		return errDropped
 	}
 	return translate(err)
-}
-
-// entry is a line of the catalog.
-type entry struct {
-	id                   int64
-	keyCodec, valueCodec string
-}
-
-// entry reads the catalog's line for a name. A directory that Python made and
-// nobody has written to since has no catalog, and only the default collection.
-func (cn *conn) entry(name string) (e entry, ok bool, err error) {
-	s, err := cn.query("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1")
-	if err != nil {
-		var le *lite.Error
-		if errors.As(err, &le) && strings.Contains(le.Msg, "no such table") {
-			return e, name == "", nil
-		}
-		return e, false, err
-	}
-	defer s.Reset()
-	s.BindText(1, name)
-	ok, err = s.Step()
-	if err != nil || !ok {
-		return e, false, translate(err)
-	}
-	return entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}, true, nil
 }
 
 // Open implements [driver.Store].
@@ -159,25 +128,6 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 	return s.core.adopt(c), nil
 }
 
-// check compares codecs. An empty name, stored or wanted, fits everything.
-func (e entry) check(spec driver.Spec) error {
-	for _, p := range []struct{ what, stored, wanted string }{
-		{"keys", e.keyCodec, spec.KeyCodec},
-		{"values", e.valueCodec, spec.ValueCodec},
-	} {
-		if p.stored != "" && p.wanted != "" && p.stored != p.wanted {
-			return fmt.Errorf("%s are stored with codec %q and opened with %q: open with the stored one, or copy into a new collection: %w",
-				p.what, p.stored, p.wanted, driver.ErrCodecMismatch)
-		}
-	}
-	return nil
-}
-
-// incomplete reports whether spec names a codec where none is stored.
-func (e entry) incomplete(spec driver.Spec) bool {
-	return e.keyCodec == "" && spec.KeyCodec != "" || e.valueCodec == "" && spec.ValueCodec != ""
-}
-
 // openInTx creates the collection, or changes what spec wants different.
 func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, error) {
 	e, exists, err := t.conn.entry(name)
@@ -190,7 +140,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 		}
 	} else {
 		e = entry{}
-		if e.id, err = t.conn.integer("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'Collections'"); err != nil {
+		if e.id, err = t.conn.nextNumber(); err != nil {
 			return nil, t.fail(err)
 		}
 	}
@@ -198,12 +148,16 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 	if coll == nil {
 		coll = newCollection(c, name, e.id)
 	}
-	if !exists {
-		if err := t.conn.createTables(coll.table, coll.settingsTable); err != nil {
+	if exists {
+		if _, err := t.conn.readSettings(coll); errors.Is(coll.explain(err), errDropped) {
+			return nil, t.fail(fmt.Errorf("%w: the catalog has the collection, and there are no tables of it: run Check with Mend", driver.ErrCorrupt))
+		}
+	} else {
+		if err := t.createTables(coll); err != nil {
 			return nil, t.fail(err)
 		}
 		initial := append(settingRows(spec.Settings), counterRows()...)
-		if err := t.conn.insertSettings(coll.settingsTable, initial); err != nil {
+		if err := t.conn.insertSettings(coll, initial); err != nil {
 			return nil, t.fail(err)
 		}
 	}
@@ -231,18 +185,16 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 	return coll, nil
 }
 
-// putEntry writes a line of the catalog and keeps codecs that are stored.
-func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
-	s, err := cn.query("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))" +
-		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)")
-	if err != nil {
-		return err
+// inserted returns the ID of a row that was just inserted.
+func (c *collection) inserted(rowid int64) (int64, error) {
+	if !c.tables.shared {
+		return rowid, nil
 	}
-	s.BindInt(1, id)
-	s.BindText(2, name)
-	s.BindText(3, spec.KeyCodec)
-	s.BindText(4, spec.ValueCodec)
-	return s.Run()
+	id := rowid - (c.id-sharedFirst)<<40
+	if id <= 0 || id >= sharedIDs {
+		return 0, fmt.Errorf("%w: no number is left for a new row of the collection", driver.ErrFull)
+	}
+	return id, nil
 }
 
 // known returns the process's collection of a name, if it has that number.
@@ -280,31 +232,6 @@ func (c *core) opened() []*collection {
 		out = append(out, coll)
 	}
 	return out
-}
-
-// Names implements [driver.Store].
-func (s *Store) Names(ctx context.Context) (names []string, err error) {
-	err = s.View(ctx, func(t driver.Tx) error {
-		names, err = t.(*tx).conn.names()
-		return err
-	})
-	return names, err
-}
-
-func (cn *conn) names() ([]string, error) {
-	s, err := cn.query("SELECT name FROM Collections ORDER BY name")
-	if err != nil {
-		return []string{""}, nil // a directory of Python's
-	}
-	defer s.Reset()
-	var names []string
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return names, translate(err)
-		}
-		names = append(names, s.ColumnText(0))
-	}
 }
 
 // Drop implements [driver.Store].
@@ -349,16 +276,43 @@ func (t *tx) drop(c *collection) error {
 	t.changed(c)
 	// AFTER triggers do not run for a DELETE of everything's file names: the
 	// files are listed first.
-	err := t.conn.Exec("INSERT INTO Trash (path) SELECT filename FROM " + c.table + " WHERE filename IS NOT NULL")
-	if err != nil {
-		return err
+	steps := []string{"INSERT INTO Trash (path) SELECT filename FROM {T} WHERE {all}filename IS NOT NULL"}
+	switch {
+	case c.id == 0:
+		steps = append(steps, "DELETE FROM {T}")
+	case c.tables.shared:
+		steps = append(steps, "DELETE FROM {T} WHERE {in}true", "DELETE FROM {S} WHERE {in}true")
+	default:
+		steps = append(steps, "DROP TABLE {T}", "DROP TABLE {S}")
+		t.conn.forget(c)
+		t.core.writer.named = nil
+	}
+	if c.id != 0 {
+		steps = append(steps, fmt.Sprintf("DELETE FROM Collections WHERE id = %d", c.id))
 	}
 	c.edges = edges{}
-	if c.id == 0 {
-		return t.conn.Exec("DELETE FROM " + c.table)
+	for _, sql := range steps {
+		if err := t.conn.do(c, sql); err != nil {
+			return err
+		}
 	}
-	t.conn.forget(c)
-	return t.conn.Exec(fmt.Sprintf("DROP TABLE %s; DROP TABLE %s; DELETE FROM Collections WHERE id = %d", c.table, c.settingsTable, c.id))
+	return nil
+}
+
+// createTables makes the tables of c, which has none.
+func (t *tx) createTables(c *collection) error {
+	t.core.writer.named = nil
+	if !c.tables.shared {
+		return t.conn.createParts(ownParts, c.tables, partSet{})
+	}
+	ids, err := t.conn.owners()
+	if err != nil || slices.Contains(ids, sharedFirst) {
+		return err
+	}
+	if err := t.conn.createParts(sharedParts, c.tables, partSet{}); err != nil {
+		return err
+	}
+	return t.conn.Exec(fmt.Sprintf("INSERT INTO %s VALUES (0, 'size', 0); PRAGMA user_version = %d", c.tables.settings, formatShared))
 }
 
 // stored is a value as the columns hold it.

@@ -25,7 +25,8 @@ var ownFiles = [...]string{databaseName + "-wal", databaseName + "-shm", databas
 // a time.
 type conn struct {
 	*lite.Conn
-	fixed   map[*collection]*[numStmts]*lite.Stmt
+	core    *core
+	fixed   map[int64]*[numStmts]*lite.Stmt // by number of the collection, sharedFirst for all that share tables
 	dynamic map[string]*lite.Stmt
 	scans   map[shape]string // SQL of scans
 	copied  []byte           // scratch memory for a copy of a row
@@ -52,7 +53,8 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	}
 	cn := &conn{
 		Conn:    lc,
-		fixed:   make(map[*collection]*[numStmts]*lite.Stmt),
+		core:    c,
+		fixed:   make(map[int64]*[numStmts]*lite.Stmt),
 		dynamic: make(map[string]*lite.Stmt),
 		scans:   make(map[shape]string),
 		ctx:     context.Background(),
@@ -159,20 +161,46 @@ func (cn *conn) waitErr(err error) error {
 
 // stmt returns the prepared statement of a collection.
 func (cn *conn) stmt(c *collection, which stmtKind) (*lite.Stmt, error) {
-	set := cn.fixed[c]
+	id := min(c.id, sharedFirst)
+	set := cn.fixed[id]
 	if set == nil {
 		set = new([numStmts]*lite.Stmt)
-		cn.fixed[c] = set
+		cn.fixed[id] = set
 	}
-	if s := set[which]; s != nil {
-		return s, nil
+	s := set[which]
+	if s == nil {
+		var err error
+		if s, err = cn.Prepare(c.tables.expand(statements[which])); err != nil {
+			return nil, c.explain(err)
+		}
+		set[which] = s
 	}
-	s, err := cn.Prepare(c.sql(which))
+	c.bind(s)
+	return s, nil
+}
+
+// about returns a prepared statement about a collection, whose SQL is put
+// together for the occasion.
+func (cn *conn) about(c *collection, sql string) (*lite.Stmt, error) {
+	s, err := cn.query(c.tables.expand(sql))
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	set[which] = s
+	c.bind(s)
 	return s, nil
+}
+
+// do runs a statement about a collection that is run seldom.
+func (cn *conn) do(c *collection, sql string) error {
+	s, err := cn.Prepare(c.tables.expand(sql))
+	if err != nil {
+		return c.explain(err)
+	}
+	defer s.Finalize()
+	if strings.Contains(sql, "{in}") || strings.Contains(sql, "{all}") {
+		c.bind(s)
+	}
+	return s.Run()
 }
 
 // query returns a prepared statement for SQL that is put together for the
@@ -197,13 +225,13 @@ func (cn *conn) query(sql string) (*lite.Stmt, error) {
 
 // forget drops the statements of a collection that is gone.
 func (cn *conn) forget(c *collection) {
-	if set := cn.fixed[c]; set != nil {
+	if set := cn.fixed[c.id]; set != nil {
 		for _, s := range set {
 			if s != nil {
 				s.Finalize()
 			}
 		}
-		delete(cn.fixed, c)
+		delete(cn.fixed, c.id)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +47,8 @@ type core struct {
 	mu    sync.Mutex // guards colls
 	colls map[string]*collection
 
-	immutable bool // see isFrozen
+	immutable bool        // see isFrozen
+	cataloged atomic.Bool // see conn.cataloged
 
 	// Guarded by cores.mu.
 	refs     int

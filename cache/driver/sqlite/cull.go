@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
@@ -101,11 +102,11 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 		}
 	}
 	column := policyColumn(string(s.Policy))
-	if err := t.conn.Exec(fmt.Sprintf("CREATE INDEX IF NOT EXISTS %[1]s_%[2]s ON %[1]s (%[2]s)", c.table, column)); err != nil {
+	if err := t.conn.do(c, fmt.Sprintf("CREATE INDEX IF NOT EXISTS {T}_%[1]s ON {T} ({coll}%[1]s)", column)); err != nil {
 		return nil, err
 	}
-	sql := fmt.Sprintf("SELECT %s, key, raw FROM %s ORDER BY %s, rowid LIMIT %d", bareColumns, c.table, column, limit-len(out)+1)
-	rows, err := t.rows(sql, true)
+	sql := fmt.Sprintf("SELECT %s, key, raw FROM {T} WHERE {in}true ORDER BY %s, rowid LIMIT %d", bareColumns, column, limit-len(out)+1)
+	rows, err := t.rows(c, c.tables.expand(sql), true)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (t *tx) over(c *collection, limit int64) (bool, error) {
 // in DiskCache, less what named collections have in those pages; for a named
 // one the bytes of its values.
 func (t *tx) volume(c *collection) (int64, error) {
-	size, err := t.conn.setting(c, "size")
+	size, err := t.conn.counterOrZero(c, "size")
 	if err != nil || c.id != 0 {
 		return size, err
 	}
@@ -159,42 +160,41 @@ func (t *tx) volume(c *collection) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return max((pages-free)*t.core.writer.pageSize-named, 0) + size, nil
+	return saturate(max((pages-free)*t.core.writer.pageSize-named, 0), size), nil
 }
 
 // namedSize adds up the values of all named collections.
 func (t *tx) namedSize() (int64, error) {
-	ids, err := t.conn.collectionIDs()
-	if err != nil {
-		return 0, err
-	}
-	var sum int64
-	for _, id := range ids {
-		if id == 0 {
-			continue
-		}
-		n, err := t.conn.integer(fmt.Sprintf("SELECT value FROM Settings_%d WHERE key = 'size'", id))
+	w := t.core.writer
+	if w.named == nil || w.namedEpoch != t.epoch {
+		ids, err := t.conn.owners()
 		if err != nil {
 			return 0, err
 		}
-		sum += n
+		w.named, w.namedEpoch = ids, t.epoch
+	}
+	var sum int64
+	for _, id := range w.named {
+		sql := "SELECT value FROM Settings_shared WHERE coll = 0 AND key = 'size'"
+		switch {
+		case id == 0:
+			continue
+		case id != sharedFirst:
+			sql = fmt.Sprintf("SELECT value FROM Settings_%d WHERE key = 'size'", id)
+		}
+		n, err := t.conn.integer(sql)
+		if err != nil {
+			return 0, err
+		}
+		sum = saturate(sum, max(n, 0))
 	}
 	return sum, nil
 }
 
-// collectionIDs returns the numbers of all collections.
-func (cn *conn) collectionIDs() ([]int64, error) {
-	s, err := cn.query("SELECT id FROM Collections ORDER BY id")
-	if err != nil {
-		return nil, err
+// saturate adds two sizes.
+func saturate(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
 	}
-	defer s.Reset()
-	var ids []int64
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return ids, err
-		}
-		ids = append(ids, s.ColumnInt(0))
-	}
+	return a + b
 }

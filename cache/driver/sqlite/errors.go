@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -44,7 +43,7 @@ func translate(err error) error {
 		switch {
 		case lite.IsFull(err):
 			return fmt.Errorf("%w: %w", driver.ErrFull, err)
-		case lite.IsCorrupt(err), strings.HasPrefix(le.Msg, "no such "): // table or column: what is asked for is always there
+		case lite.IsCorrupt(err), lite.IsMissing(err): // what is asked for is always there
 			return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
 		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES, le.Code == readOnlyDirectory:
 			return fmt.Errorf("%w: %w", driver.ErrPermission, err)

@@ -240,10 +240,14 @@ func (f *file) stored() stored {
 	return stored{size: f.size, mode: mode, file: f.final}
 }
 
+// maxName bounds the bytes of the name of a value file. DiskCache's have 38.
+const maxName = 1000
+
 // isValueName reports whether a row may refer to a file: one in the store that
 // is not part of the store's own.
 func isValueName(rel string) bool {
-	return filepath.IsLocal(filepath.FromSlash(rel)) && !isOwnName(strings.TrimPrefix(rel, valuesName+"/"))
+	return len(rel) <= maxName && rel != "." && path.Clean(rel) == rel && strings.IndexByte(rel, 0) < 0 &&
+		filepath.IsLocal(filepath.FromSlash(rel)) && !isOwnName(strings.TrimPrefix(rel, valuesName+"/"))
 }
 
 // removeValue removes a value file, and the folders above it that it leaves

@@ -17,6 +17,9 @@ func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.
 		return driver.Row{}, false, err
 	}
 	r, ok, err := t.lookup(c, key, l)
+	if !ok && err == nil {
+		err = t.conn.missed(c)
+	}
 	if err != nil {
 		return driver.Row{}, false, t.fail(c.explain(err))
 	}
@@ -51,6 +54,9 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 		c.near.settle(cn, coll)
 	}
 	r, ok, err = cn.fetch(coll, hash, key, l.Bare)
+	if !ok && err == nil {
+		err = cn.missed(coll)
+	}
 	if err != nil {
 		return driver.Row{}, false, coll.explain(cn.waitErr(err))
 	}

@@ -3,8 +3,8 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"math"
 	"path"
 	"strings"
 	"sync"
@@ -351,7 +351,7 @@ func (m *maintainer) sweep() {
 }
 
 func (m *maintainer) sweepTrash() error {
-	last := int64(0)
+	last := int64(math.MinInt64)
 	for {
 		found, err := m.listTrash(last)
 		if err != nil || len(found.ids) == 0 {
@@ -466,12 +466,12 @@ func (m *maintainer) dropUsed(files map[string]bool) error {
 	}
 	return m.core.view(m.ctx, defaultTimeout, func(dt driver.Tx) error {
 		cn := dt.(*tx).conn
-		ids, err := cn.collectionIDs()
+		ids, err := cn.owners()
 		if err != nil {
 			return translate(err)
 		}
 		for _, id := range ids {
-			if err := cn.eachFile(newCollection(m.core, "", id), func(rel string) { delete(files, rel) }); err != nil {
+			if err := cn.eachFile(id, func(rel string) { delete(files, rel) }); err != nil {
 				return err
 			}
 		}
@@ -480,8 +480,8 @@ func (m *maintainer) dropUsed(files map[string]bool) error {
 }
 
 // eachFile calls fn with the value files that rows of c refer to.
-func (cn *conn) eachFile(c *collection, fn func(rel string)) error {
-	s, err := cn.query(fmt.Sprintf("SELECT filename FROM %s WHERE filename IS NOT NULL", c.table))
+func (cn *conn) eachFile(id int64, fn func(rel string)) error {
+	s, err := cn.query("SELECT filename FROM " + tablesOf(id).rows + " WHERE filename IS NOT NULL")
 	if err != nil {
 		return translate(err)
 	}

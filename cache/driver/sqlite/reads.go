@@ -269,7 +269,7 @@ func (t *tx) count(c *collection, hits, misses int64) error {
 		if n.add == 0 {
 			continue
 		}
-		s, err := t.conn.query("UPDATE " + c.settingsTable + " SET value = value + ?2 WHERE key = ?1")
+		s, err := t.conn.about(c, "UPDATE {S} SET value = value + ?2 WHERE {in}key = ?1")
 		if err != nil {
 			return err
 		}
@@ -421,10 +421,10 @@ func (s *Store) Stats(ctx context.Context, h driver.Collection, reset bool) (out
 		return out, err
 	}
 	read := func(t *tx) (err error) {
-		if out.Hits, err = t.conn.setting(c, "hits"); err != nil {
+		if out.Hits, err = t.conn.counterOrZero(c, "hits"); err != nil {
 			return err
 		}
-		out.Misses, err = t.conn.setting(c, "misses")
+		out.Misses, err = t.conn.counterOrZero(c, "misses")
 		return err
 	}
 	if s.ReadOnly() {

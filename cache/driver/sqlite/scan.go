@@ -26,6 +26,9 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 		}
 	}
 	rows, err := t.scan(c, s, 0)
+	if len(rows) == 0 && err == nil {
+		err = t.conn.missed(c)
+	}
 	if err != nil {
 		return nil, t.fail(c.explain(err))
 	}
@@ -44,7 +47,7 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 		if len(t.conn.scans) >= maxDynamic {
 			clear(t.conn.scans)
 		}
-		sql = sh.sql()
+		sql = c.tables.expand(sh.sql())
 		t.conn.scans[sh] = sql
 	}
 	// In the order of the parameters in the SQL.
@@ -84,7 +87,7 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 	if sh.skip {
 		args = append(args, codec.IntegerValue(s.Skip))
 	}
-	rows, err := t.rows(sql, s.Bare, args...)
+	rows, err := t.rows(c, sql, s.Bare, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -119,13 +122,14 @@ func shapeOf(c *collection, s *driver.Scan, expiredAt driver.Instant) shape {
 		return orEqual
 	}
 	return shape{
-		table: c.table, order: s.Order, limit: s.Limit,
+		table: c.tables.rows, order: s.Order, limit: s.Limit,
 		lower: operator(s.Lower, ">", ">="), upper: operator(s.Upper, "<", "<="),
 		desc: s.Desc, bare: s.Bare, keys: s.Keys, after: s.After != nil, tag: !s.Tag.IsNull(),
 		live: s.Live != 0, ahead: s.Live != 0 && c.settings.Load().Policy != driver.NoEviction, expired: expiredAt != 0, skip: s.Skip > 0,
 	}
 }
 
+// sql returns the SQL of a scan, for expand.
 func (sh *shape) sql() string {
 	var where []string
 	add := func(wanted bool, sql string) {
@@ -133,8 +137,8 @@ func (sh *shape) sql() string {
 			where = append(where, sql)
 		}
 	}
-	order, less := "rowid", ">"
-	direction := ""
+	order, less, direction := "rowid", ">", ""
+	within := "{in}"
 	if sh.desc {
 		less, direction = "<", " DESC"
 	}
@@ -145,10 +149,13 @@ func (sh *shape) sql() string {
 	case driver.ByExpire:
 		order = "expire_time" + direction + ", rowid" + direction
 		add(true, "expire_time IS NOT NULL")
-		add(sh.after, "(expire_time, rowid) "+less+" (?, ?)")
+		add(sh.after, "(expire_time, rowid) "+less+" (?, ?{base})")
 	default:
 		order += direction
-		add(sh.after, "rowid "+less+" ?")
+		add(sh.after, "rowid "+less+" ?{base}")
+		if within = "{all}"; sh.tag {
+			within += "{in}" // for the index of tags
+		}
 	}
 	add(sh.lower != "", "key "+sh.lower+" ?")
 	add(sh.upper != "", "key "+sh.upper+" ?")
@@ -156,6 +163,7 @@ func (sh *shape) sql() string {
 	add(sh.live && !sh.ahead, "(expire_time IS NULL OR expire_time > ?)")
 	add(sh.ahead, "(expire_time IS NULL OR expire_time > ? AND store_time <= ?)")
 	add(sh.expired, "expire_time <= ?")
+	add(len(where) == 0, "true")
 
 	columns := rowColumns + ", "
 	switch {
@@ -164,26 +172,32 @@ func (sh *shape) sql() string {
 	case sh.bare:
 		columns = bareColumns + ", "
 	}
-	sql := fmt.Sprintf("SELECT %skey, raw FROM %s", columns, sh.table)
-	if len(where) > 0 {
-		sql += " WHERE " + strings.Join(where, " AND ")
-	}
 	// The limit is written out: SQLite compiles a statement anew each time that
 	// a parameter there is bound. There are few limits, but many offsets.
-	sql += fmt.Sprintf(" ORDER BY %s LIMIT %d", order, sh.limit)
+	sql := fmt.Sprintf("SELECT %skey, raw FROM {T} WHERE %s%s ORDER BY %s LIMIT %d",
+		columns, within, strings.Join(where, " AND "), order, sh.limit)
 	if sh.skip {
 		sql += " OFFSET ?"
 	}
-	return sql
+	var b strings.Builder
+	for i, piece := range strings.Split(sql, "?") {
+		if i > 0 {
+			fmt.Fprintf(&b, "?%d", i)
+		}
+		b.WriteString(piece)
+	}
+	return b.String()
 }
 
-// rows runs a query whose columns are those of a row, or none, then key and raw.
-func (t *tx) rows(sql string, bare bool, args ...codec.Value) ([]driver.Row, error) {
+// rows runs a query about c whose columns are those of a row, or none, then key
+// and raw.
+func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]driver.Row, error) {
 	s, err := t.conn.query(sql)
 	if err != nil {
-		return nil, err
+		return nil, c.explain(err)
 	}
 	defer s.Reset()
+	c.bind(s)
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}
@@ -273,7 +287,7 @@ func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error)
 	if r, ok = t.recallID(c, id); ok {
 		return r, true, nil
 	}
-	rows, err := t.rows(fmt.Sprintf("SELECT %s, key, raw FROM %s WHERE rowid = ?", bareColumns, c.table), true, codec.IntegerValue(id))
+	rows, err := t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE rowid = ?1{base}"), true, codec.IntegerValue(id))
 	if err != nil || len(rows) == 0 {
 		return r, false, err
 	}

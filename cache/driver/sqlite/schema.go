@@ -7,68 +7,143 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
-// formatVersion is kept in the database's user_version. DiskCache leaves that
-// at 0.
-const formatVersion = 1
+// The format is kept in the database's user_version, which DiskCache leaves at
+// 0. Format 2 adds the shared tables; a store without them is of format 1.
+const (
+	formatVersion = 2
+	formatFirst   = 1
+	formatShared  = 2
+)
+
+// part is a table, an index or a trigger of a store. In its SQL {T} stands for
+// a table of rows and {S} for one of settings.
+type part struct {
+	kind string // as in sqlite_master
+	name string
+	on   string // the table that it belongs to
+	sql  string
+	also []string // what DiskCache makes in its place; serves as well
+	lazy bool     // made by what needs it
+}
+
+// Where in ownParts and in sharedParts the tables and the index of keys are.
+const (
+	partSettings = iota
+	partRows
+	partKeys
+)
 
 // The tables of a collection: DiskCache's for the default collection, and the
-// same with a number for each named one.
+// same with a number for each named one that has tables of its own.
 //
 // The triggers have DiskCache's names and meaning, but a condition each, so
 // that a write which changes neither count nor size leaves the page of the
 // counters alone. "size" counts the bytes of value files in the default
 // collection, as DiskCache does, and of all values in a named one, where it
-// is the volume that eviction goes by. DiskCache creates the index on
-// expire_time without its condition; under the same name both serve.
-const collectionSchema = `
-CREATE TABLE IF NOT EXISTS %[2]s (key TEXT NOT NULL UNIQUE, value);
-CREATE TABLE IF NOT EXISTS %[1]s (
- rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER,
- store_time REAL, expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0,
- tag BLOB, size INTEGER DEFAULT 0, mode INTEGER DEFAULT 0, filename TEXT, value BLOB);
-CREATE UNIQUE INDEX IF NOT EXISTS %[1]s_key_raw ON %[1]s(key, raw);
-CREATE INDEX IF NOT EXISTS %[1]s_expire_time ON %[1]s (expire_time) WHERE expire_time IS NOT NULL;
-`
+// is the volume that eviction goes by. DiskCache creates the indexes on
+// expire_time and tag without or with their condition; both serve.
+//
+// The index on what a policy evicts by is made by the first eviction: to keep it
+// up to date would double the cost of every write before.
+var ownParts = []part{
+	{kind: "table", name: "{S}", on: "{S}", sql: "CREATE TABLE {S} (key TEXT NOT NULL UNIQUE, value)"},
+	{kind: "table", name: "{T}", on: "{T}", sql: "CREATE TABLE {T} (\n" +
+		" rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER,\n" + columnsOfRows},
+	{kind: "index", name: "{T}_key_raw", on: "{T}", sql: "CREATE UNIQUE INDEX {T}_key_raw ON {T}(key, raw)"},
+	{kind: "index", name: "{T}_expire_time", on: "{T}",
+		sql:  "CREATE INDEX {T}_expire_time ON {T} (expire_time) WHERE expire_time IS NOT NULL",
+		also: []string{"CREATE INDEX {T}_expire_time ON {T} (expire_time)"}},
+	{kind: "trigger", name: "{S}_count_insert", on: "{T}",
+		sql: "CREATE TRIGGER {S}_count_insert AFTER INSERT ON {T} FOR EACH ROW BEGIN\n" +
+			" UPDATE {S} SET value = value + 1 WHERE key = 'count'; END"},
+	{kind: "trigger", name: "{S}_count_delete", on: "{T}",
+		sql: "CREATE TRIGGER {S}_count_delete AFTER DELETE ON {T} FOR EACH ROW BEGIN\n" +
+			" UPDATE {S} SET value = value - 1 WHERE key = 'count'; END"},
+	{kind: "trigger", name: "{S}_size_insert", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_insert AFTER INSERT ON {T} FOR EACH ROW WHEN NEW.size <> 0 BEGIN\n" +
+			" UPDATE {S} SET value = value + NEW.size WHERE key = 'size'; END",
+		also: []string{"CREATE TRIGGER {S}_size_insert AFTER INSERT ON {T} FOR EACH ROW BEGIN" +
+			" UPDATE {S} SET value = value + NEW.size WHERE key = 'size'; END"}},
+	{kind: "trigger", name: "{S}_size_update", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_update AFTER UPDATE OF size ON {T} FOR EACH ROW WHEN NEW.size <> OLD.size BEGIN\n" +
+			" UPDATE {S} SET value = value + NEW.size - OLD.size WHERE key = 'size'; END",
+		also: []string{"CREATE TRIGGER {S}_size_update AFTER UPDATE ON {T} FOR EACH ROW BEGIN" +
+			" UPDATE {S} SET value = value + NEW.size - OLD.size WHERE key = 'size'; END"}},
+	{kind: "trigger", name: "{S}_size_delete", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_delete AFTER DELETE ON {T} FOR EACH ROW WHEN OLD.size <> 0 BEGIN\n" +
+			" UPDATE {S} SET value = value - OLD.size WHERE key = 'size'; END",
+		also: []string{"CREATE TRIGGER {S}_size_delete AFTER DELETE ON {T} FOR EACH ROW BEGIN" +
+			" UPDATE {S} SET value = value - OLD.size WHERE key = 'size'; END"}},
+	{kind: "index", name: "{T}_store_time", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_store_time ON {T} (store_time)"},
+	{kind: "index", name: "{T}_access_time", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_access_time ON {T} (access_time)"},
+	{kind: "index", name: "{T}_access_count", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_access_count ON {T} (access_count)"},
+	{kind: "index", name: "{T}_tag_rowid", on: "{T}", lazy: true,
+		sql:  "CREATE INDEX {T}_tag_rowid ON {T}(tag, rowid) WHERE tag IS NOT NULL",
+		also: []string{"CREATE INDEX {T}_tag_rowid ON {T}(tag, rowid)"}},
+}
 
-const collectionTriggers = `
-DROP TRIGGER IF EXISTS %[2]s_count_insert;
-CREATE TRIGGER %[2]s_count_insert AFTER INSERT ON %[1]s FOR EACH ROW BEGIN
- UPDATE %[2]s SET value = value + 1 WHERE key = 'count'; END;
-DROP TRIGGER IF EXISTS %[2]s_count_delete;
-CREATE TRIGGER %[2]s_count_delete AFTER DELETE ON %[1]s FOR EACH ROW BEGIN
- UPDATE %[2]s SET value = value - 1 WHERE key = 'count'; END;
-DROP TRIGGER IF EXISTS %[2]s_size_insert;
-CREATE TRIGGER %[2]s_size_insert AFTER INSERT ON %[1]s FOR EACH ROW WHEN NEW.size <> 0 BEGIN
- UPDATE %[2]s SET value = value + NEW.size WHERE key = 'size'; END;
-DROP TRIGGER IF EXISTS %[2]s_size_update;
-CREATE TRIGGER %[2]s_size_update AFTER UPDATE OF size ON %[1]s FOR EACH ROW WHEN NEW.size <> OLD.size BEGIN
- UPDATE %[2]s SET value = value + NEW.size - OLD.size WHERE key = 'size'; END;
-DROP TRIGGER IF EXISTS %[2]s_size_delete;
-CREATE TRIGGER %[2]s_size_delete AFTER DELETE ON %[1]s FOR EACH ROW WHEN OLD.size <> 0 BEGIN
- UPDATE %[2]s SET value = value - OLD.size WHERE key = 'size'; END;
-`
+const columnsOfRows = " store_time REAL, expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0,\n" +
+	" tag BLOB, size INTEGER DEFAULT 0, mode INTEGER DEFAULT 0, filename TEXT, value BLOB)"
+
+// The tables that collections share which have none of their own: SQLite reads
+// the whole schema whenever it has changed, so that thousands of tables would
+// make every new one slower. coll tells whose a row is. The row of settings with
+// coll 0 counts the bytes of all of them.
+var sharedParts = []part{
+	{kind: "table", name: "{S}", on: "{S}",
+		sql: "CREATE TABLE {S} (coll INTEGER NOT NULL, key TEXT NOT NULL, value, PRIMARY KEY (coll, key)) WITHOUT ROWID"},
+	{kind: "table", name: "{T}", on: "{T}", sql: "CREATE TABLE {T} (\n" +
+		" rowid INTEGER PRIMARY KEY, coll INTEGER NOT NULL, key BLOB, raw INTEGER,\n" + columnsOfRows},
+	{kind: "index", name: "{T}_key_raw", on: "{T}", sql: "CREATE UNIQUE INDEX {T}_key_raw ON {T}(coll, key, raw)"},
+	{kind: "index", name: "{T}_expire_time", on: "{T}",
+		sql: "CREATE INDEX {T}_expire_time ON {T} (coll, expire_time) WHERE expire_time IS NOT NULL"},
+	{kind: "trigger", name: "{S}_count_insert", on: "{T}",
+		sql: "CREATE TRIGGER {S}_count_insert AFTER INSERT ON {T} FOR EACH ROW BEGIN\n" +
+			" UPDATE {S} SET value = value + 1 WHERE coll = NEW.coll AND key = 'count'; END"},
+	{kind: "trigger", name: "{S}_count_delete", on: "{T}",
+		sql: "CREATE TRIGGER {S}_count_delete AFTER DELETE ON {T} FOR EACH ROW BEGIN\n" +
+			" UPDATE {S} SET value = value - 1 WHERE coll = OLD.coll AND key = 'count'; END"},
+	{kind: "trigger", name: "{S}_size_insert", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_insert AFTER INSERT ON {T} FOR EACH ROW WHEN NEW.size <> 0 BEGIN\n" +
+			" UPDATE {S} SET value = value + NEW.size WHERE coll IN (0, NEW.coll) AND key = 'size'; END"},
+	{kind: "trigger", name: "{S}_size_update", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_update AFTER UPDATE OF size ON {T} FOR EACH ROW WHEN NEW.size <> OLD.size BEGIN\n" +
+			" UPDATE {S} SET value = value + NEW.size - OLD.size WHERE coll IN (0, NEW.coll) AND key = 'size'; END"},
+	{kind: "trigger", name: "{S}_size_delete", on: "{T}",
+		sql: "CREATE TRIGGER {S}_size_delete AFTER DELETE ON {T} FOR EACH ROW WHEN OLD.size <> 0 BEGIN\n" +
+			" UPDATE {S} SET value = value - OLD.size WHERE coll IN (0, OLD.coll) AND key = 'size'; END"},
+	{kind: "index", name: "{T}_store_time", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_store_time ON {T} (coll, store_time)"},
+	{kind: "index", name: "{T}_access_time", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_access_time ON {T} (coll, access_time)"},
+	{kind: "index", name: "{T}_access_count", on: "{T}", lazy: true, sql: "CREATE INDEX {T}_access_count ON {T} (coll, access_count)"},
+	{kind: "index", name: "{T}_tag_rowid", on: "{T}", lazy: true,
+		sql: "CREATE INDEX {T}_tag_rowid ON {T}(coll, tag, rowid) WHERE tag IS NOT NULL"},
+}
 
 // The tables that only this project knows. The number of a collection that was
 // dropped is not used again: a process that has it open must not find another
 // one in its place. Trash lists value files that no row refers to any more and
 // that are still to be removed.
-const storeSchema = `
-CREATE TABLE IF NOT EXISTS Collections (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT);
-INSERT OR IGNORE INTO Collections (id, name) VALUES (0, '');
-CREATE TABLE IF NOT EXISTS Meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-INSERT OR IGNORE INTO Meta VALUES ('fence', 0);
-CREATE TABLE IF NOT EXISTS Trash (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL);
-`
+var storeParts = []part{
+	{kind: "table", name: "Collections", on: "Collections",
+		sql: "CREATE TABLE Collections (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT)"},
+	{kind: "table", name: "Meta", on: "Meta", sql: "CREATE TABLE Meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"},
+	{kind: "table", name: "Trash", on: "Trash", sql: "CREATE TABLE Trash (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL)"},
+}
+
+// storeRows are the first rows of those tables.
+const storeRows = "INSERT OR IGNORE INTO Collections (id, name) VALUES (0, '');" +
+	"INSERT OR IGNORE INTO Meta VALUES ('fence', 0);"
 
 // prepareSchema brings the database up to date, and writes nothing if it is.
 func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
-	ready, err := w.conn.schemaReady()
+	sc, err := w.conn.inspect()
 	if err != nil {
-		return err
+		return w.conn.waitErr(err)
 	}
-	if ready {
+	if sc.ready() {
 		// The mode is a property of the file, so this asks and writes nothing.
 		return w.conn.setJournalMode(w.core.opts.JournalMode)
 	}
@@ -101,67 +176,49 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 }
 
 func (w *writer) createSchema() error {
-	// Somebody may have been faster.
-	if ready, err := w.conn.schemaReady(); ready || err != nil {
+	sc, err := w.conn.inspect()
+	if err != nil || sc.ready() { // somebody may have been faster
 		return err
 	}
-	if err := w.conn.createTables("Cache", "Settings"); err != nil {
+	if err := w.conn.createParts(ownParts, defaultTables, sc.own[0]); err != nil {
 		return err
 	}
-	if err := w.conn.insertSettings("Settings", diskcacheSettings(w.core.opts)); err != nil {
+	if err := w.conn.insertSettings(newCollection(w.core, "", 0), diskcacheSettings(w.core.opts)); err != nil {
 		return err
 	}
-	return w.conn.Exec(storeSchema + fmt.Sprintf("PRAGMA user_version = %d;", formatVersion))
+	if err := w.conn.createParts(storeParts, defaultTables, sc.store); err != nil {
+		return err
+	}
+	return w.conn.Exec(storeRows + fmt.Sprintf("PRAGMA user_version = %d;", formatFirst))
 }
 
-// createTables makes the tables, indexes and triggers of a collection, as far
-// as they are missing.
-func (cn *conn) createTables(table, settings string) error {
-	return cn.Exec(fmt.Sprintf(collectionSchema+collectionTriggers, table, settings))
-}
-
-// schemaReady reports whether the database has all that this version needs.
-// A database that is somebody else's, or a newer version's, is an error.
-func (cn *conn) schemaReady() (bool, error) {
-	version, err := cn.integer("PRAGMA user_version")
-	if err != nil {
-		return false, cn.waitErr(err)
+// createParts makes those parts that are missing, and triggers with a condition
+// of those that DiskCache has made without. Where rows with equal keys keep an
+// index from being made, a check finds them.
+func (cn *conn) createParts(parts []part, t *tables, have partSet) error {
+	var sql strings.Builder
+	var unique string
+	for i, p := range parts {
+		switch {
+		case have.other.has(i) && p.kind == "trigger":
+			fmt.Fprintf(&sql, "DROP TRIGGER %s;", t.expand(p.name))
+		case have.all.has(i) || p.lazy:
+			continue
+		case i == partKeys && have.all != 0:
+			unique = t.expand(p.sql)
+			continue
+		}
+		sql.WriteString(t.expand(p.sql) + ";")
 	}
-	switch {
-	case version > formatVersion && version < 1000:
-		return false, fmt.Errorf("the directory has format %d, this version reads up to %d: use a newer version of the module: %w", version, formatVersion, driver.ErrNewerFormat)
+	if err := cn.Exec(sql.String()); err != nil {
+		return err
 	}
-	s, err := cn.query("SELECT group_concat(name, ',') FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
-	if err != nil {
-		return false, err
+	err := cn.Exec(unique)
+	if lite.IsConstraint(err) {
+		cn.core.log.Warn("the index of keys cannot be made, since several rows have one key: run Check with Mend", "table", t.rows)
+		return nil
 	}
-	defer s.Reset()
-	row, err := s.Step()
-	if err != nil || !row {
-		return false, translate(err)
-	}
-	names := "," + s.ColumnText(0) + ","
-	if names == ",," && version == 0 {
-		return false, nil
-	}
-	ours := strings.Contains(names, ",Collections,") && strings.Contains(names, ",Meta,") && strings.Contains(names, ",Trash,")
-	if !strings.Contains(names, ",Cache,") || !strings.Contains(names, ",Settings,") || version != 0 && !(version == formatVersion && ours) {
-		return false, fmt.Errorf("the database has tables of another program: give another directory: %w", driver.ErrNotStore)
-	}
-	// Another program may have tables of the same names.
-	n, err := cn.integer("SELECT count(*) FROM pragma_table_info('Cache') WHERE name IN" +
-		" ('rowid', 'key', 'raw', 'store_time', 'expire_time', 'access_time', 'access_count', 'tag', 'size', 'mode', 'filename', 'value')")
-	if err != nil {
-		return false, err
-	}
-	m, err := cn.integer("SELECT count(*) FROM pragma_table_info('Settings') WHERE name IN ('key', 'value')")
-	if err != nil {
-		return false, err
-	}
-	if n != 12 || m != 2 {
-		return false, fmt.Errorf("the database has tables of another program: give another directory: %w", driver.ErrNotStore)
-	}
-	return version == formatVersion, nil
+	return err
 }
 
 // checkSchema refuses a database that is not a store's, before anything is
@@ -173,16 +230,37 @@ func (c *core) checkSchema(ctx context.Context) error {
 		return err
 	}
 	defer c.readers.put(cn)
-	ready, err := cn.schemaReady()
-	if err != nil || ready || !c.opts.ReadOnly {
-		return err
-	}
-	n, err := cn.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Cache'")
+	sc, err := cn.inspect()
 	if err != nil {
+		return cn.waitErr(err)
+	}
+	if sc.empty {
+		if c.opts.ReadOnly {
+			return fmt.Errorf("the database is empty, and a read-only store is not created: %w", driver.ErrNotStore)
+		}
+		return nil
+	}
+	c.cataloged.Store(sc.ready())
+	if len(sc.extra) > 0 {
+		c.log.Info("the database has tables or indexes of other programs, which are left alone", "objects", sc.extra)
+	}
+	if missing := sc.missing(); sc.ready() && len(missing) > 0 {
+		c.log.Warn("parts of the database are missing: run Check with Mend", "objects", missing)
+	}
+	return nil
+}
+
+// watchSchema refuses to go on if somebody has put something into the schema
+// since it was looked at. It is called in a transaction that can write, after
+// another connection has committed.
+func (w *writer) watchSchema() error {
+	version, err := w.conn.integer("PRAGMA schema_version")
+	if err != nil || version == w.schema {
 		return err
 	}
-	if n == 0 {
-		return fmt.Errorf("the database is empty, and a read-only store is not created: %w", driver.ErrNotStore)
+	if _, err := w.conn.inspect(); err != nil {
+		return err
 	}
+	w.schema = version
 	return nil
 }

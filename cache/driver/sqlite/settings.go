@@ -3,9 +3,11 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -59,12 +61,21 @@ func diskcacheSettings(o Options) []setting {
 }
 
 // insertSettings adds the rows that are missing.
-func (cn *conn) insertSettings(table string, rows []setting) error {
-	s, err := cn.query("INSERT OR IGNORE INTO " + table + " (key, value) VALUES (?1, ?2)")
-	if err != nil {
-		return err
-	}
+func (cn *conn) insertSettings(c *collection, rows []setting) error {
+	return cn.putSettings(c, "INSERT OR IGNORE", rows...)
+}
+
+// replaceSetting writes one row.
+func (cn *conn) replaceSetting(c *collection, r setting) error {
+	return cn.putSettings(c, "INSERT OR REPLACE", r)
+}
+
+func (cn *conn) putSettings(c *collection, insert string, rows ...setting) error {
 	for _, r := range rows {
+		s, err := cn.about(c, insert+" INTO {S} ({coll}key, value) VALUES ({?}?1, ?2)")
+		if err != nil {
+			return err
+		}
 		s.BindText(1, r.key)
 		s.BindValue(2, r.value)
 		if err := s.Run(); err != nil {
@@ -74,55 +85,130 @@ func (cn *conn) insertSettings(table string, rows []setting) error {
 	return nil
 }
 
-// setting reads a number from the Settings of c.
-func (cn *conn) setting(c *collection, key string) (int64, error) {
+// counter reads a counter from the Settings of c. It is not ok if there is none,
+// or anything but a number of things.
+func (cn *conn) counter(c *collection, key string) (n int64, ok bool, err error) {
 	s, err := cn.stmt(c, stmtSetting)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	defer s.Reset()
 	s.BindText(1, key)
 	row, err := s.Step()
 	if err != nil || !row {
-		return 0, err
+		return 0, false, err
 	}
-	return s.ColumnInt(0), nil
+	n = s.ColumnInt(0)
+	return n, s.ColumnType(0) == codec.Integer && n >= 0, nil
+}
+
+// counterOrZero is counter for what nothing depends on.
+func (cn *conn) counterOrZero(c *collection, key string) (int64, error) {
+	n, ok, err := cn.counter(c, key)
+	if err == nil && !ok {
+		n = 0
+		c.tellDamage(key)
+	}
+	return n, err
+}
+
+// damaged says that a counter of c is none, unless c is there no more.
+func (cn *conn) damaged(c *collection, what string) error {
+	if _, err := cn.readSettings(c); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s is damaged: run Check with Mend", driver.ErrCorrupt, what)
+}
+
+// missed is asked when no row of c was found. Where tables are not shared, a
+// collection that was dropped has none.
+func (cn *conn) missed(c *collection) error {
+	if !c.tables.shared {
+		return nil
+	}
+	_, ok, err := cn.counter(c, "count")
+	if err == nil && !ok {
+		_, err = cn.readSettings(c)
+	}
+	return err
+}
+
+// tellDamage says once that a setting is no number.
+func (c *collection) tellDamage(key string) {
+	if c.told.CompareAndSwap(false, true) {
+		c.core.log.Warn("a setting is damaged, and what DiskCache has by default is taken in its place: run Check with Mend",
+			"collection", c.name, "setting", key)
+	}
 }
 
 // readSettings reads what is stored, with DiskCache's default for what is not
 // or makes no sense.
 func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 	out := driver.DefaultSettings()
-	s, err := cn.query("SELECT key, value FROM " + c.settingsTable)
+	s, err := cn.about(c, "SELECT key, value FROM {S} WHERE {in}true")
 	if err != nil {
 		return out, err
 	}
 	defer s.Reset()
-	for {
+	rows := 0
+	for ; ; rows++ {
 		row, err := s.Step()
 		if err != nil {
 			return out, err
 		}
 		if !row {
-			return out, nil
+			break
 		}
-		switch s.ColumnText(0) {
+		key := s.ColumnText(0)
+		n, ok := numberColumn(s, 1)
+		switch key {
 		case "statistics":
-			out.Statistics = s.ColumnInt(1) != 0
+			out.Statistics = n != 0
 		case "tag_index":
-			out.TagIndex = s.ColumnInt(1) != 0
+			out.TagIndex = n != 0
 		case "eviction_policy":
-			if p := driver.Policy(s.ColumnText(1)); p.Valid() {
+			var p driver.Policy
+			if ok = s.ColumnType(1) == codec.Text; ok {
+				p = driver.Policy(s.ColumnText(1))
+			}
+			if p.Valid() {
 				out.Policy = p
 			}
 		case "size_limit":
-			out.SizeLimit = s.ColumnInt(1)
+			set(&out.SizeLimit, n, ok)
 		case "cull_limit":
-			out.CullLimit = int(s.ColumnInt(1))
+			limit := int64(out.CullLimit)
+			set(&limit, n, ok)
+			out.CullLimit = int(min(limit, math.MaxInt32))
 		case "disk_min_file_size":
-			out.MinFileSize = s.ColumnInt(1)
+			set(&out.MinFileSize, n, ok)
+		default:
+			ok = true
+		}
+		if !ok {
+			c.tellDamage(key)
 		}
 	}
+	if rows == 0 && c.tables.shared {
+		return out, errDropped
+	}
+	return out, nil
+}
+
+func set(to *int64, n int64, ok bool) {
+	if ok {
+		*to = n
+	}
+}
+
+// numberColumn returns a column that holds a number, as the nearest integer
+// below: Python's limits may be floats.
+func numberColumn(s *lite.Stmt, i int) (n int64, ok bool) {
+	switch s.ColumnType(i) {
+	case codec.Integer, codec.Real:
+		return s.ColumnInt(i), true
+	}
+	return 0, false
 }
 
 // settingsEvery is how often those who only read look whether another process
@@ -225,25 +311,19 @@ func (t *tx) configure(c *collection, fn func(*driver.Settings)) (driver.Setting
 
 // createTagIndex makes DiskCache's index, but only of rows with a tag.
 func (t *tx) createTagIndex(c *collection) error {
-	return t.conn.Exec(fmt.Sprintf("CREATE INDEX IF NOT EXISTS %[1]s_tag_rowid ON %[1]s(tag, rowid) WHERE tag IS NOT NULL", c.table))
+	return t.conn.do(c, "CREATE INDEX IF NOT EXISTS {T}_tag_rowid ON {T}({coll}tag, rowid) WHERE tag IS NOT NULL")
 }
 
+// dropTagIndex removes it. One that other collections share stays.
 func (t *tx) dropTagIndex(c *collection) error {
-	return t.conn.Exec(fmt.Sprintf("DROP INDEX IF EXISTS %s_tag_rowid", c.table))
+	if c.tables.shared {
+		return nil
+	}
+	return t.conn.do(c, "DROP INDEX IF EXISTS {T}_tag_rowid")
 }
 
 // configured is a change of settings that takes effect with the commit.
 type configured struct {
 	c *collection
 	s driver.Settings
-}
-
-func (cn *conn) replaceSetting(c *collection, r setting) error {
-	s, err := cn.query("INSERT OR REPLACE INTO " + c.settingsTable + " (key, value) VALUES (?1, ?2)")
-	if err != nil {
-		return err
-	}
-	s.BindText(1, r.key)
-	s.BindValue(2, r.value)
-	return s.Run()
 }

@@ -1,7 +1,5 @@
 package sqlite
 
-import "fmt"
-
 // stmtKind names a statement that every collection has.
 type stmtKind int
 
@@ -29,44 +27,40 @@ const (
 // bareColumns leaves the value out and has its length instead. findColumns are
 // what a write wants to know.
 const (
-	rowColumns  = "rowid, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
-	findColumns = "rowid, expire_time, tag, filename, store_time"
-	bareColumns = "rowid, expire_time, mode, filename, " +
+	rowColumns  = "{id}, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
+	findColumns = "{id}, expire_time, tag, filename, store_time"
+	bareColumns = "{id}, expire_time, mode, filename, " +
 		"CASE typeof(value) WHEN 'null' THEN 0 WHEN 'text' THEN octet_length(value) WHEN 'blob' THEN octet_length(value) ELSE 8 END, " +
 		"store_time, access_time, access_count, tag, size"
 )
 
 var statements = [numStmts]string{
-	stmtGet:     "SELECT " + rowColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
-	stmtGetBare: "SELECT " + bareColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
-	stmtFind:    "SELECT " + findColumns + " FROM %[1]s WHERE key = ?1 AND raw = 1",
+	stmtGet:     "SELECT " + rowColumns + " FROM {T} WHERE {in}key = ?1 AND raw = 1",
+	stmtGetBare: "SELECT " + bareColumns + " FROM {T} WHERE {in}key = ?1 AND raw = 1",
+	stmtFind:    "SELECT " + findColumns + " FROM {T} WHERE {in}key = ?1 AND raw = 1",
 	// The same for a row that may be the one: the caller compares key and raw,
 	// which are the last columns.
-	stmtGetAt:     "SELECT " + rowColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
-	stmtGetBareAt: "SELECT " + bareColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
-	stmtFindAt:    "SELECT " + findColumns + ", key, raw FROM %[1]s WHERE rowid = ?1",
+	stmtGetAt:     "SELECT " + rowColumns + ", key, raw FROM {T} WHERE rowid = ?1{base}",
+	stmtGetBareAt: "SELECT " + bareColumns + ", key, raw FROM {T} WHERE rowid = ?1{base}",
+	stmtFindAt:    "SELECT " + findColumns + ", key, raw FROM {T} WHERE rowid = ?1{base}",
 	// A row that violates a constraint changes nothing, since all are checked
 	// before. OR FAIL tells SQLite that it need not copy the pages that the
 	// statement, with its triggers, is about to change.
-	stmtInsert: "INSERT OR FAIL INTO %[1]s (key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
-		" VALUES (?1, 1, ?2, ?3, ?2, 0, ?4, ?5, ?6, ?7, ?8)",
-	stmtOverwrite: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +
-		" size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1",
-	stmtOverwriteAll: "UPDATE %[1]s SET store_time = ?2, access_time = ?2, access_count = 0," +
-		" size = ?3, mode = ?4, filename = ?5, value = ?6, expire_time = ?7, tag = ?8 WHERE rowid = ?1",
-	stmtReplace: "UPDATE %[1]s SET store_time = ?2, size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1",
-	stmtTouch:   "UPDATE %[1]s SET expire_time = ?2 WHERE rowid = ?1",
-	stmtDelete:  "DELETE FROM %[1]s WHERE rowid = ?1",
-	stmtAccess: "UPDATE %[1]s SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
-		" WHERE rowid = ?1 AND store_time = ?2",
-	stmtSlide: "UPDATE %[1]s SET expire_time = ?3 WHERE rowid = ?1 AND store_time = ?2 AND expire_time = ?4",
+	stmtInsert: "INSERT OR FAIL INTO {T} ({new}key, raw, store_time, expire_time, access_time, access_count, tag, size, mode, filename, value)" +
+		" VALUES ({next}?1, 1, ?2, ?3, ?2, 0, ?4, ?5, ?6, ?7, ?8)",
+	stmtOverwrite: "UPDATE {T} SET store_time = ?2, access_time = ?2, access_count = 0," +
+		" size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1{base}",
+	stmtOverwriteAll: "UPDATE {T} SET store_time = ?2, access_time = ?2, access_count = 0," +
+		" size = ?3, mode = ?4, filename = ?5, value = ?6, expire_time = ?7, tag = ?8 WHERE rowid = ?1{base}",
+	stmtReplace: "UPDATE {T} SET store_time = ?2, size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1{base}",
+	stmtTouch:   "UPDATE {T} SET expire_time = ?2 WHERE rowid = ?1{base}",
+	stmtDelete:  "DELETE FROM {T} WHERE rowid = ?1{base}",
+	stmtAccess: "UPDATE {T} SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
+		" WHERE rowid = ?1{base} AND store_time = ?2",
+	stmtSlide: "UPDATE {T} SET expire_time = ?3 WHERE rowid = ?1{base} AND store_time = ?2 AND expire_time = ?4",
 	// A setting that is missing reads as 0.
-	stmtSetting:    "SELECT value FROM %[2]s WHERE key = ?1",
-	stmtNextExpiry: "SELECT expire_time FROM %[1]s WHERE expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",
-}
-
-func (c *collection) sql(which stmtKind) string {
-	return fmt.Sprintf(statements[which], c.table, c.settingsTable)
+	stmtSetting:    "SELECT value FROM {S} WHERE {in}key = ?1",
+	stmtNextExpiry: "SELECT expire_time FROM {T} WHERE {in}expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",
 }
 
 // policyColumn is the column by which a policy evicts. An index on it, with

@@ -111,6 +111,9 @@ type Options struct {
 	// PageSize of a database that is created, in bytes: a power of two from
 	// 512 to 65536. Defaults to 4096.
 	PageSize int
+
+	// allShared is for tests: no named collection gets tables of its own.
+	allShared bool
 }
 
 // Synchronous says what a commit waits for.

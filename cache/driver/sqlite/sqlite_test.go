@@ -19,6 +19,7 @@ var configurations = map[string]Options{
 	"ungrouped": {Ungrouped: true},
 	"tinyPages": {PageSize: 512, CacheSize: minCacheSize},
 	"mmap":      {MmapSize: 64 << 20},
+	"shared":    {allShared: true},
 }
 
 func harness(base Options) drivertest.Harness {

@@ -196,7 +196,10 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
 		t.changedRow(c, p.Key)
 		return nil
 	}
-	id := t.conn.LastInsertRowID()
+	id, err := c.inserted(t.conn.LastInsertRowID())
+	if err != nil {
+		return err
+	}
 	t.core.hints.Set(near.Hash(c.id, p.Key), id)
 	t.wrotePut(c, p, id)
 	return nil
@@ -315,7 +318,10 @@ func (t *tx) Count(h driver.Collection) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := t.conn.setting(c, "count")
+	n, ok, err := t.conn.counter(c, "count")
+	if err == nil && !ok {
+		err = t.conn.damaged(c, "the number of rows")
+	}
 	if err != nil {
 		return 0, t.fail(c.explain(err))
 	}
@@ -330,12 +336,19 @@ func (t *tx) Fence() (int64, error) {
 	if t.failed {
 		return 0, t.failure
 	}
-	n, err := t.conn.integer("UPDATE Meta SET value = value + 1 WHERE key = 'fence' RETURNING value")
+	n, err := t.conn.integer(fmt.Sprintf("UPDATE Meta SET value = value + 1"+
+		" WHERE key = 'fence' AND typeof(value) = 'integer' AND value BETWEEN 0 AND %d RETURNING value", int64(fenceLimit-2)))
+	if err == nil && n == 0 {
+		err = fmt.Errorf("%w: the counter of fences is none any more: run Check with Mend", driver.ErrCorrupt)
+	}
 	if err != nil {
 		return 0, t.fail(err)
 	}
 	return n, nil
 }
+
+// fenceLimit is more than any fence.
+const fenceLimit = 1 << 43
 
 func expireColumn(s *lite.Stmt, i int) driver.Instant {
 	if s.ColumnType(i) == codec.Null {

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -22,22 +21,20 @@ func (s *Store) Volume(ctx context.Context) (v driver.Volume, err error) {
 			return err
 		}
 		v.Database = pages * size
-		if v.Files, err = cn.integer("SELECT value FROM Settings WHERE key = 'size'"); err != nil {
+		ids, err := cn.owners()
+		if err != nil {
 			return err
 		}
-		ids, err := cn.collectionIDs()
-		if err != nil {
-			return nil // a directory of Python's has no named collections
-		}
 		for _, id := range ids {
-			if id == 0 {
-				continue
+			sql := "SELECT total(max(size, 0)) FROM {T} WHERE filename IS NOT NULL"
+			if id == 0 { // counted already
+				sql = "SELECT max(value, 0) FROM {S} WHERE key = 'size' AND typeof(value) = 'integer'"
 			}
-			n, err := cn.integer(fmt.Sprintf("SELECT total(size) FROM Cache_%d WHERE filename IS NOT NULL", id))
+			n, err := cn.integer(tablesOf(id).expand(sql))
 			if err != nil {
 				return err
 			}
-			v.Files += n
+			v.Files = saturate(v.Files, n)
 		}
 		return nil
 	})

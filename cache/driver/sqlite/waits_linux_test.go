@@ -34,6 +34,7 @@ var children = map[string]func(args []string, hear func() string) error{
 	"session": sessionChild,
 	"posix":   posixChild,
 	"turns":   turnsChild,
+	"drop":    dropChild,
 }
 
 // TestChild is not a test, but what the tests start as other processes.

@@ -39,8 +39,11 @@ type writer struct {
 	crowd       crowd
 	tx          tx
 	batch       []*request
-	dataVersion int64  // as SQLite last told: changes when another connection commits
-	epoch       uint64 // counts those changes: what was read in an older one may be stale
+	dataVersion int64   // as SQLite last told: changes when another connection commits
+	epoch       uint64  // counts those changes: what was read in an older one may be stale
+	schema      int64   // version of the schema that was inspected last
+	named       []int64 // collections that have tables of their own, in namedEpoch; nil: not known
+	namedEpoch  uint64
 	pageSize    int64
 	ungrouped   bool
 	looked      time.Time // when the database was last seen to be there still
@@ -412,6 +415,10 @@ func (w *writer) begun() error {
 		return err
 	}
 	if version != w.dataVersion {
+		if err := w.watchSchema(); err != nil {
+			w.rollback()
+			return translate(err)
+		}
 		w.dataVersion = version
 		w.epoch++
 	}

@@ -3,6 +3,7 @@ package lite
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"modernc.org/libc"
@@ -120,3 +121,20 @@ func IsCantOpen(err error) bool { return isCode(err, lib.SQLITE_CANTOPEN) }
 
 // IsConstraint reports whether err says that a constraint was violated.
 func IsConstraint(err error) bool { return isCode(err, lib.SQLITE_CONSTRAINT) }
+
+// MissingTable returns the name of the table that err says does not exist, or
+// "". SQLite has no code for it.
+func MissingTable(err error) string {
+	var e *Error
+	if !errors.As(err, &e) || e.Primary() != lib.SQLITE_ERROR {
+		return ""
+	}
+	_, name, _ := strings.Cut(e.Msg, "no such table: ")
+	return strings.TrimPrefix(name, "main.")
+}
+
+// IsMissing reports whether err says that a table or a column does not exist.
+func IsMissing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Primary() == lib.SQLITE_ERROR && strings.Contains(e.Msg, "no such ")
+}

@@ -1,0 +1,212 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// cataloged reports whether the database has the tables that this project adds
+// to DiskCache's. A directory that Python made has none until it is opened for
+// writing, and only the default collection.
+func (cn *conn) cataloged() (bool, error) {
+	if cn.core.cataloged.Load() {
+		return true, nil
+	}
+	n, err := cn.integer("PRAGMA user_version")
+	if err != nil || n < formatFirst {
+		return false, err
+	}
+	cn.core.cataloged.Store(true)
+	return true, nil
+}
+
+// entry is a line of the catalog.
+type entry struct {
+	id                   int64
+	keyCodec, valueCodec string
+}
+
+// entry reads the catalog's line for a name.
+func (cn *conn) entry(name string) (e entry, ok bool, err error) {
+	if ok, err := cn.cataloged(); err != nil || !ok {
+		return e, ok || err == nil && name == "", err
+	}
+	s, err := cn.query("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1")
+	if err != nil {
+		return e, false, err
+	}
+	defer s.Reset()
+	s.BindText(1, name)
+	ok, err = s.Step()
+	if err != nil || !ok {
+		return e, false, translate(err)
+	}
+	e = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}
+	if !isNumber(e.id) || (e.id == 0) != (name == "") {
+		return e, false, fmt.Errorf("%w: the catalog has the collection under an impossible number: run Check with Mend", driver.ErrCorrupt)
+	}
+	return e, true, nil
+}
+
+// isNumber reports whether a collection may have a number.
+func isNumber(id int64) bool { return id >= 0 && id != sharedFirst && id < numberLimit }
+
+// check compares codecs. An empty name, stored or wanted, fits everything.
+func (e entry) check(spec driver.Spec) error {
+	for _, p := range []struct{ what, stored, wanted string }{
+		{"keys", e.keyCodec, spec.KeyCodec},
+		{"values", e.valueCodec, spec.ValueCodec},
+	} {
+		if p.stored != "" && p.wanted != "" && p.stored != p.wanted {
+			return fmt.Errorf("%s are stored with codec %q and opened with %q: open with the stored one, or copy into a new collection: %w",
+				p.what, p.stored, p.wanted, driver.ErrCodecMismatch)
+		}
+	}
+	return nil
+}
+
+// incomplete reports whether spec names a codec where none is stored.
+func (e entry) incomplete(spec driver.Spec) bool {
+	return e.keyCodec == "" && spec.KeyCodec != "" || e.valueCodec == "" && spec.ValueCodec != ""
+}
+
+// putEntry writes a line of the catalog and keeps codecs that are stored.
+func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
+	s, err := cn.query("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))" +
+		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)")
+	if err != nil {
+		return err
+	}
+	s.BindInt(1, id)
+	s.BindText(2, name)
+	s.BindText(3, spec.KeyCodec)
+	s.BindText(4, spec.ValueCodec)
+	return s.Run()
+}
+
+// nextNumber returns the number of the next collection. As soon as there are
+// maxOwn that have tables of their own, all others share some.
+func (cn *conn) nextNumber() (int64, error) {
+	last, ok, err := cn.sequence("Collections")
+	if err != nil {
+		return 0, err
+	}
+	highest, err := cn.integer("SELECT max(id) FROM Collections")
+	if err != nil {
+		return 0, err
+	}
+	if !ok || last < highest || !isNumber(last) {
+		return 0, fmt.Errorf("%w: the last number in the catalog is impossible: run Check with Mend", driver.ErrCorrupt)
+	}
+	ids, err := cn.owners()
+	if err != nil {
+		return 0, err
+	}
+	own := 0
+	for _, id := range ids {
+		if id != 0 && id != sharedFirst {
+			own++
+			last = max(last, id) // a table that the catalog does not know
+		}
+	}
+	if own >= maxOwn || cn.core.opts.allShared {
+		last = max(last, sharedFirst)
+	}
+	if last+1 == sharedFirst || last+1 >= numberLimit {
+		return 0, fmt.Errorf("%w: no number is left for a new collection: make a new store and copy into it", driver.ErrFull)
+	}
+	return last + 1, nil
+}
+
+// sequence returns the last number that AUTOINCREMENT has given in a table, 0 if
+// none. It is not ok if that is no number from which it can go on.
+func (cn *conn) sequence(table string) (last int64, ok bool, err error) {
+	s, err := cn.query("SELECT seq FROM sqlite_sequence WHERE name = ?1")
+	if err != nil {
+		return 0, false, err
+	}
+	defer s.Reset()
+	s.BindText(1, table)
+	row, err := s.Step()
+	if err != nil || !row {
+		return 0, err == nil, translate(err)
+	}
+	last = s.ColumnInt(0)
+	return last, s.ColumnType(0) == codec.Integer && last >= 0 && last < math.MaxInt64/2, nil
+}
+
+// owners returns the numbers of the collections that have tables of their own,
+// whether or not the catalog knows them, and sharedFirst if there are tables
+// that others share.
+func (cn *conn) owners() ([]int64, error) {
+	s, err := cn.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'")
+	if err != nil {
+		return nil, err
+	}
+	defer s.Reset()
+	var ids []int64
+	for {
+		row, err := s.Step()
+		if err != nil {
+			return nil, translate(err)
+		}
+		if !row {
+			slices.Sort(ids)
+			return ids, nil
+		}
+		if id, ok := tableOwner(s.ColumnText(0)); ok {
+			ids = append(ids, id)
+		}
+	}
+}
+
+// Names implements [driver.Store].
+func (s *Store) Names(ctx context.Context) (names []string, err error) {
+	err = s.View(ctx, func(t driver.Tx) error {
+		lines, err := t.(*tx).conn.catalog()
+		for _, l := range lines {
+			if l.ok {
+				names = append(names, l.name)
+			}
+		}
+		slices.Sort(names)
+		return err
+	})
+	return names, err
+}
+
+// line is what a check wants to know of a line of the catalog.
+type line struct {
+	id   int64
+	name string
+	ok   bool // it may be so
+}
+
+// catalog returns the lines of the catalog in the order of numbers.
+func (cn *conn) catalog() ([]line, error) {
+	if ok, err := cn.cataloged(); err != nil || !ok {
+		return []line{{ok: true}}, err
+	}
+	s, err := cn.query("SELECT id, name FROM Collections ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer s.Reset()
+	var out []line
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return out, translate(err)
+		}
+		l := line{id: s.ColumnInt(0)}
+		text := s.ColumnType(1) == codec.Text
+		l.name = s.ColumnText(1)
+		l.ok = text && isNumber(l.id) && (l.id == 0) == (l.name == "")
+		out = append(out, l)
+	}
+}
