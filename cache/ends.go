@@ -3,6 +3,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -12,14 +13,16 @@ import (
 const deadLimit = 256
 
 // First returns the first entry in insertion order, and false if there is
-// none. Expired ones before it are removed.
+// none. Expired ones before it are removed. If its value is lost, as its file
+// is missing or damaged, that is ErrCorrupt; the entry is returned without it,
+// with true, so that it can be deleted.
 func (c *Cache[K, V]) First(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := c.peek(ctx, driver.Scan{}, nil)
 	return e, ok, c.fail(ctx, "First", err)
 }
 
 // Last returns the last entry in insertion order, and false if there is none.
-// Expired ones behind it are removed.
+// Expired ones behind it are removed. See First.
 func (c *Cache[K, V]) Last(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := c.peek(ctx, driver.Scan{Desc: true}, nil)
 	return e, ok, c.fail(ctx, "Last", err)
@@ -75,7 +78,8 @@ func (h *handle) bury(tx driver.Tx, ids []int64, now driver.Instant) ([]driver.R
 }
 
 // peek returns the first live entry that s selects and mine accepts, and
-// removes expired ones before it. That it cannot remove them is no error.
+// removes expired ones before it. That it cannot remove them is no error. One
+// whose value is lost is returned with an error.
 func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver.Row) bool) (e Entry[K, V], ok bool, err error) {
 	canWrite := !c.st.ReadOnly() && (c.tx == nil || !c.tx.readOnly)
 	mine = c.acceptable(mine)
@@ -108,6 +112,12 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 			return e, false, nil
 		}
 		e, ok, err = c.entry(ctx, &f.row)
+		if errors.Is(err, ErrCorrupt) {
+			if k, kerr := c.decodeKey(&f.row); kerr == nil {
+				e, ok = entryOf[K, V](&f.row), true
+				e.Key = k
+			}
+		}
 		if ok || err != nil {
 			return e, ok, err
 		}
@@ -118,33 +128,38 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 	}
 }
 
-// take is peek that also removes the entry. An entry that cannot be decoded
-// is not removed.
+// take is peek that also removes the entry. An entry that cannot be decoded is
+// not removed. One whose value is lost is, with an error: it would be in the
+// way of all others for good.
 func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver.Row) bool) (e Entry[K, V], ok bool, err error) {
 	mine = c.acceptable(mine)
 	for more := true; more; {
+		var lost error
 		var skipped *driver.Row
 		var gone []driver.Row
 		now := c.st.instant()
 		err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
-			e, ok, gone, skipped = Entry[K, V]{}, false, nil, nil
+			e, ok, gone, skipped, lost = Entry[K, V]{}, false, nil, nil, nil
 			f, err := c.find(tx, s, now, true, mine)
 			if err != nil {
 				return err
 			}
 			more = f.more
 			if f.ok {
-				if err := whole(&f.row); err != nil {
+				err := whole(&f.row)
+				if lost = lostValue(err); lost == nil && err != nil {
 					return err
 				}
-				if e, ok, err = c.decode(ctx, &f.row); err != nil {
-					return refuse(err)
-				}
-				if !ok { // a value in a file that cannot be decoded
-					skipped, more = &f.row, true
+				if lost == nil {
+					if e, ok, err = c.decode(ctx, &f.row); err != nil {
+						return refuse(err)
+					}
+					if !ok { // a value in a file that cannot be decoded
+						skipped, more = &f.row, true
+					}
 				}
 			}
-			if gone, err = c.bury(tx, f.dead, now); err != nil || !ok {
+			if gone, err = c.bury(tx, f.dead, now); err != nil || !ok && lost == nil {
 				return err
 			}
 			return c.remove(tx, f.row.ID)
@@ -153,11 +168,23 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 			return Entry[K, V]{}, false, err
 		}
 		c.notify(gone, now)
+		if lost != nil {
+			return Entry[K, V]{}, false, fmt.Errorf("the entry is removed: %w", lost)
+		}
 		if skipped != nil {
 			s.After = skipped
 		}
 	}
 	return e, ok, nil
+}
+
+// lostValue returns the error of whole if it says that the value is not there
+// any more, and nil otherwise.
+func lostValue(err error) error {
+	if r, ok := err.(refusal); ok && errors.Is(r.error, ErrCorrupt) {
+		return r.error
+	}
+	return nil
 }
 
 // acceptable makes mine leave out rows that cannot be decoded, where such

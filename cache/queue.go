@@ -60,7 +60,8 @@ func (q *Queue[K, V]) PushFront(ctx context.Context, v V, opts ...Option) (K, er
 
 // Pull removes the item at the front and returns it, and false if the queue
 // is empty. Each item is given to one caller. Expired ones on the way are
-// removed; one that cannot be decoded stays.
+// removed; one that cannot be decoded stays. One whose value is lost, as its
+// file is missing or damaged, is removed too, and is ErrCorrupt, once.
 func (q *Queue[K, V]) Pull(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := q.pull(ctx, false)
 	return e, ok, q.c.fail(ctx, "Pull", err)
@@ -73,7 +74,8 @@ func (q *Queue[K, V]) PullBack(ctx context.Context) (Entry[K, V], bool, error) {
 }
 
 // Peek returns the item at the front, and false if the queue is empty.
-// Expired ones on the way are removed.
+// Expired ones on the way are removed. An item whose value is lost is
+// ErrCorrupt, and stays: see Cache.First.
 func (q *Queue[K, V]) Peek(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := q.peek(ctx, false)
 	return e, ok, q.c.fail(ctx, "Peek", err)

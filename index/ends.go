@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-diskcache/diskcache/cache"
 )
@@ -23,7 +24,8 @@ func (x *Index[K, V]) Last(ctx context.Context) (cache.Entry[K, V], bool, error)
 
 // PopFirst removes the entry that was inserted first and returns it, and false
 // if there is none. Of several callers at once, each gets another one. An entry
-// that cannot be decoded is not removed.
+// that cannot be decoded is not removed. One whose value is lost, as its file is
+// missing or damaged, is removed, and is cache.ErrCorrupt, once.
 func (x *Index[K, V]) PopFirst(ctx context.Context) (cache.Entry[K, V], bool, error) {
 	return x.popEnd(ctx, "PopFirst", (*cache.Cache[K, V]).First)
 }
@@ -38,7 +40,7 @@ func (x *Index[K, V]) popEnd(ctx context.Context, op string, end func(*cache.Cac
 	var refused error // having changed nothing, it does not spoil a transaction
 	err = x.c.Update(ctx, func(tx *cache.Tx) (err error) {
 		c := x.c.In(tx)
-		if e, ok, refused = end(c, ctx); !ok || refused != nil {
+		if e, ok, refused = end(c, ctx); !ok || refused != nil && !errors.Is(refused, cache.ErrCorrupt) {
 			return nil
 		}
 		_, err = c.Delete(ctx, e.Key)
