@@ -76,7 +76,7 @@ func (d *Deque[T]) Len(ctx context.Context) (n int64, err error) {
 func (d *Deque[T]) len(ctx context.Context) (n int64, err error) {
 	s, err := d.stored(ctx)
 	if err == nil {
-		err = d.settle(ctx, s, false)
+		err = d.settle(ctx, s, false, false)
 	}
 	if err != nil {
 		return 0, err
@@ -112,7 +112,7 @@ func (d *Deque[T]) settled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.settle(ctx, s, false)
+	return d.settle(ctx, s, false, false)
 }
 
 // keyAt returns the key of the item at a position.

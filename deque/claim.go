@@ -38,7 +38,8 @@ type place struct {
 // binds it.
 //
 // With a negative lease, the claim lasts as long as the process has the store
-// open. A lease of 0 is cache.ErrInvalid.
+// open. A lease of 0 is cache.ErrInvalid. An item whose value is lost is removed,
+// and is cache.ErrCorrupt, once: see PopFront.
 func (d *Deque[T]) Claim(ctx context.Context, lease time.Duration) (*Claim[T], bool, error) {
 	c, ok, err := d.claim(ctx, lease)
 	return c, ok, d.fail("Claim", err)
@@ -48,7 +49,7 @@ func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T],
 	if lease == 0 {
 		return nil, false, invalid("lease of 0")
 	}
-	_, ok, err = d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+	_, ok, err = d.try(ctx, true, func() (e cache.Entry[int64, T], ok bool, err error) {
 		if _, ok, err = d.end(ctx, false, 0); ok && err == nil {
 			c, err = d.take(ctx, lease)
 		}
@@ -71,7 +72,7 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 		c = nil
 		e, ok, err := b.items.Queue("").Peek(ctx)
 		if err != nil {
-			return refusal{err}
+			return b.refuse(ctx, false, err)
 		}
 		if !ok {
 			return nil
@@ -141,7 +142,8 @@ func (c *Claim[T]) Ack(ctx context.Context) error {
 
 // Nack gives the item back: to the front of the deque, after a delay if that
 // is not 0. The next claim of it is an attempt more. It fails with ErrLost if
-// the item has come back already.
+// the item has come back already, and with cache.ErrCorrupt if its value is lost:
+// then the item is removed.
 func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 	if delay < 0 {
 		return c.d.fail("Nack", invalid("negative delay"))
@@ -167,7 +169,11 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 		if err != nil || room == 0 {
 			return err
 		}
-		return d.bringBack(ctx, later, c.at.number, l)
+		lost := 0
+		if _, err := d.tryBringBack(ctx, later, c.at.number, l, &lost); err != nil || lost == 0 {
+			return err
+		}
+		return refusal{errLost(lost)}
 	}))
 }
 

@@ -41,8 +41,8 @@ func ended(ctx context.Context) error {
 	return err
 }
 
-// refusal is an error of a step that has written nothing: the transaction it
-// is a part of can go on.
+// refusal is an error that does not spoil the transaction: what it is a part of
+// can go on, and what was written before it stays.
 type refusal struct{ error }
 
 func errEncode(name string, err error) error {

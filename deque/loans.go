@@ -140,7 +140,10 @@ func (d *Deque[T]) holders(ctx context.Context) (living, ended []string, err err
 // settle brings back the items that are due or whose holders have died. It
 // looks for the dead if it must, or has not for a while. Where nothing can be
 // written it does nothing.
-func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
+//
+// An item whose value is lost cannot come back. For those who take items it is
+// removed, and they are told, once; for all others it stays where it is.
+func (d *Deque[T]) settle(ctx context.Context, s settings, must, taking bool) error {
 	if !s.Lends {
 		return nil
 	}
@@ -165,15 +168,30 @@ func (d *Deque[T]) settle(ctx context.Context, s settings, must bool) error {
 	if !due && len(dead) == 0 || d.shared.st.ReadOnly() {
 		return nil
 	}
-	err := d.update(ctx, func(d *Deque[T]) error { return d.recall(ctx, now, dead) })
+	err := d.update(ctx, func(d *Deque[T]) error {
+		var lost *int
+		if taking {
+			lost = new(int)
+		}
+		err := d.recall(ctx, now, dead, lost)
+		if err == nil && taking && *lost > 0 {
+			err = refusal{errLost(*lost)}
+		}
+		return err
+	})
 	if errors.Is(err, cache.ErrReadOnly) {
 		return nil // inside View
 	}
 	return err
 }
 
-// recall brings back what is due at now, and the claims of dead sessions.
-func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string) error {
+func errLost(n int) error {
+	return fmt.Errorf("%w: the files of %d claimed or delayed items are missing or damaged, and the items are removed", cache.ErrCorrupt, n)
+}
+
+// recall brings back what is due at now, and the claims of dead sessions. Items
+// whose values are lost are removed and counted in lost, or stay if that is nil.
+func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string, lost *int) error {
 	s, err := d.stored(ctx)
 	if err != nil {
 		return err
@@ -185,7 +203,7 @@ func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string) error {
 	if err != nil {
 		return err
 	}
-	room, err = d.recallClaims(ctx, now, dead, room)
+	room, err = d.recallClaims(ctx, now, dead, room, lost)
 	if err != nil {
 		return err
 	}
@@ -201,9 +219,12 @@ func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string) error {
 		if due > now || n >= room {
 			break
 		}
-		n++
-		if err := d.bringBack(ctx, e.Key, number, e.Value); err != nil {
+		back, err := d.tryBringBack(ctx, e.Key, number, e.Value, lost)
+		if err != nil {
 			return err
+		}
+		if back {
+			n++
 		}
 	}
 	return nil
@@ -211,7 +232,7 @@ func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string) error {
 
 // recallClaims brings claims back to the front, in the order in which they
 // were claimed, as far as there is room, and returns how much is left.
-func (d *Deque[T]) recallClaims(ctx context.Context, now int64, dead []string, room int64) (int64, error) {
+func (d *Deque[T]) recallClaims(ctx context.Context, now int64, dead []string, room int64, lost *int) (int64, error) {
 	type over struct {
 		key    string
 		number int64
@@ -240,8 +261,12 @@ scan:
 		n, dead = room, nil // those that stay are to be found again
 	}
 	for _, o := range slices.Backward(back[:n]) {
-		if err := d.bringBack(ctx, o.key, o.number, o.loan); err != nil {
+		back, err := d.tryBringBack(ctx, o.key, o.number, o.loan, lost)
+		if err != nil {
 			return 0, err
+		}
+		if !back && lost == nil {
+			dead = nil // this one as well
 		}
 	}
 	for _, session := range dead {
@@ -250,6 +275,24 @@ scan:
 		}
 	}
 	return room - n, nil
+}
+
+// tryBringBack is bringBack, but reports false if the item's value is lost: the
+// item is removed then and counted, or stays if lost is nil.
+func (d *Deque[T]) tryBringBack(ctx context.Context, key string, number int64, l loan, lost *int) (bool, error) {
+	err := d.bringBack(ctx, key, number, l)
+	if !errors.Is(err, cache.ErrCorrupt) {
+		return err == nil, err
+	}
+	if lost == nil {
+		return false, nil
+	}
+	*lost++
+	if _, err := d.lent.Delete(ctx, number); err != nil {
+		return false, err
+	}
+	_, err = d.loans.Delete(ctx, key)
+	return false, err
 }
 
 // bringBack puts a lent item back into the deque, in a transaction.

@@ -2,13 +2,16 @@ package deque
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-diskcache/diskcache/cache"
 )
 
 // PopFront removes the item at the front and returns it, and false if there
 // is none. Each item is given to one caller. One that cannot be decoded stays,
-// and is cache.ErrCodecMismatch; RemoveAt removes it.
+// and is cache.ErrCodecMismatch; RemoveAt removes it. One whose value is lost, as
+// its file is missing or damaged, is removed, and is cache.ErrCorrupt, once; so is
+// a claimed or delayed one that was to come back.
 func (d *Deque[T]) PopFront(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.pop(ctx, false)
 	return v, ok, d.fail("PopFront", err)
@@ -20,7 +23,8 @@ func (d *Deque[T]) PopBack(ctx context.Context) (T, bool, error) {
 	return v, ok, d.fail("PopBack", err)
 }
 
-// PeekFront returns the item at the front, and false if there is none.
+// PeekFront returns the item at the front, and false if there is none. One whose
+// value is lost is cache.ErrCorrupt, and stays for a pop.
 func (d *Deque[T]) PeekFront(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.peek(ctx, false)
 	return v, ok, d.fail("PeekFront", err)
@@ -34,7 +38,8 @@ func (d *Deque[T]) PeekBack(ctx context.Context) (T, bool, error) {
 
 // PopN removes up to n items from the front, in one transaction, and returns
 // them in the order of the deque. It ends before an item that cannot be
-// decoded, which is an error only if it is the first.
+// decoded, which is an error only if it is the first; so it does before one
+// whose value is lost, which is removed if it is the first: see PopFront.
 func (d *Deque[T]) PopN(ctx context.Context, n int) ([]T, error) {
 	vs, err := d.popN(ctx, false, n)
 	return vs, d.fail("PopN", err)
@@ -47,7 +52,7 @@ func (d *Deque[T]) PopNBack(ctx context.Context, n int) ([]T, error) {
 }
 
 func (d *Deque[T]) pop(ctx context.Context, back bool) (T, bool, error) {
-	return d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+	return d.try(ctx, true, func() (e cache.Entry[int64, T], ok bool, err error) {
 		if back {
 			return d.items.Queue("").PullBack(ctx)
 		}
@@ -56,7 +61,7 @@ func (d *Deque[T]) pop(ctx context.Context, back bool) (T, bool, error) {
 }
 
 func (d *Deque[T]) peek(ctx context.Context, back bool) (T, bool, error) {
-	return d.try(ctx, func() (e cache.Entry[int64, T], ok bool, err error) {
+	return d.try(ctx, false, func() (e cache.Entry[int64, T], ok bool, err error) {
 		if back {
 			return d.items.Queue("").PeekBack(ctx)
 		}
@@ -66,21 +71,21 @@ func (d *Deque[T]) peek(ctx context.Context, back bool) (T, bool, error) {
 
 // try runs fn after everything that is due has been brought back, and once
 // more if it finds nothing and claims of dead processes come back then.
-func (d *Deque[T]) try(ctx context.Context, fn func() (cache.Entry[int64, T], bool, error)) (v T, ok bool, err error) {
+func (d *Deque[T]) try(ctx context.Context, taking bool, fn func() (cache.Entry[int64, T], bool, error)) (v T, ok bool, err error) {
 	s, err := d.stored(ctx)
 	if err != nil {
 		return v, false, err
 	}
-	if err := d.settle(ctx, s, false); err != nil {
+	if err := d.settle(ctx, s, false, taking); err != nil {
 		return v, false, err
 	}
 	e, ok, err := fn()
 	if err == nil && !ok && s.Lends {
-		if err = d.settle(ctx, s, true); err == nil {
+		if err = d.settle(ctx, s, true, taking); err == nil {
 			e, ok, err = fn()
 		}
 	}
-	return e.Value, ok, err
+	return e.Value, ok && err == nil, err
 }
 
 func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err error) {
@@ -92,7 +97,7 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 	}
 	s, err := d.stored(ctx)
 	if err == nil {
-		err = d.settle(ctx, s, true)
+		err = d.settle(ctx, s, true, true)
 	}
 	if err != nil {
 		return nil, err
@@ -106,7 +111,7 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 		var keys []int64
 		for e, err := range scan(ctx, span()...) {
 			if err != nil && len(vs) == 0 {
-				return refusal{err}
+				return d.refuse(ctx, back, err)
 			}
 			if err != nil {
 				break
@@ -124,6 +129,23 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 		return nil, err
 	}
 	return vs, nil
+}
+
+// refuse makes a refusal of the error with which the item at an end could not be
+// read, and removes the item if its value is lost.
+func (d *Deque[T]) refuse(ctx context.Context, back bool, err error) error {
+	if errors.Is(err, cache.ErrCorrupt) {
+		peek := d.items.Queue("").Peek
+		if back {
+			peek = d.items.Queue("").PeekBack
+		}
+		if e, ok, again := peek(ctx); ok && errors.Is(again, cache.ErrCorrupt) {
+			if _, err := d.raw.Delete(ctx, e.Key); err != nil {
+				return err
+			}
+		}
+	}
+	return refusal{err}
 }
 
 // drop removes up to n items from one end without decoding them, in a

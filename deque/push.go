@@ -78,7 +78,7 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 		if p.delay > 0 {
 			return d.postpone(ctx, back, values, p)
 		}
-		if err := d.settle(ctx, was, false); err != nil {
+		if err := d.settle(ctx, was, false, false); err != nil {
 			return err
 		}
 		if s.MaxLen > 0 && int64(len(values)) > s.MaxLen {
