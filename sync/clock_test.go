@@ -132,7 +132,7 @@ func TestMaxHoldClockSetBack(t *testing.T) {
 func TestMaxHoldFar(t *testing.T) {
 	onClock(t, func(t *testing.T, st *cache.Store, c *clock) {
 		for _, year := range []int{2000, 2261, 2500} {
-			c.set(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Now()))
+			c.set(time.Until(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)))
 			l := newLock(t, st, "l", &dsync.LockOptions{MaxHold: math.MaxInt64})
 			g := lock(t, l)
 			time.Sleep(time.Hour)
