@@ -176,11 +176,13 @@ func TestMendOfKilledWriter(t *testing.T) {
 		set(t, c, "big", strings.Repeat("v", 40_000))
 		final := filepath.Join(dir, root, "01/23/4567890123456789012345678901.val")
 		session := filepath.Join(dir, "cache.db-sessions/0123456789abcdef01234567")
-		for _, d := range []string{filepath.Dir(final), session} {
+		left := filepath.Join(t.TempDir(), "session") // in one step: the sweep of opening may be under way
+		for _, d := range []string{filepath.Dir(final), filepath.Dir(session), left} {
 			ok(t, os.MkdirAll(d, 0o700))
 		}
 		ok(t, os.WriteFile(final, []byte("v"), 0o600))
-		ok(t, os.Link(final, filepath.Join(session, "01234567890123456789012345678901.val")))
+		ok(t, os.Link(final, filepath.Join(left, "01234567890123456789012345678901.val")))
+		ok(t, os.Rename(left, session))
 		must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t)
 		if r := must(st.Check(t.Context(), nil))(t); !r.OK() {
 			t.Errorf("left over: %+v", r.Problems)
