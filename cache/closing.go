@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -55,6 +56,10 @@ func (c *closing) begin() {
 		c.mu.Lock()
 	}
 }
+
+// Logger returns [StoreOptions].Logger, or one that discards everything: whoever
+// builds on Store tells it what no caller is told.
+func (s *Store) Logger() *slog.Logger { return s.log }
 
 // Now returns the time by the store's clock: see [StoreOptions].Now.
 func (s *Store) Now() time.Time { return s.now() }

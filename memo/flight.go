@@ -187,9 +187,13 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 	if !force {
 		// Somebody else may have computed it while we waited.
 		v, ok, err := m.found(ctx, arg)
-		if ok || err != nil && !storeFailed(err) {
+		if ok {
 			return v, err
 		}
+		if err != nil && !storeFailed(err) {
+			return v, m.fail(op, err)
+		}
+		m.report(ctx, op, err)
 	}
 	// A function that does not end with its context must not keep others from
 	// calling it.
@@ -202,7 +206,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error) {
 	e, ok, err := m.results.GetEntry(ctx, arg)
 	if err != nil {
-		return v, false, m.fail("Call", err)
+		return v, false, err
 	}
 	if ok && m.fresh(m.st.Now().Sub(e.Stored)) {
 		return e.Value, true, nil
@@ -212,7 +216,7 @@ func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error)
 	}
 	msg, ok, err := m.errors.Get(ctx, arg)
 	if err != nil {
-		return v, false, m.fail("Call", err)
+		return v, false, err
 	}
 	if ok {
 		return v, true, &StoredError{msg}
@@ -235,7 +239,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 		return v, err
 	}, arg)
 	if failed != nil {
-		return m.failed(ctx, g, began, arg, failed)
+		return m.failed(ctx, g, began, arg, op, failed)
 	}
 	opts, value, err := m.options(tag, took)
 	if err == nil {
@@ -253,7 +257,11 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 			return m.results.In(tx).Set(ctx, arg, v, opts...)
 		})
 	}
-	if err != nil && ctx.Err() == nil && !(m.o.CallOnStoreError && storeFailed(err)) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case m.o.CallOnStoreError && storeFailed(err):
+		m.report(ctx, op, err)
+	default:
 		var zero R
 		return zero, m.fail(op, err)
 	}
@@ -277,10 +285,11 @@ func (m *Memo[A, R]) options(tag cache.TagOption, took time.Duration) (opts []ca
 }
 
 // failed returns what callers get when the function has failed.
-func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, arg A, failed error) (v R, err error) {
+func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, arg A, op string, failed error) (v R, err error) {
 	if m.o.StaleIfError > 0 {
 		// The store removes it when it is too old.
 		if e, ok, err := m.results.GetEntry(ctx, arg); ok && err == nil {
+			m.report(ctx, op, failed)
 			return e.Value, nil
 		}
 	}
@@ -292,8 +301,9 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, ar
 			return m.errors.In(tx).Set(ctx, arg, failed.Error(), cache.TTL(d))
 		})
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
-			return v, m.fail("Call", err)
+			return v, m.fail(op, err)
 		}
+		m.report(ctx, op, err)
 	}
 	return v, failed
 }
@@ -342,35 +352,43 @@ func (m *Memo[A, R]) refresh(ctx context.Context, arg A, stored time.Time) {
 			defer m.mu.Unlock()
 			delete(m.refreshing, id)
 		}()
-		var err error // nobody's, as all of renew's
+		var err error
+		defer func() { m.report(ctx, background, err) }()
 		returned := false
 		defer catch(&returned, &err) // of codecs and Options
-		m.renew(ctx, id, arg, stored)
+		err = m.renew(ctx, id, arg, stored)
 		returned = true
 	}()
 }
 
-// renew is the work of refresh. Its errors are nobody's: the old result stays,
-// and the next call that is due tries again.
-func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Time) {
+// background is the operation of an [Error] that no caller gets.
+const background = "background refresh"
+
+// renew is the work of refresh. Whatever fails, the old result stays, and the
+// next call that is due tries again.
+func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Time) error {
 	l, err := m.lock(ctx, id)
 	if err != nil {
-		return
+		return err
 	}
 	g, ok, err := l.TryLock(ctx)
 	if err != nil || !ok {
-		return
+		return err
 	}
 	defer g.Unlock()
 	e, ok, err := m.results.GetEntry(ctx, arg)
-	if err != nil || ok && !e.Stored.Equal(stored) {
-		return // somebody has been quicker
+	if err != nil && !damaged(err) {
+		return err
+	}
+	if ok && !e.Stored.Equal(stored) {
+		return nil // somebody has been quicker
 	}
 	began, err := m.removals.last(ctx)
 	if err != nil {
-		return
+		return err
 	}
-	_, _ = m.call(ctx, g, began, id, arg, "Call")
+	_, err = m.call(ctx, g, began, id, arg, background)
+	return err
 }
 
 // protect calls fn on a goroutine of its own, and makes an error of a panic or

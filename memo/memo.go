@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -34,6 +35,8 @@ type Memo[A, R any] struct {
 	removals removals
 
 	open context.Context // ends when Close of the store begins
+
+	failures atomic.Int64
 
 	mu         sync.Mutex
 	flights    map[string]*flight[R] // what callers can join, by id
@@ -99,11 +102,12 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 
 // Call returns the result for arg: the remembered one, or else that of the
 // function, which is called once for all who wait. When ctx ends, Call returns
-// with its error and the others go on waiting. A memo is not for use within a
+// with its error and the others go on waiting. A result that is damaged, as its
+// file may be, is computed anew and replaced. A memo is not for use within a
 // transaction: given the context of one, its methods fail with cache.ErrInTx.
 func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
 	e, ok, err := m.results.GetEntry(ctx, arg)
-	if err != nil {
+	if err != nil && !damaged(err) {
 		return m.without(ctx, "Call", arg, err)
 	}
 	if ok {
@@ -117,12 +121,12 @@ func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
 	}
 	if m.errors != nil {
 		msg, ok, err := m.errors.Get(ctx, arg)
-		if ok || err != nil && !m.o.CallOnStoreError {
-			var zero R
-			if err != nil {
-				return zero, m.fail("Call", err)
-			}
+		var zero R
+		switch {
+		case ok:
 			return zero, &StoredError{msg}
+		case err != nil && !m.o.CallOnStoreError && !damaged(err):
+			return zero, m.fail("Call", err)
 		}
 	}
 	return m.miss(ctx, "Call", arg, false)
@@ -163,9 +167,7 @@ func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 
 	switch {
 	case m.took != nil:
 		n, _, err := m.took.Get(ctx, arg)
-		if err != nil {
-			return 0 // the result is there, and valid
-		}
+		m.report(ctx, "Call", err) // the result is there, and valid
 		return n
 	case tag.Kind() == codec.Real:
 		return tag.Real()
@@ -174,9 +176,13 @@ func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 
 }
 
 // Peek returns the result for arg if a valid one is remembered, and calls
-// nothing.
+// nothing. One that is damaged is none.
 func (m *Memo[A, R]) Peek(ctx context.Context, arg A) (R, bool, error) {
 	e, ok, err := m.results.GetEntry(ctx, arg)
+	if damaged(err) {
+		m.report(ctx, "Peek", err)
+		err = nil
+	}
 	if err != nil || !ok || !m.fresh(m.st.Now().Sub(e.Stored)) {
 		var zero R
 		return zero, false, m.fail("Peek", err)
@@ -301,6 +307,7 @@ func (m *Memo[A, R]) without(ctx context.Context, op string, arg A, err error) (
 	if ctx.Err() != nil || !m.o.CallOnStoreError || !storeFailed(err) {
 		return zero, m.fail(op, err)
 	}
+	m.report(ctx, op, err)
 	return protect(ctx, m.fn, arg)
 }
 
@@ -313,6 +320,13 @@ func storeFailed(err error) bool {
 	}
 	var encoding *codec.EncodeError
 	return !errors.As(err, &encoding)
+}
+
+// damaged reports whether err, of reading something that is remembered, is a
+// reason to compute it anew: should all of the store have failed, that will turn
+// out. What is larger than a limit would be so again.
+func damaged(err error) bool {
+	return err != nil && storeFailed(err) && !errors.Is(err, cache.ErrTooLarge)
 }
 
 // id returns what tells arguments apart.

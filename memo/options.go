@@ -40,6 +40,21 @@ type Options[A, R any] struct {
 	// store that was closed is always an error.
 	CallOnStoreError bool
 
+	// OnError is told of each error that no caller gets, as an [*Error]: that
+	// of a refresh in the background, a panic in it included; that of the
+	// function where an old result is returned instead (StaleIfError); that of
+	// the store where the function is called all the same (CallOnStoreError),
+	// where a damaged result is computed anew, and where an error cannot be
+	// kept. Each is also logged, at the level Warn, to the store's Logger, and
+	// counted: see [Memo.Stats]. The message has the name of the memo and what
+	// the function's error says, and neither the argument nor the result. What
+	// fails because the store is being closed is not told.
+	//
+	// It is called before the result is returned, perhaps while other callers
+	// wait for it, and by several goroutines at once: it should not take long. A
+	// panic in it is logged. Defaults to nobody.
+	OnError func(err error)
+
 	// Key maps an argument to its key: arguments with the same key share a
 	// result. Contradicts Keys. Defaults to the argument itself, as Keys
 	// encodes it.

@@ -1,0 +1,35 @@
+package memo
+
+import "context"
+
+// Stats counts what has happened to a Memo in this process, since New.
+type Stats struct {
+	Failures int64 // errors that no caller got: see Options.OnError
+}
+
+// Stats returns what has been counted.
+func (m *Memo[A, R]) Stats() Stats { return Stats{Failures: m.failures.Load()} }
+
+// report logs, counts and tells an error that no caller gets. It does nothing
+// with nil, nor if ctx has ended: then nobody waits any more, or the store is
+// being closed.
+func (m *Memo[A, R]) report(ctx context.Context, op string, err error) {
+	if err == nil || ctx.Err() != nil || m.open.Err() != nil {
+		return
+	}
+	if e, ok := err.(*Error); !ok || e.Op != op || e.Name != m.name {
+		err = m.fail(op, err)
+	}
+	m.failures.Add(1)
+	m.st.Logger().Warn("memo: an error that no caller gets", "memo", m.name, "error", err)
+	if m.o.OnError == nil {
+		return
+	}
+	_, failed := protect(ctx, func(_ context.Context, err error) (struct{}, error) {
+		m.o.OnError(err)
+		return struct{}{}, nil
+	}, err)
+	if failed != nil {
+		m.st.Logger().Error("memo: OnError did not return", "memo", m.name, "error", failed)
+	}
+}
