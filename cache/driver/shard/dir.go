@@ -70,11 +70,38 @@ func (p directory) path(rel string) string { return filepath.Join(p.dir, filepat
 func (p directory) Dir() string { return p.dir }
 
 func (p directory) Open(ctx context.Context, rel string) (driver.Store, error) {
+	if err := p.real(rel); err != nil {
+		return nil, err
+	}
 	return p.open(ctx, p.path(rel))
 }
 
+// real fails if a folder of rel is something else: a symbolic link would lead to
+// a store elsewhere, or have one made there.
+func (p directory) real(rel string) error {
+	if rel == "." {
+		return nil
+	}
+	for i, c := range rel + "/" {
+		if c != '/' {
+			continue
+		}
+		info, err := os.Lstat(p.path(rel[:i]))
+		if err != nil {
+			return nil // what is not there is no link, and of all else whoever opens it is told
+		}
+		if !info.IsDir() {
+			return fmt.Errorf("%s is no folder: remove what is in its place, or move back what it leads to: %w", p.path(rel[:i]), driver.ErrNotStore)
+		}
+	}
+	return nil
+}
+
 func (p directory) Exists(rel string) (bool, error) {
-	_, err := os.Stat(filepath.Join(p.path(rel), databaseName))
+	if err := p.real(rel); err != nil {
+		return false, err
+	}
+	_, err := os.Lstat(filepath.Join(p.path(rel), databaseName))
 	switch {
 	case err == nil:
 		return true, nil
@@ -91,6 +118,9 @@ func (p directory) Exists(rel string) (bool, error) {
 
 // List implements [Place]. It does not look into the directories of stores.
 func (p directory) List(family string) (all []string, err error) {
+	if err := p.real(family); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(p.path(family))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -63,7 +63,7 @@ func validate(name string) error {
 			return invalid("an element of its name is longer than 255 bytes; it has a directory of that name")
 		case strings.ContainsAny(e, "\x00\\") || !filepath.IsLocal(filepath.FromSlash(e)):
 			return invalid("its name has characters that are not possible; it has a directory of that name")
-		case strings.Contains(e, "cache.db"):
+		case strings.Contains(strings.ToLower(e), databaseName): // some file systems take both for the same
 			return invalid(`its name contains "cache.db"; it has a directory of that name`)
 		}
 	}
