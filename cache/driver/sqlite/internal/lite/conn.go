@@ -143,7 +143,7 @@ func (c *Conn) release() error {
 		err = c.fail("close", rc)
 	}
 	if c.hooked {
-		conns.remove(db)
+		conns.remove(db, c)
 		c.hooked = false
 	}
 	lib.Xsqlite3_free(c.tls, c.scratch)

@@ -26,10 +26,14 @@ func (r *registry) add(db uintptr, c *Conn) {
 	r.m[db] = c
 }
 
-func (r *registry) remove(db uintptr) {
+// remove is called when c is closed: another connection may already have its
+// address.
+func (r *registry) remove(db uintptr, c *Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.m, db)
+	if r.m[db] == c {
+		delete(r.m, db)
+	}
 }
 
 func (r *registry) find(db uintptr) *Conn {
