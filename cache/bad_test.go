@@ -19,7 +19,7 @@ import (
 
 func TestOptionsAreValidated(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
-		sealed, err := codec.Seal(codec.String[string](), make([]byte, codec.KeySize))
+		sealed, err := codec.Seal(codec.String[string](), sealKey)
 		ok(t, err)
 		type o = cache.Options[string, string]
 		for i, bad := range []o{

@@ -16,8 +16,9 @@ import (
 // error. An entry that has expired counts as missing everywhere but in Len.
 type Cache[K, V any] struct {
 	handle
-	keys   codec.Codec[K]
-	values codec.Codec[V]
+	keys    codec.Codec[K]
+	values  codec.Codec[V]
+	located codec.Located[V] // values, or nil if they do not depend on where they are
 }
 
 // Open opens the store in the directory dir and its default collection. Close
@@ -93,6 +94,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 		keys:   opts.Keys,
 		values: opts.Values,
 	}
+	c.located, _ = opts.Values.(codec.Located[V])
 	if opts.OnEvict != nil {
 		c.shared.evicted = c.tell(opts.OnEvict)
 	}

@@ -160,7 +160,7 @@ func (d *decoder) check(ctx context.Context, h *handle, row *driver.Row) (why st
 		return "", nil // the engine has reported the file, or it is for OpenValue only
 	case err != nil || !ok:
 		return "", err
-	case !row.ForeignValue && d.value(row.Value) != nil:
+	case !row.ForeignValue && d.value(row) != nil:
 		return "the value", nil
 	}
 	return "", nil

@@ -23,10 +23,33 @@ func (c *Cache[K, V]) decodeValue(r *driver.Row) (v V, err error) {
 	if r.ForeignValue {
 		return v, foreign("value")
 	}
-	if v, err = c.values.Decode(r.Value); err != nil {
+	if c.located != nil {
+		v, err = c.located.DecodeAt(r.Value, c.location(r.Key))
+	} else {
+		v, err = c.values.Decode(r.Value)
+	}
+	if err != nil {
 		return v, undecodable("value", c.values.Name(), err)
 	}
 	return v, nil
+}
+
+// encodeValue encodes the value of a key, Null if that is not known yet.
+func (c *Cache[K, V]) encodeValue(key codec.Value, v V) (enc codec.Value, err error) {
+	if c.located != nil {
+		enc, err = c.located.EncodeAt(v, c.location(key))
+	} else {
+		enc, err = c.values.Encode(v)
+	}
+	if err != nil {
+		return enc, encoding("value", c.values.Name(), err)
+	}
+	return enc, nil
+}
+
+// location tells a codec where the value of a key is stored.
+func (c *Cache[K, V]) location(key codec.Value) codec.Location {
+	return codec.Location{Collection: c.dc.Name(), Key: key}
 }
 
 // decode makes an entry of a row. Without an error, false means that it
@@ -61,8 +84,8 @@ func (c *Cache[K, V]) register() {
 			_, err := c.keys.Decode(v)
 			return err
 		},
-		value: func(v codec.Value) error {
-			_, err := c.values.Decode(v)
+		value: func(r *driver.Row) error {
+			_, err := c.decodeValue(r)
 			return err
 		},
 	}

@@ -86,8 +86,8 @@ func counted[K any, N Number](ctx context.Context, c *Cache[K, N], k K, delta N,
 			return refuse(ErrOverflow)
 		}
 		p := p
-		if p.Value, err = c.values.Encode(sum); err != nil {
-			return refuse(encoding("value", c.values.Name(), err))
+		if p.Value, err = c.encodeValue(p.Key, sum); err != nil {
+			return refuse(err)
 		}
 		gone, err = c.store(tx, p)
 		return err

@@ -82,7 +82,7 @@ func testCompareAndSwap(t *testing.T, e *env) {
 	equal(t, ent.Tag.Text(), "t")
 	equal(t, ent.Expiry.IsZero(), true)
 
-	sealed, err := codec.Seal(codec.String[string](), make([]byte, codec.KeySize))
+	sealed, err := codec.Seal(codec.String[string](), sealKey)
 	ok(t, err)
 	s := open(t, e.st, "sealed", &cache.Options[string, string]{Values: sealed})
 	_, err = s.CompareAndSwap(ctx, "k", "", "")

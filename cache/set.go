@@ -214,15 +214,15 @@ func (c *Cache[K, V]) compareAndSwap(ctx context.Context, k K, old, new V, opts 
 	if err != nil {
 		return false, err
 	}
-	want, err := c.values.Encode(old)
-	if err != nil {
-		return false, encoding("value", c.values.Name(), err)
-	}
 	p, err := c.prepare(ctx, k, new, &w)
 	if err != nil {
 		return false, err
 	}
 	defer c.discard(&p)
+	want, err := c.encodeValue(p.Key, old)
+	if err != nil {
+		return false, err
+	}
 	var gone []driver.Row
 	err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
 		gone, swapped = nil, false

@@ -31,7 +31,7 @@ type Store struct {
 // decoder reports whether a row's key, or its value, can be decoded.
 type decoder struct {
 	key   func(codec.Value) error
-	value func(codec.Value) error
+	value func(*driver.Row) error
 	coll  driver.Collection
 }
 

@@ -15,7 +15,8 @@ import (
 // The bytes are stored as they are, where Set would store what the values'
 // codec writes. That is the same for strings and bytes; for other codecs r
 // has to deliver what they can decode, or the value is for OpenValue only.
-// Values that are numbers are ErrInvalid.
+// Values that are numbers are ErrInvalid, and so are those of codecs that depend
+// on where a value is, as codec.Seal does: they would not be sealed.
 //
 // SetFrom notices that ctx has ended between two reads, not during one.
 func (c *Cache[K, V]) SetFrom(ctx context.Context, k K, r io.Reader, opts ...Option) error {
@@ -26,6 +27,9 @@ func (c *Cache[K, V]) SetFrom(ctx context.Context, k K, r io.Reader, opts ...Opt
 func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Option) error {
 	if r == nil {
 		return invalid("nil Reader")
+	}
+	if c.located != nil {
+		return invalid("values of codec %q cannot be stored as they are; use Set", c.values.Name())
 	}
 	w, err := parse(opts)
 	if err == nil {

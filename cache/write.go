@@ -52,9 +52,9 @@ func (c *Cache[K, V]) prepare(ctx context.Context, k K, v V, w *write) (driver.P
 }
 
 func (c *Cache[K, V]) prepareValue(ctx context.Context, p *driver.Put, v V) error {
-	enc, err := c.values.Encode(v)
+	enc, err := c.encodeValue(p.Key, v)
 	if err != nil {
-		return encoding("value", c.values.Name(), err)
+		return err
 	}
 	return c.setValue(ctx, p, enc)
 }

@@ -168,7 +168,31 @@ func ExampleSeal() {
 	enc.Blob()[20] ^= 1 // somebody tampers with the file
 	_, err = c.Decode(enc)
 	fmt.Println(err, errors.Is(err, codec.ErrSealed))
-	// Output: codec: seal(json) cannot decode this blob: sealed with another key, or changed since true
+	// Output: codec: seal(json) cannot decode this blob: sealed with another key or for another location, or changed since true
+}
+
+// A value that somebody moves does not open. Collections pass the location by
+// themselves.
+func ExampleLocated() {
+	key := make([]byte, codec.KeySize)
+	rand.Read(key)
+
+	sealed, err := codec.Seal(codec.String[string](), key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	c := sealed.(codec.Located[string])
+	alice := codec.Location{Collection: "cache/users", Key: codec.TextValue("alice")}
+	mallory := codec.Location{Collection: "cache/users", Key: codec.TextValue("mallory")}
+	enc, err := c.EncodeAt("is an administrator", alice)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = c.DecodeAt(enc, mallory)
+	fmt.Println(errors.Is(err, codec.ErrSealed))
+	// Output: true
 }
 
 // With a new key, what was sealed with the former one stays readable.

@@ -216,17 +216,37 @@ func FuzzZlib(f *testing.F) {
 }
 
 func FuzzSeal(f *testing.F) {
-	c := must(codec.Seal(codec.Default[string](), key1, key2))
+	c := must(codec.Seal(codec.Default[string](), key1, key2)).(codec.Located[string])
 	good := must(hex.DecodeString(sealedText))
 	f.Add(good)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		v, err := c.Decode(codec.BlobValue(data))
+		v, err := c.DecodeAt(codec.BlobValue(data), sealedAt)
 		if bytes.Equal(data, good) != (err == nil) {
 			t.Fatalf("%x opened as %q, error %v", data, v, err)
 		}
 		if err != nil && !errors.Is(err, codec.ErrSealed) || err == nil && v != "some text" {
 			t.Fatalf("%q, error %v", v, err)
+		}
+	})
+}
+
+// A sealed value opens at its location, and at no other one.
+func FuzzSealLocation(f *testing.F) {
+	c := must(codec.Seal(codec.Default[string](), key1)).(codec.Located[string])
+	f.Add("v", "", "", uint8(codec.Text), uint8(codec.Text), uint64(0), uint64(0), []byte("k"), []byte("k"))
+	f.Add("v", "cache/a", "cache/ab", uint8(codec.Integer), uint8(codec.Real), uint64(1), math.Float64bits(1), []byte{}, []byte{})
+	f.Add("v", "a", "a", uint8(codec.Blob), uint8(codec.Null), uint64(1), uint64(1), []byte("kk"), []byte("k"))
+	f.Fuzz(func(t *testing.T, v, coll1, coll2 string, kind1, kind2 uint8, num1, num2 uint64, data1, data2 []byte) {
+		p := codec.Location{Collection: coll1, Key: stored(kind1, num1, data1)}
+		q := codec.Location{Collection: coll2, Key: stored(kind2, num2, data2)}
+		enc := must(c.EncodeAt(v, p))
+		if got, err := c.DecodeAt(enc, p); got != v || err != nil {
+			t.Fatalf("%q at %v came back as %q, error %v", v, p, got, err)
+		}
+		same := coll1 == coll2 && (p.Key.IsNull() || codec.Equal(p.Key, q.Key))
+		if got, err := c.DecodeAt(enc, q); (err == nil) != same || err == nil && got != v {
+			t.Fatalf("%q moved from %v to %v: %q, error %v", v, p, q, got, err)
 		}
 	})
 }

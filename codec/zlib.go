@@ -56,12 +56,16 @@ func ZlibLimit[T any](inner Codec[T], level, limit int) Codec[T] {
 	if limit < 0 {
 		panic("codec: negative zlib limit: " + strconv.Itoa(limit))
 	}
-	return &zlibCodec[T]{
+	c := zlibCodec[T]{
 		inner: inner,
 		name:  "zlib(" + inner.Name() + ")",
 		level: level,
 		max:   limit,
 	}
+	if inner, ok := inner.(Located[T]); ok {
+		return &locatedZlib[T]{c, inner}
+	}
+	return &c
 }
 
 type zlibCodec[T any] struct {
@@ -80,6 +84,43 @@ func (c *zlibCodec[T]) Encode(v T) (Value, error) {
 	if err != nil {
 		return Value{}, err
 	}
+	return c.pack(enc)
+}
+
+func (c *zlibCodec[T]) Decode(enc Value) (T, error) {
+	plain, err := c.unpack(enc)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return c.inner.Decode(plain)
+}
+
+// locatedZlib is the codec for an inner one that is [Located].
+type locatedZlib[T any] struct {
+	zlibCodec[T]
+	located Located[T] // the inner codec
+}
+
+func (c *locatedZlib[T]) EncodeAt(v T, at Location) (Value, error) {
+	enc, err := c.located.EncodeAt(v, at)
+	if err != nil {
+		return Value{}, err
+	}
+	return c.pack(enc)
+}
+
+func (c *locatedZlib[T]) DecodeAt(enc Value, at Location) (T, error) {
+	plain, err := c.unpack(enc)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return c.located.DecodeAt(plain, at)
+}
+
+// pack compresses a text or a blob.
+func (c *zlibCodec[T]) pack(enc Value) (Value, error) {
 	plain, ok := bytesOf(enc)
 	if !ok {
 		return enc, nil
@@ -97,20 +138,19 @@ func (c *zlibCodec[T]) Encode(v T) (Value, error) {
 	return enc, nil
 }
 
-func (c *zlibCodec[T]) Decode(enc Value) (T, error) {
+// unpack is the inverse of pack.
+func (c *zlibCodec[T]) unpack(enc Value) (Value, error) {
 	switch enc.kind {
 	case Null, Integer, Real:
-		return c.inner.Decode(enc)
+		return enc, nil
 	case Blob:
 		plain, err := inflate(enc.Blob(), c.max)
 		if err == nil {
-			return c.inner.Decode(BlobValue(plain))
+			return BlobValue(plain), nil
 		}
-		var zero T
-		return zero, decodeError(c.name, enc, err)
+		return Value{}, decodeError(c.name, enc, err)
 	}
-	var zero T
-	return zero, decodeError(c.name, enc, wrongKind)
+	return Value{}, decodeError(c.name, enc, wrongKind)
 }
 
 // Compressed bytes are gathered in reused memory, and copied once their

@@ -247,6 +247,69 @@ func TestSealed(t *testing.T) {
 	})
 }
 
+// A sealed item opens in its deque, wherever it is there, and in no other one.
+func TestSealedItems(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		ctx := t.Context()
+		key := make([]byte, codec.KeySize)
+		rand.Read(key)
+		sealed := must(codec.Seal(codec.String[string](), key))(t)
+		for _, name := range []string{"", "s"} {
+			o := &deque.Options[string]{Values: codec.Zlib(sealed, 1), MinFileSize: 500}
+			d := must(deque.New(ctx, e.st, name, o))(t)
+			big := strings.Repeat("x", 1000)
+			push(t, d, "a", big)
+			ok(t, d.PushFront(ctx, "front"))
+			ok(t, d.PushBack(ctx, "later", deque.Delay(time.Second)))
+			holds(t, d, "front", "a", big)
+			ok(t, d.Rotate(ctx, 1))
+			holds(t, d, big, "front", "a")
+			ok(t, d.Reverse(ctx))
+			ok(t, d.SetAt(ctx, 0, "b"))
+			holds(t, d, "b", "front", big)
+			c, found, err := d.Claim(ctx, time.Minute)
+			ok(t, err)
+			equal(t, found, true)
+			equal(t, c.Value, "b")
+			ok(t, c.Nack(ctx, 0))
+			e.clock.Advance(2 * time.Second)
+			holds(t, d, "b", "front", big, "later")
+
+			into := must(deque.New(ctx, e.st, name+"copy", o))(t)
+			ok(t, d.Copy(ctx, into))
+			holds(t, into, "b", "front", big, "later")
+			again := must(deque.New(ctx, e.st, name, o))(t)
+			v, found, err := again.PopFront(ctx)
+			ok(t, err)
+			equal(t, found, true)
+			equal(t, v, "b")
+
+			// Somebody copies an item as it is stored.
+			type stored = cache.Cache[int64, codec.Value]
+			raw := func(name string) *stored {
+				return must(cache.New(ctx, e.st, name, &cache.Options[int64, codec.Value]{
+					Family: "deque", Values: sealedBytes("zlib(seal(string))"), Persistent: true,
+				}))(t)
+			}
+			item, _, err := raw(name).Queue("").Peek(ctx)
+			ok(t, err)
+			ok(t, into.Clear(ctx))
+			ok(t, raw(name+"copy").Set(ctx, item.Key, item.Value))
+			_, _, err = into.PopFront(ctx)
+			is(t, err, codec.ErrSealed)
+			ok(t, into.Clear(ctx))
+		}
+	})
+}
+
+// sealedBytes is the codec of values as they are stored, by the codec that it is
+// named after.
+type sealedBytes string
+
+func (c sealedBytes) Name() string                              { return string(c) }
+func (sealedBytes) Encode(v codec.Value) (codec.Value, error)   { return v, nil }
+func (sealedBytes) Decode(enc codec.Value) (codec.Value, error) { return enc.Clone(), nil }
+
 // The keys at an end can be used up; that is an error, and changes nothing.
 func TestUsedUp(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {

@@ -180,7 +180,11 @@ func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
 					return errUsedUp
 				}
 				s.Expires = s.Expires || !e.Expiry.IsZero()
-				if err := into.raw.Set(ctx, key, e.Value, written(e.Expiry, codec.Value{})...); err != nil {
+				enc, err := d.translate(into, e.Value)
+				if err != nil {
+					return err
+				}
+				if err := into.raw.Set(ctx, key, enc, written(e.Expiry, codec.Value{})...); err != nil {
 					return err
 				}
 				key++

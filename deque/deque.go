@@ -80,6 +80,11 @@ func Open[T any](ctx context.Context, dir string, o *Options[T]) (*Deque[T], err
 // Named collections of package cache are others than deques of that name.
 func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]) (*Deque[T], error) {
 	opts := o.withDefaults()
+	full := ""
+	if name != "" {
+		full = family + "/" + name
+	}
+	opts.Values = locate(opts.Values, full)
 	d := &Deque[T]{shared: &shared[T]{
 		st:     st,
 		values: opts.Values,
@@ -89,10 +94,6 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 	}}
 	d.shared.root = d
 	fail := func(err error) (*Deque[T], error) {
-		full := ""
-		if name != "" {
-			full = family + "/" + name
-		}
 		var inner *cache.Error
 		if errors.As(err, &inner) {
 			err = inner.Err

@@ -117,5 +117,12 @@ func TestSealed(t *testing.T) {
 		is(t, err, cache.ErrInvalid)
 		_, err = index.EqualMap(t.Context(), x, nil)
 		is(t, err, cache.ErrInvalid)
+
+		ok(t, x.Set(t.Context(), "k", "v"))
+		again := must(index.New(t.Context(), st, "s", &index.Options[string, string]{Values: sealed}))(t)
+		v, found, err := again.Get(t.Context(), "k")
+		ok(t, err)
+		equal(t, found, true)
+		equal(t, v, "v")
 	})
 }

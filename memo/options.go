@@ -31,7 +31,8 @@ type Options[A, R any] struct {
 
 	// CacheError says how long an error of the function is returned without
 	// calling it again; 0 or less is not at all. Where it is nil no error is
-	// kept. What is returned later is a StoredError with the same message.
+	// kept. What is returned later is a StoredError with the same message,
+	// which is stored in plain text also where Values encrypts.
 	CacheError func(err error) time.Duration
 
 	// CallOnStoreError calls the function, without anything being kept or
