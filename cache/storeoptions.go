@@ -105,7 +105,7 @@ type Synchronous string
 
 // What was acknowledged survives the death of any process with all of them.
 const (
-	SyncNormal Synchronous = "normal" // a power cut may undo the last moments, never corrupts
+	SyncNormal Synchronous = "normal" // a power cut may undo the last commits, and leaves the store whole
 	SyncFull   Synchronous = "full"   // a power cut undoes nothing; each commit waits for the disk
 	SyncOff    Synchronous = "off"    // a power cut may corrupt the database
 )

@@ -17,9 +17,11 @@ var inFile = strings.Repeat("x", 40_000)
 
 // lose removes the value files that begin with "lost", of which there are to
 // be n.
-func lose(t *testing.T, dir string, n int) {
+func lose(t *testing.T, st *cache.Store, n int) {
 	t.Helper()
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	_, err := st.Check(t.Context(), nil) // without those that wait to be removed
+	ok(t, err)
+	err = filepath.WalkDir(st.Dir(), func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".val") || strings.Contains(path, "-sessions") {
 			return err
 		}
@@ -41,15 +43,14 @@ func TestLostItem(t *testing.T) {
 	ctx := context.Background()
 	for _, name := range []string{"", "d"} {
 		now := &clock{t: time.Unix(1_700_000_000, 0)}
-		dir := t.TempDir()
-		st := must(cache.OpenStore(ctx, dir, &cache.StoreOptions{Now: now.Now}))(t)
+		st := must(cache.OpenStore(ctx, t.TempDir(), &cache.StoreOptions{Now: now.Now}))(t)
 		defer func() { ok(t, st.Close()) }()
 		d := open(t, st, name, "lost1"+inFile, "lost2"+inFile, "a"+inFile, "lost3"+inFile, "b", "lost4"+inFile)
 		claim(t, d, time.Minute) // lost1
 		nacked := claim(t, d, -1)
 		ok(t, d.PushBack(ctx, "lost5"+inFile, deque.Delay(time.Minute)))
 		ok(t, d.PushBack(ctx, "c", deque.Delay(time.Minute)))
-		lose(t, dir, 5)
+		lose(t, st, 5)
 		is(t, nacked.Nack(ctx, 0), cache.ErrCorrupt)
 		is(t, nacked.Nack(ctx, 0), deque.ErrLost)
 		now.Advance(time.Hour)
@@ -87,7 +88,7 @@ func TestLostItem(t *testing.T) {
 		holds(t, d)
 
 		push(t, d, "d", "lost6"+inFile)
-		lose(t, dir, 1)
+		lose(t, st, 1)
 		v, found, err = d.PeekBack(ctx)
 		lost("peeked at", v, found, err)
 		v, found, err = d.PopBack(ctx)
@@ -111,7 +112,7 @@ func TestLostClaim(t *testing.T) {
 	ok(t, st.Close()) // ends the session
 	st = must(cache.OpenStore(ctx, dir, nil))(t)
 	defer func() { ok(t, st.Close()) }()
-	lose(t, dir, 1)
+	lose(t, st, 1)
 	d = open[string](t, st, "d")
 	for range 2 {
 		holds(t, d, "a"+inFile, "b")

@@ -74,8 +74,9 @@ type Store interface {
 
 	// OpenFile opens the value of a row that has one outside (Row.File is not
 	// empty). What it returns stays readable after the row is overwritten or
-	// deleted. If the row was changed since it was read and the file is gone,
-	// the error is [fs.ErrNotExist]: read the row again. A file whose row
+	// deleted. If the row was changed since it was read, the file may be there
+	// for a while; when it is gone the error is [fs.ErrNotExist]: read the row
+	// again. A file whose row
 	// another process has changed may be missing for a View that still sees
 	// the row; files that this process removes stay for its running Views.
 	// Where the engine has a descriptor, the Content implements

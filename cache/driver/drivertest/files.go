@@ -140,8 +140,13 @@ var fileTests = tests{
 			if got, err := io.ReadAll(f); err != nil || string(got) != content {
 				e.Errorf("after %s: %d bytes, %v", name, len(got), err)
 			}
-			_, err = e.s.OpenFile(e.ctx, e.c, r)
-			if !errors.Is(err, fs.ErrNotExist) {
+			// Whoever has read the row before gets what it had, or is told.
+			if again, err := e.s.OpenFile(e.ctx, e.c, r); err == nil {
+				if got, err := io.ReadAll(again); err != nil || string(got) != content {
+					e.Errorf("after %s: %d bytes of the row before, %v", name, len(got), err)
+				}
+				e.ok(again.Close())
+			} else if !errors.Is(err, fs.ErrNotExist) {
 				e.Errorf("after %s: OpenFile of the row before: %v", name, err)
 			}
 			e.ok(f.Close())

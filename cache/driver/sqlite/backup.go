@@ -44,7 +44,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	if len(entries) > 0 {
 		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if _, err := osfs.Make(dir); err != nil {
 		return translate(err)
 	}
 	to, err := osfs.Open(dir)
@@ -236,6 +236,10 @@ func (b *backup) copy(t *tx) error {
 			return translate(err)
 		}
 	}
+	// The database comes last, so that a copy that looks whole is whole.
+	for name, err := range syncValues(b.to, b.files, nil) {
+		return fmt.Errorf("%s: %w", name, translate(err))
+	}
 	dst, err := lite.Open(filepath.Join(b.to.Path(), databaseName), lite.ReadWrite|lite.NoFollow)
 	if err != nil {
 		return translate(err)
@@ -244,21 +248,33 @@ func (b *backup) copy(t *tx) error {
 	if err == nil {
 		err = b.leap(dst)
 	}
-	return translate(errors.Join(err, dst.Close()))
+	if err = errors.Join(err, dst.Close()); err == nil {
+		err = osfs.SyncAbove(b.to.Path())
+	}
+	return translate(err)
 }
 
 // leap readies the copy for a life of its own.
 func (b *backup) leap(dst *lite.Conn) error {
-	s, err := dst.Prepare("SELECT 1 FROM sqlite_master WHERE name = 'Meta'")
-	if err != nil {
-		return err
+	for table, sql := range map[string]string{
+		"Meta":     fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'", int64(fenceLeap)),
+		"Trash":    "DELETE FROM Trash",
+		"Unsynced": "DELETE FROM Unsynced",
+	} {
+		s, err := dst.Prepare("SELECT 1 FROM sqlite_master WHERE name = '" + table + "'")
+		if err != nil {
+			return err
+		}
+		row, err := s.Step()
+		s.Finalize()
+		if err == nil && row {
+			err = dst.Exec(sql)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	row, err := s.Step()
-	s.Finalize()
-	if err != nil || !row {
-		return err
-	}
-	return dst.Exec(fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'; DELETE FROM Trash;", int64(fenceLeap)))
+	return nil
 }
 
 // undo removes what a backup that failed has written, so that it can be begun
@@ -301,6 +317,11 @@ func (s *Store) Compact(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	err := s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
+		// VACUUM writes pages as they are in the database, which CutLog could not
+		// tell from those that a checkpoint has copied there.
+		if err := s.core.durable.harden(nil); err != nil {
+			return err
+		}
 		if err := cn.Exec("VACUUM"); err != nil {
 			w := s.core.writer
 			w.full = lite.IsFull(err)
@@ -310,7 +331,7 @@ func (s *Store) Compact(ctx context.Context) error {
 		// Not for long: a reader may itself be waiting for the lock that is held
 		// here, as Backup's does.
 		cn.bound(ctx, time.Now().Add(restartPatience))
-		if _, _, err := cn.Checkpoint(lite.Truncate); err != nil && !lite.IsBusy(err) {
+		if _, _, err := s.core.durable.checkpoint(cn, lite.Truncate); err != nil && !lite.IsBusy(err) {
 			return translate(err)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +39,12 @@ func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem
 	}
 	if err := s.core.present(); err != nil {
 		return err // its files may be those of another store
+	}
+	if !s.ReadOnly() {
+		// Files that wait for a sync are nothing to be reported.
+		if err := s.core.durable.harden(nil); err != nil {
+			s.core.log.Warn("value files stay in the trash", "error", err)
+		}
 	}
 	k := &checker{store: s, ctx: ctx, mend: mend, report: report}
 	if err := k.database(); err != nil {
@@ -314,14 +321,18 @@ func (k *checker) leftOver(known map[string]bool) error {
 			if f.Name() == sessionLock {
 				continue
 			}
+			values := finalNames(f.Name())
+			if slices.ContainsFunc(values, func(rel string) bool { return known[rel] }) {
+				continue // it is a further name of a value
+			}
 			p := driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, name, f.Name()), Mended: k.mend}
 			if !isSessionFile(f) {
 				p.Kind, p.Mended, p.Detail = driver.UnknownFile, false, "no session makes a file of this name: remove it by hand"
 			}
 			k.report(p)
-			for _, rel := range finalNames(f.Name()) {
-				if !k.mend || known[rel] {
-					continue
+			for _, rel := range values {
+				if !k.mend {
+					break
 				}
 				if err := k.store.core.removeValue(rel); err != nil {
 					return translate(err)

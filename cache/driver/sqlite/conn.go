@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -67,7 +68,8 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	lc.SetBusyHandler(cn.busy)
 	lc.SetInterrupt(cn.interrupted)
 	lc.SetAutoCheckpointOff()
-	if err := lc.Distrust(); err != nil {
+	// Nor by the last one that is closed: see durable.
+	if err := errors.Join(lc.Distrust(), lc.SetCheckpointOnClose(false)); err != nil {
 		return nil, translate(err)
 	}
 	// cache_size is negative for KiB, positive for pages.
@@ -81,7 +83,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
 		PRAGMA cell_size_check = on;`,
-		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous, logLimit)
+		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(), logLimit)
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}

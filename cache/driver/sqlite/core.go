@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -40,6 +39,7 @@ type core struct {
 	watches    watches
 	ends       ends
 	trash      trashCan
+	durable    durable
 	near       nearCache
 	reserve    reserve
 	hints      *near.Hints // nil where there is no memory for them
@@ -48,6 +48,7 @@ type core struct {
 	colls map[string]*collection
 
 	immutable bool        // see isFrozen
+	made      bool        // the directory was not there
 	cataloged atomic.Bool // see conn.cataloged
 
 	// Guarded by cores.mu.
@@ -183,6 +184,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	}()
 	c.watches.init(c)
 	c.readers = newPool(c)
+	c.durable.core = c
 	c.reserve.look()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {
@@ -199,13 +201,22 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 		c.log.Debug("rows are looked up with the index of keys only", "error", err)
 	}
 	if c.opts.ReadOnly {
+		if err := c.needsNoMending(); err != nil {
+			return errors.Join(err, c.readers.close(), c.hints.Close())
+		}
 		return nil
 	}
 	var deadline time.Time
 	if c.opts.Timeout > 0 {
 		deadline = time.Now().Add(c.opts.Timeout)
 	}
-	if err := c.readers.drain(); err != nil { // page size and journal mode may be set now
+	if how := c.opts.syncing(); how == syncFirst || how != syncNever && c.made {
+		err = osfs.SyncAbove(c.files.Path())
+	}
+	if err == nil {
+		err = c.mendLog(ctx)
+	}
+	if err = errors.Join(err, c.readers.drain()); err != nil { // page size and journal mode may be set now
 		return translate(errors.Join(err, c.hints.Close()))
 	}
 	if err := c.watches.openPage(); err != nil {
@@ -331,7 +342,7 @@ func (c *core) openDir() (err error) {
 		if c.opts.ReadOnly {
 			return fmt.Errorf("%s does not exist, and a read-only store is not created: %w", c.dir, driver.ErrNotStore)
 		}
-		if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		if c.made, err = osfs.Make(c.dir); err != nil {
 			return translate(err)
 		}
 	case err != nil:
@@ -435,6 +446,9 @@ func (c *core) checkHeader() error {
 		return translate(err)
 	}
 	if string(head) != magic {
+		if c.hasBytes(databaseName + "-journal") {
+			return nil // a power cut when it was being made: SQLite undoes that, or says what is wrong
+		}
 		return fmt.Errorf("%s is no SQLite database: restore it from a backup, or give another directory: %w", c.path(databaseName), driver.ErrNotStore)
 	}
 	return nil

@@ -227,6 +227,9 @@ func TestSweep(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
+			if err := s.core.durable.harden(nil); err != nil { // removes it
+				t.Fatal(err)
+			}
 			if err := s.core.writer.update(t.Context(), time.Time{}, driver.Alone, func(tx driver.Tx) error {
 				return tx.(*txAlias).conn.Exec("INSERT INTO Trash (path) VALUES ('" + gone.File + "')")
 			}); err != nil {
@@ -266,6 +269,9 @@ func TestViewKeepsFiles(t *testing.T) {
 	row := putFile(t, s, c, "k", "content")
 	err := s.View(t.Context(), func(driver.Tx) error {
 		put(t, s, c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("new")})
+		if err := s.core.durable.harden(nil); err != nil { // would remove it
+			return err
+		}
 		f, err := s.OpenFile(t.Context(), c, row)
 		if err != nil {
 			return err
@@ -388,7 +394,7 @@ func TestPragmas(t *testing.T) {
 	defer s.core.readers.put(b)
 	for name, cn := range map[string]*conn{"first reader": a, "second reader": b, "writer": s.core.writer.conn} {
 		for pragma, want := range map[string]int64{
-			"synchronous": 2, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
+			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
 			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
 		} {
 			if got, err := cn.integer("PRAGMA " + pragma); err != nil || got != want {

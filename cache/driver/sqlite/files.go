@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"path/filepath"
 	"strings"
@@ -52,19 +54,25 @@ func isHostile(err error) bool {
 // It is written under a temporary name in the folder of its session. Put links
 // it to the name that the row will have, which only then is created, under
 // the write lock, so that no check takes it for a left-over. The temporary
-// name goes after the commit. A process that dies in between leaves a
-// temporary file that tells, by its name, which file may be without a row.
+// name goes when a power cut cannot undo the commit any more. A process that dies
+// in between leaves a temporary file that tells, by its name, which file may be
+// without a row.
 type file struct {
-	core  *core
-	kind  codec.Kind
-	f     *osfs.File
-	temp  string // relative to the store; "" once it is gone
-	base  string // aa/bb/cccc.val
-	final string // relative to the store; "" if there is none now
-	size  int64
-	kept  bool
-	err   error
+	core   *core
+	kind   codec.Kind
+	f      *osfs.File
+	temp   string // relative to the store; "" once it is gone
+	base   string // aa/bb/cccc.val
+	final  string // relative to the store; "" if there is none now
+	size   int64
+	sum    uint32 // CRC-32C of the content
+	unread bool   // the kernel has copied some of it, and sum is not right
+	copied bool   // final is no link to temp
+	kept   bool
+	err    error
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Create implements [driver.Store].
 func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error) {
@@ -109,6 +117,9 @@ func (f *file) Write(b []byte) (int, error) {
 	}
 	n, err := f.f.Write(b)
 	f.size += int64(n)
+	if !f.unread {
+		f.sum = crc32.Update(f.sum, castagnoli, b[:n])
+	}
 	if err != nil {
 		f.err = translate(err)
 	}
@@ -122,6 +133,7 @@ func (f *file) ReadFrom(r io.Reader) (int64, error) {
 	}
 	n, err := f.f.ReadFrom(r)
 	f.size += n
+	f.unread = true
 	if err != nil {
 		f.err = translate(err)
 	}
@@ -136,12 +148,24 @@ func (f *file) Finish() error {
 	if f.err != nil || f.f == nil {
 		return f.err
 	}
-	if f.core.opts.Synchronous == SyncFull {
+	switch f.core.opts.syncing() {
+	case syncFirst:
 		f.err = f.f.Sync()
+	case syncLater:
+		if f.unread {
+			f.sum, f.err = sum(f.f)
+		}
 	}
 	f.err = translate(errors.Join(f.err, f.f.Close()))
 	f.f = nil
 	return f.err
+}
+
+// sum returns the checksum of a file.
+func sum(f *osfs.File) (uint32, error) {
+	h := crc32.New(castagnoli)
+	_, err := io.Copy(h, io.NewSectionReader(f, 0, math.MaxInt64))
+	return h.Sum32(), err
 }
 
 // Discard implements [driver.File].
@@ -154,17 +178,16 @@ func (f *file) Discard() {
 		return
 	}
 	f.unplace()
-	f.removeTemp()
+	if f.temp != "" {
+		f.core.removeTemp(f.temp)
+		f.temp = ""
+	}
 }
 
-func (f *file) removeTemp() {
-	if f.temp == "" {
-		return
+func (c *core) removeTemp(temp string) {
+	if err := c.files.RemoveIfThere(temp); err != nil {
+		c.log.Warn("temporary file stays until the next sweep", "path", temp, "error", err)
 	}
-	if err := f.core.files.RemoveIfThere(f.temp); err != nil {
-		f.core.log.Warn("temporary file stays until the next sweep", "path", f.temp, "error", err)
-	}
-	f.temp = ""
 }
 
 // place gives the file the name that a row of c refers to.
@@ -195,6 +218,7 @@ func (f *file) place(t *tx, c *collection) error {
 	if made == nil && err != nil {
 		// Some file systems have no hard links.
 		err = dir.CopyTo(f.temp, dir, rel)
+		f.copied = true
 	}
 	if err := errors.Join(made, err); err != nil {
 		f.core.removeFolders(path.Dir(rel))
@@ -202,21 +226,15 @@ func (f *file) place(t *tx, c *collection) error {
 	}
 	f.final = rel
 	t.placed = append(t.placed, f)
-	if f.core.opts.Synchronous == SyncFull {
-		// The folders may be new as well.
-		for folder := path.Dir(rel); ; folder = path.Dir(folder) {
-			if err := dir.SyncFolder(folder); err != nil || folder == "." {
-				return translate(err)
-			}
-		}
-	}
 	return nil
 }
 
 // keep is told that the row was committed.
-func (f *file) keep() {
+func (f *file) keep(r *trash) {
 	f.kept = true
-	f.removeTemp()
+	r.temps = append(r.temps, f.temp)
+	r.bytes += f.size
+	f.temp = ""
 }
 
 // unplace is told that the row was not committed.
@@ -273,18 +291,25 @@ func (c *core) removeFolders(rel string) {
 	}
 }
 
-// trash is a list of value files that no row refers to any more. It is in the
-// database too, from the transaction that took the rows away until the files
-// are gone, so that a crash in between leaves nothing behind.
+// trash is what transactions have left to be removed: value files that no row
+// refers to any more, and the temporary names of those that got rows. The former
+// are in the database too, from the transaction that took the rows away until
+// the files are gone, so that a crash in between leaves nothing behind.
 type trash struct {
 	paths []string
-	ids   []int64
+	ids   []int64 // of the lines in the database
+	bytes int64   // of all these files
+	temps []string
 }
 
 func (r *trash) add(o trash) {
 	r.paths = append(r.paths, o.paths...)
 	r.ids = append(r.ids, o.ids...)
+	r.bytes += o.bytes
+	r.temps = append(r.temps, o.temps...)
 }
+
+func (r *trash) empty() bool { return len(r.paths) == 0 && len(r.temps) == 0 }
 
 // discard has a value file removed after the commit.
 func (t *tx) discard(rel string) error {
@@ -301,13 +326,16 @@ func (t *tx) discard(rel string) error {
 	return nil
 }
 
-// emptyTrash removes files after the commit. What cannot be removed now (on
-// Windows, a file that is being read) is tried again when the store is opened
-// the next time.
+// emptyTrash removes what a transaction has left, when a power cut cannot undo
+// that any more. What cannot be removed now (on Windows, a file that is being
+// read) is tried again when the store is opened the next time.
 //
 // While a View of this process runs that began before, and may want to read
 // them, the files stay; the last such View removes them.
 func (c *core) emptyTrash(r trash) {
+	for _, temp := range r.temps {
+		c.removeTemp(temp)
+	}
 	if len(r.paths) == 0 {
 		return
 	}

@@ -68,8 +68,9 @@ type maintainer struct {
 	ctx  context.Context // ends when close begins
 	stop context.CancelFunc
 
-	mu   sync.Mutex
-	gone []int64 // lines of Trash whose files are removed
+	mu     sync.Mutex
+	gone   []int64    // lines of Trash whose files are removed
+	listed []unsynced // lines of Unsynced whose files are synced
 
 	conn    *conn     // for checkpoints; nil until needed
 	checked time.Time // when the last checkpoint ended
@@ -131,6 +132,17 @@ func (m *maintainer) emptied(ids []int64) {
 	m.poke()
 }
 
+// synced is told which lines of Unsynced are done with.
+func (m *maintainer) synced(done []unsynced) {
+	if m == nil || len(done) == 0 {
+		return
+	}
+	m.mu.Lock()
+	m.listed = append(m.listed, done...)
+	m.mu.Unlock()
+	m.poke()
+}
+
 func (m *maintainer) run() {
 	defer close(m.ended)
 	m.core.reserve.fill()
@@ -163,6 +175,7 @@ func (m *maintainer) run() {
 
 func (m *maintainer) flushNow() {
 	m.armed.Store(false)
+	m.core.durable.settle()
 	if err := m.flushAll(context.Background(), time.Now().Add(defaultTimeout)); err != nil {
 		m.core.log.Warn("reads are not counted yet", "error", err)
 		m.poke()
@@ -172,10 +185,10 @@ func (m *maintainer) flushNow() {
 // flushAll writes what has been gathered about all collections.
 func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 	m.mu.Lock()
-	gone := m.gone
-	m.gone = nil
+	gone, listed := m.gone, m.listed
+	m.gone, m.listed = nil, nil
 	m.mu.Unlock()
-	dirty := len(gone) > 0
+	dirty := len(gone) > 0 || len(listed) > 0
 	colls := m.core.opened()
 	for _, c := range colls {
 		dirty = dirty || !c.dropped.Load() && !c.reads.empty()
@@ -201,11 +214,15 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 				return t.fail(err)
 			}
 		}
+		if err := t.unlist(listed); err != nil {
+			return err
+		}
 		return t.emptied(gone)
 	})
 	if err != nil {
 		m.mu.Lock()
 		m.gone = append(m.gone, gone...)
+		m.listed = append(m.listed, listed...)
 		m.mu.Unlock()
 	}
 	if dropped != nil {
@@ -260,7 +277,9 @@ func (m *maintainer) checkpoint() error {
 		return nil
 	}
 	m.due.Store(m.frames.Load() + checkpointAt)
-	log, done, err := m.conn.Checkpoint(lite.Passive)
+	began := time.Now()
+	committed, _ := m.logged()
+	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
 	}
@@ -275,8 +294,20 @@ func (m *maintainer) checkpoint() error {
 	// readers that come one after the other there is always one in the way of a
 	// copy, and hardly ever one that stays.
 	urgent := frames >= urgentAt
-	if !urgent && (err != nil || done < log) {
+	if !urgent && (err != nil || int64(done) < committed) {
 		return nil
+	}
+	// Writers are kept out while the value files are synced that came meanwhile:
+	// not many, if syncing them all did not take long.
+	for range 3 {
+		took := time.Since(began)
+		if took < restartPatience {
+			break
+		}
+		began = time.Now()
+		if err := m.core.durable.harden(nil); err != nil {
+			return err
+		}
 	}
 	deadline := time.Now().Add(time.Second)
 	if urgent {
@@ -298,7 +329,7 @@ func (m *maintainer) restart(patience time.Duration) error {
 		return nil // another process has done it
 	}
 	m.conn.boundFor(context.Background(), patience)
-	_, _, err := m.conn.Checkpoint(lite.Restart)
+	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
 	}
@@ -323,17 +354,27 @@ func (m *maintainer) close() error {
 	if patience < 0 {
 		patience = defaultTimeout
 	}
-	err := m.flushAll(context.Background(), time.Now().Add(patience))
+	var err error
+	if m.core.hasBytes(databaseName + "-wal") {
+		err = m.core.durable.harden(nil) // with what is to be written about that
+	}
+	err = errors.Join(err, m.flushAll(context.Background(), time.Now().Add(patience)))
 	if m.conn != nil {
 		err = errors.Join(err, m.conn.Close())
 	}
-	// The last connection of all processes checkpoints and removes the WAL by
-	// itself; here it is made small for those who stay.
+	// The log is made small for those who stay. If nobody does, the writer's
+	// connection removes it.
 	cn := m.core.writer.conn
 	cn.bound(context.Background(), time.Now().Add(restartPatience))
-	_, _, e := cn.Checkpoint(lite.Truncate)
-	if lite.IsFull(e) && m.core.reserve.spend() {
-		_, _, e = cn.Checkpoint(lite.Truncate)
+	var e error
+	if m.core.hasBytes(databaseName + "-wal") {
+		_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
+		if lite.IsFull(e) && m.core.reserve.spend() {
+			_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
+		}
+	}
+	if e == nil || lite.IsBusy(e) { // by somebody who may be gone in a moment
+		err = errors.Join(err, cn.SetCheckpointOnClose(true))
 	}
 	if e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
 		err = errors.Join(err, translate(e))
@@ -359,6 +400,12 @@ func (m *maintainer) sweepTrash() error {
 		}
 		last = found.ids[len(found.ids)-1]
 		m.core.log.Info("emptying the trash", "files", len(found.ids))
+		// Who took the rows away may have died before that was on the disk.
+		var unsynced error
+		err = m.core.durable.harden(func() { unsynced = m.core.durable.syncLog() })
+		if err = errors.Join(err, unsynced); err != nil {
+			return err
+		}
 		m.core.emptyTrash(found)
 		if m.ctx.Err() != nil {
 			return nil // the rest is found when the store is opened again
@@ -466,6 +513,9 @@ func (m *maintainer) dropUsed(files map[string]bool) error {
 	}
 	return m.core.view(m.ctx, defaultTimeout, func(dt driver.Tx) error {
 		cn := dt.(*tx).conn
+		if err := cn.dropListed(files); err != nil || len(files) == 0 {
+			return err
+		}
 		ids, err := cn.owners()
 		if err != nil {
 			return translate(err)

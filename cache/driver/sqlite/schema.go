@@ -125,13 +125,20 @@ var sharedParts = []part{
 // The tables that only this project knows. The number of a collection that was
 // dropped is not used again: a process that has it open must not find another
 // one in its place. Trash lists value files that no row refers to any more and
-// that are still to be removed.
+// that are still to be removed; Unsynced those that may not be on the disk yet
+// though their rows are in the log: a store that was made before there was such
+// a list gets it when it is opened for writing.
 var storeParts = []part{
 	{kind: "table", name: "Collections", on: "Collections",
 		sql: "CREATE TABLE Collections (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, key_codec TEXT, value_codec TEXT)"},
 	{kind: "table", name: "Meta", on: "Meta", sql: "CREATE TABLE Meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID"},
 	{kind: "table", name: "Trash", on: "Trash", sql: "CREATE TABLE Trash (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL)"},
+	partUnsynced: {kind: "table", name: "Unsynced", on: "Unsynced", lazy: true,
+		sql: "CREATE TABLE Unsynced (id INTEGER PRIMARY KEY, path TEXT NOT NULL, sum INTEGER, session TEXT, coll INTEGER, row INTEGER)"},
 }
+
+// partUnsynced is where in storeParts the list is.
+const partUnsynced = 3
 
 // storeRows are the first rows of those tables.
 const storeRows = "INSERT OR IGNORE INTO Collections (id, name) VALUES (0, '');" +
@@ -143,7 +150,7 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	if err != nil {
 		return w.conn.waitErr(err)
 	}
-	if sc.ready() {
+	if sc.ready() && sc.store.all.has(partUnsynced) {
 		// The mode is a property of the file, so this asks and writes nothing.
 		return w.conn.setJournalMode(w.core.opts.JournalMode)
 	}
@@ -177,7 +184,13 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 
 func (w *writer) createSchema() error {
 	sc, err := w.conn.inspect()
-	if err != nil || sc.ready() { // somebody may have been faster
+	if err != nil {
+		return err
+	}
+	if !sc.store.all.has(partUnsynced) { // somebody may have been faster
+		err = w.conn.Exec(storeParts[partUnsynced].sql)
+	}
+	if err != nil || sc.ready() {
 		return err
 	}
 	if err := w.conn.createParts(ownParts, defaultTables, sc.own[0]); err != nil {

@@ -126,6 +126,15 @@ const (
 	SyncOff    Synchronous = "off"    // any process may die; a power cut may corrupt the database
 )
 
+// pragma returns SQLite's name for it. Without a log, only with EXTRA the end of
+// the rollback journal is on the disk when a commit returns.
+func (s Synchronous) pragma() string {
+	if s == SyncFull {
+		return "EXTRA"
+	}
+	return string(s)
+}
+
 // JournalMode is one of SQLite's journal modes.
 type JournalMode string
 

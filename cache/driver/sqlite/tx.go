@@ -25,8 +25,10 @@ type tx struct {
 
 	touched []*collection // changed by this transaction
 	placed  []*file       // value files that now have their final names
-	trash   trash         // value files to be removed
-	dead    trash         // those of transactions that are committed
+	trash   trash         // what is to be removed
+	dead    trash         // that of transactions that are committed
+
+	hardened uint64 // the epoch of the last transaction for which syncPlaced has looked at what others have committed
 
 	configured []configured
 	noted      []noted
@@ -57,7 +59,7 @@ func (t *tx) reset() {
 func (t *tx) committed() {
 	t.dead.add(t.trash)
 	for _, f := range t.placed {
-		f.keep()
+		f.keep(&t.dead)
 	}
 	for _, c := range t.configured {
 		c.c.settings.Store(&c.s)
@@ -148,7 +150,6 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 	if err := t.mayGrow(p); err != nil {
 		return err
 	}
-	var v stored
 	if p.File != nil {
 		f, ok := p.File.(*file)
 		if !ok || f.core != t.core {
@@ -157,31 +158,41 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 		if err := f.place(t, c); err != nil {
 			return err
 		}
-		v = f.stored()
-	} else {
-		v = c.inline(p.Value)
-	}
-	f, err := t.find(c, p.Key)
-	if err != nil {
+		v := f.stored()
+		row, err := t.putStored(c, p, &v)
+		if err == nil && t.core.opts.syncing() == syncLater {
+			err = t.list(f, c, row)
+		}
 		return err
 	}
+	v := c.inline(p.Value)
+	_, err := t.putStored(c, p, &v)
+	return err
+}
+
+// putStored returns the row's number.
+func (t *tx) putStored(c *collection, p *driver.Put, v *stored) (row int64, err error) {
+	f, err := t.find(c, p.Key)
+	if err != nil {
+		return 0, err
+	}
 	t.changed(c)
-	c.grew(p, &v)
+	c.grew(p, v)
 	if !f.exists {
-		return t.insert(c, p, &v)
+		return t.insert(c, p, v)
 	}
 	if f.file != "" {
 		if err := t.discard(f.file); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return t.overwrite(c, p, &v, f, p.Keep && !f.over(c, p.Now))
+	return f.id, t.overwrite(c, p, v, f, p.Keep && !f.over(c, p.Now))
 }
 
-func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
+func (t *tx) insert(c *collection, p *driver.Put, v *stored) (row int64, err error) {
 	s, err := t.conn.stmt(c, stmtInsert)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	s.BindValue(1, p.Key)
 	s.BindReal(2, float64(p.Now))
@@ -190,19 +201,18 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) error {
 	v.bind(s, 5)
 	c.expires(p.Expire)
 	if err := s.Run(); err != nil {
-		return err
+		return 0, err
+	}
+	if row, err = c.inserted(t.conn.LastInsertRowID()); err != nil {
+		return 0, err
 	}
 	if c.edges.inserted(p.Key) { // into a queue, where nobody will look for it by its key
 		t.changedRow(c, p.Key)
-		return nil
+		return row, nil
 	}
-	id, err := c.inserted(t.conn.LastInsertRowID())
-	if err != nil {
-		return err
-	}
-	t.core.hints.Set(near.Hash(c.id, p.Key), id)
-	t.wrotePut(c, p, id)
-	return nil
+	t.core.hints.Set(near.Hash(c.id, p.Key), row)
+	t.wrotePut(c, p, row)
+	return row, nil
 }
 
 // overwrite changes a row, and only those columns whose change costs: to

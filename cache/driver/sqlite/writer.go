@@ -173,7 +173,7 @@ func (w *writer) lead(r *request) error {
 	var told uint32
 	defer func() { // when others may write again
 		w.core.watches.tell(told)
-		w.core.emptyTrash(dead)
+		w.core.durable.leave(dead)
 	}()
 	defer w.handOver()
 	defer w.leave()
@@ -365,9 +365,9 @@ func (w *writer) reclaim() {
 
 func (w *writer) restartLog() {
 	w.conn.bound(context.Background(), time.Now().Add(restartPatience))
-	_, _, err := w.conn.Checkpoint(lite.Restart)
+	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
 	if lite.IsFull(err) && w.giveUpReserve() {
-		_, _, err = w.conn.Checkpoint(lite.Restart)
+		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
 	}
 	if err != nil {
 		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
@@ -431,6 +431,11 @@ func (w *writer) begun() error {
 func (w *writer) commit() error {
 	if w.tx.failed {
 		return w.tx.failure
+	}
+	if w.core.opts.syncing() == syncFirst {
+		if err := w.tx.syncPlaced(); err != nil {
+			return translate(err)
+		}
 	}
 	w.conn.ctx = context.Background() // nothing interrupts it
 	w.core.near.begin(&w.tx)

@@ -1,6 +1,9 @@
 package lite
 
-import lib "modernc.org/sqlite/lib"
+import (
+	"modernc.org/libc"
+	lib "modernc.org/sqlite/lib"
+)
 
 // CheckpointMode says how much a checkpoint waits for others.
 type CheckpointMode int32
@@ -44,3 +47,21 @@ func (c *Conn) Checkpoint(mode CheckpointMode) (log, done int, err error) {
 // leaves 1,000 pages or more in the WAL SQLite would checkpoint, within that
 // commit. [Conn.SetWALHook] has the same effect.
 func (c *Conn) SetAutoCheckpointOff() { c.SetWALHook(nil) }
+
+// SetCheckpointOnClose says whether closing c, if it is the last connection of
+// all processes, copies the log to the database and removes it. It does if this
+// was never called.
+func (c *Conn) SetCheckpointOnClose(on bool) error {
+	if c.db == 0 {
+		return misuse("config", "the connection is closed")
+	}
+	never := int32(1)
+	if on {
+		never = 0
+	}
+	args := libc.VaList(c.scratch+scratchOut, never, uintptr(0))
+	if rc := lib.Xsqlite3_db_config(c.tls, c.db, lib.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, args); rc != lib.SQLITE_OK {
+		return c.fail("config", rc)
+	}
+	return nil
+}

@@ -45,8 +45,6 @@ type heldState struct {
 }
 
 const (
-	walHeaderSize   = 32
-	frameHeaderSize = 24
 	// maxHeld bounds the buffer. SQLite's unix VFS never writes more in one
 	// call: it masks the number of bytes with this.
 	maxHeld = 0x1ffff

@@ -94,3 +94,18 @@ func cstring(tls *libc.TLS, s string) (uintptr, error) {
 func function[F any](f F) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&f))
 }
+
+// goFunc is the inverse of function.
+func goFunc[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) }
+
+// Signatures of C's function pointers.
+type (
+	openFunc  = func(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
+	fileFunc  = func(tls *libc.TLS, id uintptr) int32
+	flagFunc  = func(tls *libc.TLS, id uintptr, arg int32) int32
+	ioFunc    = func(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32
+	truncFunc = func(tls *libc.TLS, id uintptr, size int64) int32
+	sizeFunc  = func(tls *libc.TLS, id, out uintptr) int32
+	lockFunc  = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32
+	mapFunc   = func(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr) int32
+)

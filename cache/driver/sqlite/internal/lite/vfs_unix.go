@@ -46,18 +46,6 @@ type vfsFile struct {
 
 func fileAt(id uintptr) *vfsFile { return (*vfsFile)(pointer(id + shim.tail)) }
 
-// Signatures of C's function pointers.
-type (
-	openFunc  = func(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
-	fileFunc  = func(tls *libc.TLS, id uintptr) int32
-	flagFunc  = func(tls *libc.TLS, id uintptr, arg int32) int32
-	ioFunc    = func(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32
-	truncFunc = func(tls *libc.TLS, id uintptr, size int64) int32
-	sizeFunc  = func(tls *libc.TLS, id, out uintptr) int32
-	lockFunc  = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32
-	mapFunc   = func(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr) int32
-)
-
 // methods is a table of the VFS below and our copy of it.
 type methods struct {
 	from uintptr // the table that own was made of
@@ -73,9 +61,6 @@ type methods struct {
 	shmUnmap flagFunc
 	shmMap   mapFunc
 }
-
-// goFunc is the inverse of function.
-func goFunc[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) }
 
 // registerVFS makes the VFS known to SQLite, not as the default one.
 func registerVFS(tls *libc.TLS) {

@@ -230,17 +230,21 @@ func (d *Dir) create(name string) (f *File, err error) {
 // has the set-group-ID bit and its group may write to it: then they are the
 // group's too. It belongs to this user, or, if that is root, to the directory's.
 func (d *Dir) CreateFirst(name string) (*File, error) {
-	err := d.do(Op{Kind: OpStat, Name: "."}, func(h handle, name string) error {
+	if err := d.followItself(); err != nil {
+		return nil, err
+	}
+	return d.Create(name)
+}
+
+// followItself has what is made get the rights that go with those of d.
+func (d *Dir) followItself() error {
+	return d.do(Op{Kind: OpStat, Name: "."}, func(h handle, name string) error {
 		info, err := h.lstat(name)
 		if err == nil {
 			d.rights = rightsIn(info)
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return d.Create(name)
 }
 
 // Follow has everything that is made from now on get owner, group and rights of

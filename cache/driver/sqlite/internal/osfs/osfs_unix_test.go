@@ -288,6 +288,24 @@ func TestRoot(t *testing.T) {
 	wantRights(t, dir, map[string]string{"shared": "60001:60001 600", "a": "60001:60001 755", "a/b": "60001:60001 755", "a/b/file": "60001:60001 644"})
 }
 
+// A directory that root makes for a store belongs to the owner of the one that it
+// is in, or is shared with the group as that is.
+func TestMake(t *testing.T) {
+	dir := userDir(t, alice, alice, 0o755)
+	made, err := Make(filepath.Join(dir, "a/b"))
+	ok(t, err)
+	again, err := Make(filepath.Join(dir, "a/b"))
+	ok(t, err)
+	if !made || again {
+		t.Error(made, again)
+	}
+	wantRights(t, dir, map[string]string{"a": "60001:60001 700", "a/b": "60001:60001 700"})
+	dir = userDir(t, alice, team, os.ModeSetgid|0o770)
+	_, err = Make(filepath.Join(dir, "a/b"))
+	ok(t, err)
+	wantRights(t, dir, map[string]string{"a": "60001:60010 2770", "a/b": "60001:60010 2770"})
+}
+
 // A directory with the set-group-ID bit serves its group.
 func TestGroup(t *testing.T) {
 	dir := userDir(t, alice, team, os.ModeSetgid|0o770)

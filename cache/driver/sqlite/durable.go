@@ -1,0 +1,449 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+)
+
+// syncing says when value files are synced. A row must not be on the disk for
+// good before its file is, and the file that it had before has to stay until the
+// row that takes its place is there for good.
+type syncing int
+
+const (
+	// syncNever: with SyncOff a power cut may leave anything.
+	syncNever syncing = iota
+	// syncFirst: where a commit waits for the disk, its files have been synced
+	// before. Then old files go.
+	syncFirst
+	// syncLater: with SyncNormal commits are in the log, which is synced before it
+	// is copied into the database, and their files before that. Table Unsynced
+	// lists those of all processes, from the transactions on that made their rows,
+	// since whoever copies the log copies everybody's. Old files go after that.
+	//
+	// The kernel may write the log to the disk at any time, and files not. After
+	// a power cut, transactions in the log may so lack their files: see mendLog.
+	syncLater
+)
+
+func (o *Options) syncing() syncing {
+	switch {
+	case o.Synchronous == SyncOff:
+		return syncNever
+	case o.Synchronous == SyncNormal && o.JournalMode == JournalWAL:
+		return syncLater
+	}
+	return syncFirst
+}
+
+// durable has commits, with their value files, survive a power cut.
+type durable struct {
+	core *core
+
+	mu      sync.Mutex
+	waiting trash // of commits that may not be on the disk yet
+
+	slow sync.Mutex // held by a writer that hardens; taken before one
+	one  sync.Mutex // held while things are synced; taken last of all
+}
+
+// What stays for no other reason than that commits may not be on the disk yet is
+// bounded by these: beyond them, the maintainer syncs at once and not within a
+// second; beyond twice as much the writer does, so that writers make no more than
+// the disk takes.
+const (
+	maxWaitingBytes = 64 << 20
+	maxWaitingNames = 1024
+)
+
+// leave takes over what is to be removed after a commit.
+func (d *durable) leave(r trash) {
+	if r.empty() {
+		return
+	}
+	switch how := d.core.opts.syncing(); {
+	case how == syncLater:
+		for _, p := range r.paths {
+			if info, err := d.core.files.Lstat(p); err == nil {
+				r.bytes += info.Size()
+			}
+		}
+		d.mu.Lock()
+		d.waiting.add(r)
+		d.mu.Unlock()
+		switch load, old := d.load(); {
+		case load > 2:
+			d.slow.Lock()
+			if load, _ := d.load(); load > 2 { // no other writer has done it meanwhile
+				d.hardenOrSay()
+			}
+			d.slow.Unlock()
+		case load > 1 || old: // names that new files have besides can wait until the log is copied
+			d.core.maintainer.remind(load > 1)
+		}
+		return
+	case how == syncFirst && d.core.opts.Synchronous != SyncFull:
+		if err := d.syncLog(); err != nil {
+			d.core.log.Warn("value files stay in the trash", "error", err)
+			return
+		}
+	}
+	d.core.emptyTrash(r)
+}
+
+// take returns what waits.
+func (d *durable) take() trash {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := d.waiting
+	d.waiting = trash{}
+	return r
+}
+
+// load returns how much waits, as a multiple of the bounds, and whether there are
+// old files among it.
+func (d *durable) load() (load float64, old bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	names := len(d.waiting.paths) + len(d.waiting.temps)
+	return max(float64(names)/maxWaitingNames, float64(d.waiting.bytes)/maxWaitingBytes), len(d.waiting.paths) > 0
+}
+
+// settle hardens if old files wait for it.
+func (d *durable) settle() {
+	if load, old := d.load(); load > 1 || old {
+		d.hardenOrSay()
+	}
+}
+
+// hardenOrSay is harden for a caller who has nobody to tell.
+func (d *durable) hardenOrSay() {
+	if err := d.harden(nil); err != nil {
+		d.core.log.Warn("value files stay in the trash", "error", err)
+		d.core.maintainer.remind(false)
+	}
+}
+
+// harden syncs the value files of all that is committed, of all processes, and
+// removes what waited for that. While copy runs, which may be nil, no checkpoint
+// takes more from the log than that.
+func (d *durable) harden(copy func()) (err error) {
+	if copy == nil {
+		copy = func() {}
+	}
+	if d.core.opts.syncing() == syncNever {
+		copy()
+		return nil
+	}
+	d.one.Lock()
+	defer d.one.Unlock()
+	r := d.take() // what comes later may not be in the snapshot
+	defer func() {
+		if err != nil {
+			d.mu.Lock()
+			d.waiting.add(r)
+			d.mu.Unlock()
+		}
+	}()
+	var synced []unsynced
+	if d.core.opts.JournalMode == JournalWAL {
+		if synced, err = d.syncListed(copy); err != nil {
+			return err
+		}
+	} else {
+		copy()
+	}
+	if !r.empty() {
+		if err := d.syncLog(); err != nil {
+			return err
+		}
+		d.core.emptyTrash(r)
+	}
+	d.core.maintainer.synced(synced)
+	return nil
+}
+
+// syncListed syncs the files that are listed in a snapshot, and then has copy
+// run in it. It returns those lines of the list that are done with.
+func (d *durable) syncListed(copy func()) (done []unsynced, err error) {
+	cn, err := d.core.readers.take(context.Background(), defaultTimeout)
+	if err != nil {
+		return nil, err
+	}
+	defer d.core.readers.put(cn)
+	if err := cn.Exec("BEGIN"); err != nil {
+		return nil, translate(err)
+	}
+	defer func() { err = errors.Join(err, translate(cn.Exec("COMMIT"))) }()
+	all, err := cn.unsynced()
+	if err != nil {
+		return nil, err
+	}
+	failed := syncValues(d.core.files, needed(all), nil)
+	copy()
+	for _, u := range all {
+		if err := failed[u.path]; err != nil {
+			// It stays in the list: should the power be cut, it is looked at.
+			d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
+			continue
+		}
+		done = append(done, u)
+	}
+	return done, nil
+}
+
+// syncLog has commits survive a power cut whose files do.
+func (d *durable) syncLog() error {
+	name := databaseName + "-wal"
+	if d.core.opts.JournalMode != JournalWAL {
+		name = databaseName + "-journal"
+	}
+	f, err := d.core.files.Modify(name)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // there is none: all is in the database
+		return translate(err)
+	}
+	return translate(d.core.files.SyncFolder("."))
+}
+
+// checkpoint is conn.Checkpoint, of what is hardened.
+func (d *durable) checkpoint(cn *conn, mode lite.CheckpointMode) (log, done int, err error) {
+	// Passive takes what it can get. The rest is what other processes have
+	// committed since, and only those who have not waited for their turn.
+	failed := d.harden(func() { log, done, err = cn.Checkpoint(lite.Passive) })
+	if failed != nil {
+		return log, done, failed
+	}
+	if mode != lite.Passive && (err == nil || lite.IsBusy(err)) {
+		log, done, err = cn.Checkpoint(mode)
+	}
+	return log, done, err
+}
+
+// syncers is the number of files that are synced at the same time: a file system
+// writes its journal once for several that wait for it.
+const syncers = 16
+
+// syncValues syncs value files, and the folders that these and others are in. It
+// returns the errors of those that may not survive a power cut. Those that are
+// gone need not.
+func syncValues(in *osfs.Dir, files, others []string) (failed map[string]error) {
+	failed = each(files, func(name string) error { return syncValue(in, name) })
+	files = slices.Concat(files, others)
+	seen := make(map[string]bool)
+	var folders []string
+	for _, f := range files {
+		for dir := path.Dir(f); !seen[dir]; dir = path.Dir(dir) { // "." is its own
+			seen[dir] = true
+			folders = append(folders, dir)
+		}
+	}
+	unsynced := each(folders, func(dir string) error {
+		err := in.SyncFolder(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	if len(unsynced) == 0 {
+		return failed
+	}
+	for _, f := range files {
+		for dir := f; dir != "."; {
+			dir = path.Dir(dir)
+			if err := unsynced[dir]; err != nil {
+				failed[f] = err
+			}
+		}
+	}
+	return failed
+}
+
+func syncValue(in *osfs.Dir, name string) error {
+	f, err := in.Modify(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// each calls fn for all names, for several at a time, and returns the errors.
+func each(names []string, fn func(name string) error) map[string]error {
+	failed := make(map[string]error)
+	if len(names) == 1 {
+		if err := fn(names[0]); err != nil {
+			failed[names[0]] = err
+		}
+		return failed
+	}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	next := make(chan string)
+	for range min(syncers, len(names)) {
+		all.Go(func() {
+			for name := range next {
+				if err := fn(name); err != nil {
+					mu.Lock()
+					failed[name] = err
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, name := range names {
+		next <- name
+	}
+	close(next)
+	all.Wait()
+	return failed
+}
+
+// unsynced is a line of the list of value files that may not be on the disk.
+type unsynced struct {
+	id      int64
+	path    string
+	sum     uint32 // of the content, see file.sum
+	session string // of the process that has written it
+
+	// The ID of the row that refers to it, unless that has changed since.
+	coll, row int64
+
+	trashed bool // no row does any more
+}
+
+// needed returns the files of a list that rows refer to.
+func needed(list []unsynced) (files []string) {
+	for _, u := range list {
+		if !u.trashed {
+			files = append(files, u.path)
+		}
+	}
+	return files
+}
+
+// list adds a file to the list, in the transaction that makes its row.
+func (t *tx) list(f *file, c *collection, row int64) error {
+	s, err := t.conn.query("INSERT INTO Unsynced (path, sum, session, coll, row) VALUES (?1, ?2, ?3, ?4, ?5)")
+	if err != nil {
+		return err
+	}
+	s.BindText(1, f.final)
+	s.BindInt(2, int64(f.sum))
+	s.BindText(3, path.Base(path.Dir(f.temp))) // the session
+	s.BindInt(4, c.id)
+	s.BindInt(5, row)
+	return s.Run()
+}
+
+// unsynced returns the list, oldest first.
+func (cn *conn) unsynced() (all []unsynced, err error) {
+	s, err := cn.query("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id")
+	if err != nil {
+		return nil, err
+	}
+	defer s.Reset()
+	for {
+		row, err := s.Step()
+		if err != nil || !row {
+			return all, translate(err)
+		}
+		all = append(all, unsynced{
+			id: s.ColumnInt(0), path: s.ColumnText(1), sum: uint32(s.ColumnInt(2)), session: s.ColumnText(3),
+			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0,
+		})
+	}
+}
+
+// dropListed takes those files out that came to the list or to the trash with
+// the commit of their rows, and are no left-overs.
+func (cn *conn) dropListed(files map[string]bool) error {
+	list, err := cn.unsynced()
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		if !files[u.path] {
+			continue
+		}
+		_, used, err := cn.refersTo(u)
+		if err != nil {
+			return err
+		}
+		if used || u.trashed {
+			delete(files, u.path)
+		}
+	}
+	s, err := cn.query("SELECT 1 FROM Trash WHERE path = ?1")
+	if err != nil {
+		return translate(err)
+	}
+	for rel := range files {
+		s.BindText(1, rel)
+		row, err := s.Step()
+		s.Reset()
+		if err != nil {
+			return translate(err)
+		}
+		if row {
+			delete(files, rel)
+		}
+	}
+	return nil
+}
+
+// unlist takes lines off the list.
+func (t *tx) unlist(done []unsynced) error {
+	// An id can be used again when all after it are gone.
+	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND path = ?2")
+	if err != nil {
+		return t.fail(err)
+	}
+	for _, u := range done {
+		s.BindInt(1, u.id)
+		s.BindText(2, u.path)
+		if err := s.Run(); err != nil {
+			return t.fail(err)
+		}
+	}
+	return nil
+}
+
+// syncPlaced has the transaction's value files survive a power cut and, where
+// its commit does, those of all that was committed before.
+func (t *tx) syncPlaced() error {
+	var linked, files []string
+	for _, f := range t.placed {
+		if f.copied {
+			files = append(files, f.final)
+		} else {
+			linked = append(linked, f.final) // synced by Finish
+		}
+	}
+	var others []unsynced
+	if t.core.opts.JournalMode == JournalWAL && t.hardened != t.epoch {
+		var err error
+		if others, err = t.conn.unsynced(); err != nil {
+			return err
+		}
+		files = append(files, needed(others)...)
+	}
+	for name, err := range syncValues(t.core.files, files, linked) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	t.hardened = t.epoch
+	t.core.maintainer.synced(others)
+	return nil
+}

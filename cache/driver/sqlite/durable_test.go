@@ -1,0 +1,247 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// cutOff returns a copy of a store's directory, as it is found when its processes
+// have ended without closing it. Maps of files are not copied.
+func cutOff(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	for _, name := range append(names(t, dir), databaseName+"-wal") {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name = filepath.Join(to, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, b, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}
+
+// withLostFile makes a store with a value in a file that is on the disk, one that is
+// not, and a row after that. It returns what a power cut leaves, with the second
+// file as it is given.
+func withLostFile(t *testing.T, name string, change func(path string) error) (dir string) {
+	t.Helper()
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, name)
+	putFile(t, s, c, "first", "content")
+	if err := s.core.durable.harden(nil); err != nil {
+		t.Fatal(err)
+	}
+	r := putFile(t, s, c, "second", "content")
+	put(t, s, c, driver.Put{Key: codec.TextValue("third"), Value: codec.TextValue("value")})
+	dir = cutOff(t, s.core.dir)
+	if err := change(filepath.Join(dir, r.File)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func has(t *testing.T, s *Store, c driver.Collection, key string) bool {
+	t.Helper()
+	_, found, err := s.Get(t.Context(), c, codec.TextValue(key), driver.Lookup{Now: at()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func truncated(path string) error { return os.Truncate(path, 0) }
+func zeros(path string) error     { return os.WriteFile(path, make([]byte, len("content")), 0o600) }
+
+// What a power cut has left of the log goes from the first transaction on whose
+// file is not what was written.
+func TestMendLog(t *testing.T) {
+	for _, name := range []string{"", "named"} {
+		for what, change := range map[string]func(string) error{
+			"whole": func(string) error { return nil },
+			"empty": truncated, "zeros": zeros, "removed": os.Remove,
+		} {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				dir := withLostFile(t, name, change)
+				if what != "whole" {
+					_, err := Open(t.Context(), dir, &Options{ReadOnly: true})
+					if !errors.Is(err, driver.ErrCorrupt) {
+						t.Errorf("opened for reading: %v", err)
+					}
+				}
+				s := open(t, dir, nil)
+				c := collectionOf(t, s, name)
+				for _, key := range []string{"first", "second", "third"} {
+					if found := has(t, s, c, key); found != (what == "whole" || key == "first") {
+						t.Errorf("%s: %v", key, found)
+					}
+				}
+				err := s.Check(t.Context(), false, func(p driver.Problem) {
+					switch p.Kind {
+					case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory: // until the sweep is done
+					default:
+						t.Errorf("%+v", p)
+					}
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				open(t, dir, &Options{ReadOnly: true})
+			})
+		}
+	}
+}
+
+// While another program has the database open its log stays, and the files that
+// are not whole go.
+func TestMendLogOfOthers(t *testing.T) {
+	dir := withLostFile(t, "named", zeros)
+	other, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Exec("SELECT * FROM sqlite_master"); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir, &Options{Timeout: 50 * time.Millisecond})
+	c := collectionOf(t, s, "named")
+	r, found, err := s.Get(t.Context(), c, codec.TextValue("second"), driver.Lookup{Now: at()})
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	if _, err := s.OpenFile(t.Context(), c, r); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file that is not whole: %v", err)
+	}
+	if !has(t, s, c, "third") {
+		t.Error("a row is lost")
+	}
+}
+
+// A store from before there was a list of files gets it when it is written to.
+func TestUnsyncedAdded(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, nil)
+	putFile(t, s, collectionOf(t, s, "c"), "k", "content")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	old, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	if err == nil {
+		err = errors.Join(old.Exec("DROP TABLE Unsynced"), old.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, &Options{ReadOnly: true})
+	if !has(t, s, collectionOf(t, s, "c"), "k") {
+		t.Error("a row is lost")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, nil)
+	putFile(t, s, collectionOf(t, s, "c"), "new", "content")
+	if list, err := s.core.listed(); err != nil || len(list) != 1 {
+		t.Errorf("%d are listed, %v", len(list), err)
+	}
+}
+
+// Before the log is copied, the files of all processes are synced, also of those
+// that have ended, and old files go after that.
+func TestFilesOfAllAreSynced(t *testing.T) {
+	first := open(t, t.TempDir(), nil)
+	c := collectionOf(t, first, "c")
+	putFile(t, first, c, "replaced", "content")
+	whole := putFile(t, first, c, "k", "content")
+	dir := cutOff(t, first.core.dir)
+
+	var mu sync.Mutex
+	var done []string
+	defer osfs.SetHook(dir, func(op *osfs.Op, do func() error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch op.Kind {
+		case osfs.OpSync, osfs.OpRemove:
+			if strings.HasSuffix(op.Name, ".val") || strings.HasSuffix(op.Name, "-wal") {
+				done = append(done, fmt.Sprint(op.Kind, " ", op.Name))
+			}
+		}
+		return do()
+	})()
+	s := open(t, dir, nil)
+	c = collectionOf(t, s, "c")
+	was, _, err := s.Get(t.Context(), c, codec.TextValue("replaced"), driver.Lookup{Now: at()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	putFile(t, s, c, "replaced", "content")
+	if err := s.core.durable.harden(nil); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	at := func(what osfs.OpKind, name string) int { return slices.Index(done, fmt.Sprint(what, " ", name)) }
+	value, log, old := at(osfs.OpSync, whole.File), at(osfs.OpSync, databaseName+"-wal"), at(osfs.OpRemove, was.File)
+	if value < 0 || log < value || old < log {
+		t.Errorf("%v, and should be a sync of %s, of the log, and the removal of %s", done, whole.File, was.File)
+	}
+}
+
+// A process that makes files faster than the disk takes them waits.
+func TestWritersWaitForTheDisk(t *testing.T) {
+	s := open(t, t.TempDir(), nil)
+	c := collectionOf(t, s, "c")
+	d := &s.core.durable
+	d.one.Lock() // the disk is busy
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	made := 0
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ; made < 4*maxWaitingNames && ctx.Err() == nil; made++ {
+			putFile(t, s, c, fmt.Sprint(made), "content")
+		}
+	}()
+	for waits := false; !waits; {
+		select {
+		case <-ended:
+			d.one.Unlock()
+			t.Fatalf("%d files were made", made)
+		default:
+			if waits = !d.slow.TryLock(); !waits {
+				d.slow.Unlock()
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	if load, _ := d.load(); load > 2.1 {
+		t.Errorf("%v times as much waits as may", load)
+	}
+	cancel()
+	d.one.Unlock()
+	<-ended
+	if load, _ := d.load(); load > 0.1 {
+		t.Errorf("%v times as much still waits as may", load)
+	}
+}

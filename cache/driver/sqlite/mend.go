@@ -1,0 +1,190 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+)
+
+// mendPatience bounds how long others who open the store are waited for.
+const mendPatience = 5 * time.Second
+
+// mendLog undoes, after a power cut, what the log has of transactions whose value
+// files were not on the disk yet: it cuts the log before the first of them. So
+// the store is as it was after some transaction, with all files. Those who died
+// without a power cut have left whole files, and so nothing is undone.
+//
+// It cannot be done while somebody else has the database open, or if another
+// program has copied what is to be undone into the database. Then the files that
+// are not whole are removed, so that nobody takes them for values.
+func (c *core) mendLog(ctx context.Context) error {
+	whole := make(map[string]bool)
+	patience := mendPatience
+	if c.opts.Timeout > 0 {
+		patience = min(patience, c.opts.Timeout)
+	}
+	deadline := time.Now().Add(patience)
+	undone := 0
+	for {
+		broken, err := c.brokenFiles(whole)
+		if err != nil {
+			return err
+		}
+		if len(broken) == 0 {
+			if undone > 0 {
+				c.log.Warn("after a power cut, the last transactions are undone: the files of their values were not on the disk", "values", undone)
+			}
+			return c.leaveLog()
+		}
+		if err := c.readers.drain(); err != nil {
+			return translate(err)
+		}
+		cut, err := lite.CutLog(c.path(databaseName), []byte(broken[0].path))
+		switch {
+		case cut:
+			undone++
+			continue
+		case lite.IsBusy(err) && time.Now().Before(deadline):
+			// Perhaps it is somebody who is about to do the same.
+			select {
+			case <-time.After(10 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		case err != nil && !lite.IsBusy(err):
+			return translate(err)
+		}
+		for _, u := range broken {
+			if err := c.removeValue(u.path); err != nil { // or what is in its place
+				return translate(err)
+			}
+		}
+		c.log.Error("after a power cut, values are lost: their files were not on the disk, and their rows cannot be undone; Check tells which",
+			"values", len(broken))
+		return nil
+	}
+}
+
+// needsNoMending fails where mendLog would undo something, for those who must not
+// write.
+func (c *core) needsNoMending() error {
+	broken, err := c.brokenFiles(make(map[string]bool))
+	if err == nil && len(broken) > 0 {
+		err = fmt.Errorf("%w: after a power cut, the files of the last values are not whole: open the store for writing once, which undoes their transactions", driver.ErrCorrupt)
+	}
+	return err
+}
+
+// leaveLog syncs what is listed, if there is to be no log any more.
+func (c *core) leaveLog() error {
+	if c.opts.JournalMode == JournalWAL || c.opts.syncing() == syncNever {
+		return nil
+	}
+	list, err := c.listed()
+	for name, err := range syncValues(c.files, needed(list), nil) {
+		return fmt.Errorf("%s: %w", name, translate(err))
+	}
+	return err
+}
+
+// listed returns the list of files that may not be on the disk.
+func (c *core) listed() ([]unsynced, error) {
+	cn, err := c.readers.take(context.Background(), c.opts.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer c.readers.put(cn)
+	if n, err := cn.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Unsynced'"); err != nil || n == 0 {
+		return nil, err
+	}
+	return cn.unsynced()
+}
+
+// brokenFiles returns those of the listed files that are not whole, although a
+// row refers to them, oldest first. Nothing is wrong with those of processes that
+// live. whole remembers what was looked at.
+func (c *core) brokenFiles(whole map[string]bool) (broken []unsynced, err error) {
+	all, err := c.listed()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	cn, err := c.readers.take(context.Background(), c.opts.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer c.readers.put(cn)
+	lives := make(map[string]bool)
+	for _, u := range all {
+		if u.trashed {
+			continue
+		}
+		if size, used, err := cn.refersTo(u); err != nil {
+			return nil, err
+		} else if !used {
+			continue
+		} else if _, known := whole[u.path]; !known {
+			if _, known := lives[u.session]; !known {
+				if lives[u.session], err = c.sessions.alive(u.session); err != nil {
+					return nil, err
+				}
+			}
+			if whole[u.path] = lives[u.session]; !lives[u.session] {
+				if whole[u.path], err = c.isWhole(u, size); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if !whole[u.path] {
+			broken = append(broken, u)
+		}
+	}
+	return broken, nil
+}
+
+// refersTo reports whether a row still refers to a file, and what size it says
+// that this has.
+func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
+	c := newCollection(cn.core, "", u.coll)
+	owners, err := cn.owners()
+	if err != nil || !slices.Contains(owners, min(u.coll, sharedFirst)) {
+		return 0, false, err
+	}
+	s, err := cn.query(c.tables.expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
+	if err != nil {
+		return 0, false, translate(err)
+	}
+	defer s.Reset()
+	c.bind(s)
+	s.BindInt(1, u.row)
+	s.BindText(2, u.path)
+	if used, err = s.Step(); err != nil || !used {
+		return 0, false, translate(err)
+	}
+	return s.ColumnInt(0), true, nil
+}
+
+// isWhole reports whether a file is what was written.
+func (c *core) isWhole(u unsynced, size int64) (bool, error) {
+	f, err := c.files.Read(u.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, osfs.ErrNotRegular) {
+		return false, nil
+	}
+	if err != nil {
+		return false, translate(err)
+	}
+	defer f.Close()
+	info, err := f.Info()
+	if err != nil || info.Size() != size {
+		return false, translate(err)
+	}
+	have, err := sum(f)
+	return have == u.sum, translate(err)
+}
