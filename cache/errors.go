@@ -48,8 +48,9 @@ var (
 	// ErrNewerFormat means that a later version of this module made the store.
 	ErrNewerFormat = driver.ErrNewerFormat
 
-	// ErrNetwork means that the directory is on a network file system, where
-	// locks cannot be relied upon.
+	// ErrNetwork means that the directory is on a network file system or in a
+	// folder shared with another machine, where locks cannot be relied upon: see
+	// StoreOptions.AllowNetwork.
 	ErrNetwork = driver.ErrNetwork
 
 	// ErrPermission means that the operating system does not let this process

@@ -88,8 +88,11 @@ type StoreOptions struct {
 	// addresses have 32 bits.
 	MaxValueSize int64
 
-	// AllowNetwork opens a directory on a network file system too. Locks are
-	// not reliable there: two machines at once will corrupt it.
+	// AllowNetwork opens a directory on a network file system too, and in a
+	// folder that a virtual machine shares with its host, or on Linux on a file
+	// system in user space (FUSE) that is not known to be a local one. Locks are
+	// not reliable there: two machines at once will corrupt it. Defaults to
+	// ErrNetwork.
 	AllowNetwork bool
 
 	// Logger is told what maintenance does, and what BestEffort and

@@ -96,9 +96,11 @@ type Options struct {
 	// have 512 MiB together already.
 	NearCache int64
 
-	// AllowNetwork opens a directory on a network file system too. SQLite's
-	// locks are not reliable there: two machines that use the directory at
-	// once will corrupt it.
+	// AllowNetwork opens a directory on a network file system too, and in a
+	// folder that a virtual machine shares with its host, or on Linux on a file
+	// system in user space (FUSE) that is not known to be a local one. SQLite's
+	// locks are not reliable there: two machines that use the directory at once
+	// will corrupt it. Defaults to [driver.ErrNetwork].
 	AllowNetwork bool
 
 	// Logger is told what maintenance does. Defaults to none.

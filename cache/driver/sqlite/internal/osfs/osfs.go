@@ -386,8 +386,9 @@ func (d *Dir) Space() (free, total int64, err error) {
 	return free, total, err
 }
 
-// Network returns the name of the network file system that d is on, or "" if it
-// is on none that is known.
+// Network returns what to call the file system that d is on if other machines may
+// have it too: a network's, a folder that a virtual machine shares with its host,
+// and on Linux one in user space that is not known to be local. It is "" for others.
 func (d *Dir) Network() (kind string, err error) {
 	err = d.do(Op{Kind: OpStatFS, Name: "."}, func(h handle, _ string) (err error) {
 		kind, err = h.network(d.path)
