@@ -40,6 +40,10 @@ type decoder struct {
 // holds other files is ErrNotStore. A directory of Python's DiskCache 5 is a
 // store. Opening one that is up to date writes nothing, and handles on one
 // directory in one process share its connections.
+//
+// The path of dir, without symbolic links, may have 495 bytes on Unix systems,
+// which is SQLite's limit; with Shards those of the directories below dir may. A
+// longer one is ErrInvalid.
 func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error) {
 	opts := o.withDefaults()
 	var engine driver.Store

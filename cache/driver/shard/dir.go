@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -158,6 +159,9 @@ func (p directory) refuseStrangers() error {
 		return nil
 	}
 	if err != nil {
+		if errors.Is(err, syscall.ENAMETOOLONG) {
+			return nil // whoever opens it is told
+		}
 		if info, serr := os.Stat(p.dir); serr == nil && !info.IsDir() {
 			return fmt.Errorf("%s is a file: give a directory: %w", p.dir, driver.ErrNotStore)
 		}

@@ -36,6 +36,9 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	} else if rel, err := filepath.Rel(s.Dir(), abs); err == nil && filepath.IsLocal(rel) {
 		return fmt.Errorf("the backup's directory is inside of the store, give one outside: %w", driver.ErrInvalid)
 	}
+	if err := checkLength(dir); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	existed := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -57,6 +57,8 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, osfs.ErrNotRegular):
 		return fmt.Errorf("%w: something is in the place of a file of the store: %w", driver.ErrNotStore, err)
+	case osfs.IsTooLong(err):
+		return fmt.Errorf("%w: give it a shorter path: %w", driver.ErrInvalid, err)
 	case osfs.IsFull(err):
 		return fmt.Errorf("%w: %w", driver.ErrFull, err)
 	case errors.Is(err, fs.ErrPermission):

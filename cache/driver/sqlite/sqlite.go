@@ -266,6 +266,9 @@ func Open(ctx context.Context, dir string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkLength(dir); err != nil {
+		return nil, err
+	}
 	c, err := acquireCore(ctx, dir, opts)
 	if err != nil {
 		return nil, err

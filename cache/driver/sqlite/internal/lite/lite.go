@@ -61,6 +61,21 @@ func prepareProcess() error {
 	return setup.err
 }
 
+// MaxPath is the length in bytes of the longest path that a database may have:
+// the names of the files beside it have to fit, too.
+func MaxPath() (int, error) {
+	if err := prepareProcess(); err != nil {
+		return 0, err
+	}
+	tls := libc.NewTLS()
+	defer tls.Close()
+	base := lib.Xsqlite3_vfs_find(tls, 0)
+	if base == 0 {
+		return 0, &Error{Code: lib.SQLITE_MISUSE, Op: "vfs_find", Msg: "SQLite has no VFS"}
+	}
+	return int((*lib.Tsqlite3_vfs)(pointer(base)).FmxPathname) - len("-journal"), nil
+}
+
 // pointer makes a pointer of an address in C memory. Vet objects to the
 // plain conversion because for Go memory it would hide a reference from the
 // garbage collector; C memory is not the collector's business.
