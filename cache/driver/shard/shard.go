@@ -209,6 +209,10 @@ func (s *Store) member(ctx context.Context, rel string) (*member, error) {
 	if err := s.admit(rel); err != nil {
 		return nil, err
 	}
+	// Where the shards were removed, no other store is made in their place.
+	if err := s.first().store.View(ctx, func(driver.Tx) error { return nil }); err != nil {
+		return nil, err
+	}
 	st, err := s.place.Open(ctx, rel)
 	if err != nil {
 		return nil, err

@@ -93,6 +93,9 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 // openExisting opens a collection that is there and needs no change. It
 // returns nil if it has to be written to.
 func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec) (*collection, error) {
+	if err := s.core.readable(); err != nil {
+		return nil, err
+	}
 	cn, err := s.core.readers.take(ctx, s.timeout)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ type core struct {
 	ends       ends
 	trash      trashCan
 	durable    durable
+	presence   presence
 	near       nearCache
 	reserve    reserve
 	hints      *near.Hints // nil where there is no memory for them

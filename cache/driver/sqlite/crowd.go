@@ -121,6 +121,7 @@ func (w *writer) enter(r *request) error {
 	c.locked = c.came(now, r.mode == driver.Alone)
 	if now.Sub(w.looked) >= lookEvery {
 		if err := w.core.present(); err != nil {
+			w.core.presence.state.Store(isGone)
 			return err
 		}
 		w.looked = now

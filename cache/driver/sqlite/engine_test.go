@@ -419,6 +419,9 @@ func TestReplaced(t *testing.T) {
 		s := open(t, dir, nil)
 		c := collectionOf(t, s, "")
 		put(t, s, c, driver.Put{Key: codec.IntegerValue(1), Value: codec.TextValue("old")})
+		if _, ok, err := s.Get(ctx, c, codec.IntegerValue(1), driver.Lookup{Now: at()}); !ok || err != nil {
+			t.Fatal(ok, err) // from now on readers know that it is there
+		}
 		if err := replace(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -451,6 +454,9 @@ func TestReplaced(t *testing.T) {
 				if !errors.Is(err, driver.ErrNotStore) {
 					t.Errorf("%s: Put: %v", name, err)
 				}
+			}
+			if _, _, err := s.Get(ctx, c, codec.IntegerValue(1), driver.Lookup{Now: at()}); !errors.Is(err, driver.ErrNotStore) {
+				t.Errorf("%s: Get after a write has failed: %v", name, err)
 			}
 			if _, err := s.Create(ctx, codec.Blob); !errors.Is(err, driver.ErrNotStore) {
 				t.Errorf("%s: Create: %v", name, err)

@@ -432,6 +432,11 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 	if errors.Is(err, osfs.ErrNotRegular) {
 		return nil, fmt.Errorf("%w: a value file is no file: mend the store with Check: %w", driver.ErrCorrupt, err)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		if gone := s.core.findOut(); gone != nil { // all is, not this file alone
+			return nil, gone
+		}
+	}
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -31,6 +31,9 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	if ctx.Err() != nil {
 		return driver.Row{}, false, context.Cause(ctx)
 	}
+	if err := c.readable(); err != nil {
+		return driver.Row{}, false, err
+	}
 	hash := near.Hash(coll.id, key)
 	var stamp near.Stamp
 	keep := false

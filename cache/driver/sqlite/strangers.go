@@ -85,6 +85,7 @@ func (s *strangers) run() {
 			wrote, ok = s.follow()
 		}
 		for ok && !wrote {
+			s.lookForDatabase()
 			s.look()
 			if wrote, ok = s.wait(rest); err != nil {
 				break
@@ -106,10 +107,19 @@ func (s *strangers) open() bool {
 		if s.conn, err = s.core.openConn(lite.ReadOnly, minCacheSize/4); err == nil {
 			return true
 		}
+		s.lookForDatabase()
 		s.core.log.Warn("changes by other programs are not noticed", "error", err)
 		if _, ok := s.wait(time.Second); !ok {
 			return false
 		}
+	}
+}
+
+// lookForDatabase tells all watchers if the database is not there any more: they
+// find out when they read.
+func (s *strangers) lookForDatabase() {
+	if s.core.readable() != nil {
+		s.core.watches.notifyAll()
 	}
 }
 

@@ -20,6 +20,9 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if err := c.readable(); err != nil {
+		return err
+	}
 	cn, err := c.readers.take(ctx, patience)
 	if err != nil {
 		return err

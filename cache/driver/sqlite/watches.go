@@ -109,6 +109,9 @@ func (s *Store) Watch(h driver.Collection) (<-chan struct{}, func(), error) {
 	}
 	defer s.gate.leave()
 	c, err := s.core.own(h)
+	if err == nil {
+		err = s.core.readable()
+	}
 	if err != nil {
 		return nil, nil, err
 	}
