@@ -114,7 +114,7 @@ func (c *Cache[K, V]) tell(fn func(Entry[K, V], Reason)) func([]driver.Row, driv
 			e := entryOf[K, V](&rows[i])
 			e.Key = k
 			why := Evicted
-			if rows[i].Expired(now) {
+			if c.over(&rows[i], now) {
 				why = Expired
 			}
 			fn(e, why)

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
@@ -58,7 +59,7 @@ func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
 		return tx.Remove(c.dc, driver.Filter{}, sweepRows)
-	}, nil)
+	}, c.tellExpired)
 	c.logSwept(ctx, "clear", n, err)
 	return n, c.fail(ctx, "Clear", err)
 }
@@ -66,6 +67,16 @@ func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 // tellAt returns what sweep calls for rows that OnEvict is to be told of.
 func (h *handle) tellAt(now driver.Instant) func([]driver.Row) {
 	return func(rows []driver.Row) { h.notify(rows, now) }
+}
+
+// tellExpired is what sweep calls for rows that were removed whatever their time,
+// and of which OnEvict is to be told of those that had expired.
+func (h *handle) tellExpired(rows []driver.Row) {
+	if h.shared.evicted == nil {
+		return
+	}
+	now := h.st.instant()
+	h.notify(slices.DeleteFunc(rows, func(r driver.Row) bool { return !h.over(&r, now) }), now)
 }
 
 // sweep calls remove, which removes up to sweepRows rows, in one transaction
@@ -81,10 +92,9 @@ func (h *handle) sweep(ctx context.Context, remove func(driver.Tx) ([]driver.Row
 			return n, err
 		}
 		n += len(rows)
-		if removed != nil {
-			removed(rows)
-		}
-		if len(rows) < sweepRows {
+		full := len(rows) == sweepRows
+		removed(rows)
+		if !full {
 			return n, nil
 		}
 		if err := ended(ctx); err != nil {

@@ -99,7 +99,7 @@ func (c *Cache[K, V]) setMany(ctx context.Context, entries iter.Seq2[K, V], opts
 		return nil
 	})
 	if err == nil {
-		c.notify(gone, puts[0].Now)
+		c.notify(gone, puts[len(puts)-1].Now)
 	}
 	return err
 }
@@ -120,19 +120,24 @@ func (c *Cache[K, V]) deleteMany(ctx context.Context, keys []K) (n int, err erro
 		return 0, err
 	}
 	now := c.st.instant()
+	var gone []driver.Row
 	err = c.write(ctx, modeFor(len(keys)), func(tx driver.Tx) error {
-		n = 0
+		n, gone = 0, nil
 		for _, key := range encoded {
-			ok, err := tx.Delete(c.dc, key, now)
+			ok, over, err := c.delete(tx, key, now)
 			if err != nil {
 				return err
 			}
+			gone = append(gone, over...)
 			if ok {
 				n++
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		c.notify(gone, now)
+	}
 	return n, err
 }
 

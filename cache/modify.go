@@ -84,10 +84,14 @@ func (c *Cache[K, V]) modify(ctx context.Context, k K, w *write, fn func(V, bool
 		return v, false, err
 	}
 	if !ok {
-		err = c.update(ctx, driver.Alone, func(tx driver.Tx) error {
-			_, err := tx.Delete(c.dc, p.Key, p.Now)
+		var gone []driver.Row
+		err = c.update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
+			_, gone, err = c.delete(tx, p.Key, p.Now)
 			return err
 		})
+		if err == nil {
+			c.notify(gone, p.Now)
+		}
 		var zero V
 		return zero, false, err
 	}

@@ -70,11 +70,13 @@ type Options[K, V any] struct {
 	// ErrCodecMismatch.
 	SkipUndecodable bool
 
-	// OnEvict is called for each entry that this process removed because it
-	// had expired or to make room, not for what Delete, Evict or Clear
-	// remove. It runs after the commit, before the method that did it
-	// returns, on the same goroutine; it may use the collection. The
-	// entry's Value is not loaded. Several goroutines may call it at once.
+	// OnEvict is called, once, for each entry that this process removed to make
+	// room, and for each that had expired and that it removed or overwrote, be
+	// it on the way, by Expire, by Set, Add, Push or another method that writes
+	// the same key, or by Delete, Evict or Clear. It is not called for what those
+	// remove before its time. It runs after the commit, before the method that did
+	// it returns, on the same goroutine; it may use the collection. The entry's
+	// Value is not loaded. Several goroutines may call it at once.
 	OnEvict func(e Entry[K, V], why Reason)
 
 	// Family keeps collections of the same name and of different kinds

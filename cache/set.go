@@ -140,11 +140,24 @@ func (c *Cache[K, V]) Delete(ctx context.Context, k K) (ok bool, err error) {
 		return false, c.fail(ctx, "Delete", err)
 	}
 	now := c.st.instant()
+	var gone []driver.Row
 	err = c.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
-		ok, err = tx.Delete(c.dc, key, now)
+		ok, gone, err = c.delete(tx, key, now)
 		return err
 	})
+	if err == nil {
+		c.notify(gone, now)
+	}
 	return ok && err == nil, c.fail(ctx, "Delete", err)
+}
+
+// delete deletes the row of a key, and returns it if OnEvict is to be told that
+// it had expired.
+func (h *handle) delete(tx driver.Tx, key codec.Value, now driver.Instant) (ok bool, gone []driver.Row, err error) {
+	if gone, err = h.expired(tx, key, now); err == nil {
+		ok, err = tx.Delete(h.dc, key, now)
+	}
+	return ok, gone, err
 }
 
 // Pop removes the entry of k and returns its value, and false if there was

@@ -27,7 +27,7 @@ func (c *Cache[K, V]) Evict(ctx context.Context, tag TagOption) (int, error) {
 	}
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
 		return tx.Remove(c.dc, driver.Filter{Tag: tag.value}, sweepRows)
-	}, nil)
+	}, c.tellExpired)
 	return n, c.fail(ctx, "Evict", err)
 }
 

@@ -157,8 +157,13 @@ func (h *handle) tooLong(size int64) error {
 	return fmt.Errorf("%w: %d bytes, where the store's limit for a value in memory is %d", ErrTooLarge, size, h.st.maxLen)
 }
 
-// store puts a row and makes room for it. It returns the rows removed.
+// store puts a row and makes room for it. It returns the rows that OnEvict is
+// to be told of: those removed, and the one that p overwrites if it has expired.
 func (h *handle) store(tx driver.Tx, p driver.Put) ([]driver.Row, error) {
+	gone, err := h.expired(tx, p.Key, p.Now)
+	if err != nil {
+		return nil, err
+	}
 	if err := tx.Put(h.dc, p); err != nil {
 		return nil, err
 	}
@@ -170,9 +175,29 @@ func (h *handle) store(tx driver.Tx, p driver.Put) ([]driver.Row, error) {
 		}
 	}
 	if limit == 0 {
+		return gone, nil
+	}
+	culled, err := tx.Cull(h.dc, p.Now, limit, p.Key)
+	return append(gone, culled...), err
+}
+
+// expired returns the row of a key that is about to be overwritten or deleted,
+// if its time is over at now and somebody wants to know.
+func (h *handle) expired(tx driver.Tx, key codec.Value, now driver.Instant) ([]driver.Row, error) {
+	if h.shared.evicted == nil {
 		return nil, nil
 	}
-	return tx.Cull(h.dc, p.Now, limit, p.Key)
+	row, found, err := tx.Get(h.dc, key, driver.Lookup{Quiet: true, Bare: true})
+	if err != nil || !found || !h.over(&row, now) {
+		return nil, err
+	}
+	return []driver.Row{row}, nil
+}
+
+// over reports whether the time of a row is over at now.
+func (h *handle) over(r *driver.Row, now driver.Instant) bool {
+	s := h.dc.Settings()
+	return s.Over(r.Stored, r.Expire, now)
 }
 
 // set puts one row in a transaction.
