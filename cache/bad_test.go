@@ -56,6 +56,8 @@ func TestNegativeSizes(t *testing.T) {
 		is(t, err, cache.ErrInvalid)
 		_, err = cache.Open[string, string](ctx, dir, &cache.Options[string, string]{Store: &cache.StoreOptions{CacheSize: -1, Shards: shards}})
 		is(t, err, cache.ErrInvalid)
+		_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{MaxWALSize: -1, Shards: shards})
+		is(t, err, cache.ErrInvalid)
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the directory exists: %v", err)
 		}

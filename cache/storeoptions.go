@@ -88,6 +88,19 @@ type StoreOptions struct {
 	// addresses have 32 bits.
 	MaxValueSize int64
 
+	// MaxWALSize bounds SQLite's log beside the database (cache.db-wal), in
+	// bytes; with Shards, that of each of them. It is exceeded only by what one
+	// commit writes, and while a View, an iteration or a Backup stays open, in this
+	// or another process: the log cannot begin anew then, and grows by what is
+	// written. That is no error; the log is cut again when they have ended. From
+	// an eighth of MaxWALSize the log is copied to the database in the
+	// background, from half of it it begins anew when that keeps nobody waiting,
+	// and at all of it the next writer has it begin anew, for which the others
+	// wait. So a smaller one costs more syncs of the disk. Each process keeps to
+	// its own MaxWALSize when it writes. Less than 1 MiB is taken for 1 MiB, and a
+	// negative one is ErrInvalid. Defaults to 128 MiB.
+	MaxWALSize int64
+
 	// AllowNetwork opens a directory on a network file system too, and in a
 	// folder that a virtual machine shares with its host, or on Linux on a file
 	// system in user space (FUSE) that is not known to be a local one. Locks are
@@ -157,6 +170,9 @@ func (o *StoreOptions) withDefaults() StoreOptions {
 func (o *StoreOptions) validate() error {
 	if o.CacheSize < 0 {
 		return invalid("StoreOptions.CacheSize is negative; 0 is the default")
+	}
+	if o.MaxWALSize < 0 {
+		return invalid("StoreOptions.MaxWALSize is negative; 0 is the default")
 	}
 	return nil
 }

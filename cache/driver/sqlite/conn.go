@@ -83,7 +83,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
 		PRAGMA cell_size_check = on;`,
-		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(), logLimit)
+		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(), c.opts.MaxWALSize)
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -524,7 +525,7 @@ func TestWALIsBounded(t *testing.T) {
 		}
 		return info.Size()
 	}
-	const bound = int64(urgentAt+restartAt) * 4200
+	const bound = maxWALSize * 3 / 2
 	write(rounds)
 	if n := size(); n > bound {
 		t.Errorf("the WAL has %d bytes", n)
@@ -540,9 +541,67 @@ func TestWALIsBounded(t *testing.T) {
 	if n := size(); n > bound {
 		t.Errorf("after a view, the WAL has %d bytes", n)
 	}
-	for end := time.Now().Add(time.Minute); size() > logLimit; write(1) {
+	for end := time.Now().Add(time.Minute); size() > maxWALSize; write(1) {
 		if time.Now().After(end) {
 			t.Fatalf("the WAL keeps %d bytes", size())
 		}
+	}
+}
+
+// A log that is small on purpose stays so, also where nothing but its writers
+// looks after it, and gets small again once a View has ended.
+func TestMaxWALSize(t *testing.T) {
+	const most = minWALSize
+	dir := t.TempDir()
+	s := open(t, dir, &Options{MaxWALSize: 1})
+	m := s.core.maintainer
+	m.stop()
+	<-m.ended
+	c := collectionOf(t, s, "")
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "cache.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	const writers, values, bytes = 8, 100, 4000
+	largest := func() int64 {
+		var wg sync.WaitGroup
+		var seen [writers]int64
+		for w := range writers {
+			wg.Go(func() {
+				for i := range values {
+					put(t, s, c, driver.Put{Key: codec.IntegerValue(int64(w*values + i)), Value: codec.BlobValue(make([]byte, bytes))})
+					seen[w] = max(seen[w], size())
+				}
+			})
+		}
+		wg.Wait()
+		return slices.Max(seen[:])
+	}
+	// One group of writers comes on top: rows, indexes, and zeros up to 64 KiB.
+	const slack = writers*(bytes+8*4120) + 64<<10
+	if n := largest(); n > most+slack {
+		t.Errorf("the log had %d bytes, where %d are the most", n, int64(most))
+	}
+	err := s.View(t.Context(), func(dt driver.Tx) error {
+		if _, _, err := dt.Get(c, codec.IntegerValue(0), driver.Lookup{Now: at()}); err != nil { // the snapshot begins
+			return err
+		}
+		if n := largest(); n < 2*most {
+			t.Errorf("the log had %d bytes with a View open", n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := size()
+	if n := largest(); n > before*9/8+slack {
+		t.Errorf("after the View, the log had %d bytes, %d before", n, before)
+	}
+	if n := size(); n > most+slack {
+		t.Errorf("after the View, the log has %d bytes", n)
 	}
 }

@@ -18,36 +18,41 @@ import (
 const (
 	// flushAfter is how long gathered reads wait to be written.
 	flushAfter = time.Second
-	// checkpointAt is the number of frames, not copied yet, from which the WAL
-	// is copied to the database, in the background. Each time costs two syncs
-	// of the disk.
-	checkpointAt = 4000
-	// restartAt is the number of frames from which writers are kept out for
-	// a moment, so that the WAL can begin anew: a WAL that is written to all
-	// the time would never end otherwise. Its file keeps its size, up to
-	// logLimit, since to write over what is there is faster than to make a
-	// file grow.
-	restartAt = 4 * checkpointAt
-	// urgentAt is the number of frames from which other writers are waited for,
-	// and readers for longer. Only a transaction that is larger than that, a
-	// View that stays open for long, or readers that hardly get the processor
-	// let it get there.
-	urgentAt = 2 * restartAt
 	// retryAfter is the number of frames until that is tried again if another
 	// process was at work: less than a stint writes, since in one it can be done.
 	retryAfter = 64
 	// restartPatience is how long writers are kept out because of readers that
 	// still use the WAL.
 	restartPatience = 10 * time.Millisecond
-	// urgentShare and urgentPatience bound it from urgentAt: writers are kept
-	// out for one part in urgentShare of the time that they have had since the
-	// last checkpoint.
+	// urgentShare and urgentPatience bound it once that is urgent: writers are
+	// kept out for one part in urgentShare of the time that they have had since
+	// the last try.
 	urgentShare    = 4
 	urgentPatience = time.Second
-	// logLimit is the number of bytes to which SQLite cuts a larger WAL when it
-	// begins anew.
-	logLimit = 128 << 20
 )
+
+// walLimits are numbers of frames in the WAL, in parts of Options.MaxWALSize.
+type walLimits struct {
+	// checkpoint is how many that are not copied yet have the WAL copied to the
+	// database, in the background. Each time costs two syncs of the disk.
+	checkpoint int64
+	// restart is from when writers are kept out for a moment, so that the WAL
+	// can begin anew: a WAL that is written to all the time would never end
+	// otherwise. Its file keeps its size, up to the maximum, since to write
+	// over what is there is faster than to make a file grow.
+	restart int64
+	// urgent is from when the writer does that itself, and others and readers
+	// are waited for. Only a transaction that is larger than that, a View that
+	// stays open for long, or readers that hardly get the processor let the WAL
+	// get larger.
+	urgent int64
+}
+
+func limitsOf(size, pageSize int64) walLimits {
+	const header = 24 // of a frame
+	n := max(size/(pageSize+header), 8)
+	return walLimits{checkpoint: n / 8, restart: n / 2, urgent: n}
+}
 
 // maintainer does what no caller should wait for: it writes gathered reads,
 // checkpoints the WAL, and removes what crashes left behind. It sleeps until
@@ -72,23 +77,23 @@ type maintainer struct {
 	gone   []int64    // lines of Trash whose files are removed
 	listed []unsynced // lines of Unsynced whose files are synced
 
-	conn    *conn     // for checkpoints; nil until needed
-	checked time.Time // when the last checkpoint ended
+	limits walLimits
+	conn   *conn // for checkpoints; nil until needed
 }
 
 func newMaintainer(c *core) *maintainer {
 	m := &maintainer{
-		core:    c,
-		flush:   make(chan struct{}, 1),
-		hurry:   make(chan struct{}, 1),
-		check:   make(chan struct{}, 1),
-		trash:   make(chan struct{}, 1),
-		swept:   make(chan struct{}),
-		ended:   make(chan struct{}),
-		checked: time.Now(),
+		core:   c,
+		flush:  make(chan struct{}, 1),
+		hurry:  make(chan struct{}, 1),
+		check:  make(chan struct{}, 1),
+		trash:  make(chan struct{}, 1),
+		swept:  make(chan struct{}),
+		ended:  make(chan struct{}),
+		limits: limitsOf(c.opts.MaxWALSize, c.writer.pageSize),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.due.Store(checkpointAt)
+	m.due.Store(m.limits.checkpoint)
 	return m
 }
 
@@ -114,7 +119,7 @@ func (m *maintainer) walGrew(frames int) {
 	}
 	n := int64(frames)
 	if n < m.frames.Swap(n) { // the WAL began anew
-		m.due.Store(checkpointAt)
+		m.due.Store(m.limits.checkpoint)
 	}
 	if n >= m.due.Load() {
 		signal(m.check)
@@ -263,8 +268,6 @@ func (t *tx) emptied(ids []int64) error {
 // checkpoint copies the WAL to the database. Most of it is done while others
 // read and write.
 func (m *maintainer) checkpoint() error {
-	defer func() { m.checked = time.Now() }()
-	had := time.Since(m.checked)
 	if m.conn == nil {
 		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
 		if err != nil {
@@ -272,11 +275,11 @@ func (m *maintainer) checkpoint() error {
 		}
 		m.conn = cn
 	}
-	if frames, copied := m.logged(); frames < copied+checkpointAt && frames < restartAt {
-		m.due.Store(min(copied+checkpointAt, restartAt)) // another process has copied
+	if frames, copied := m.logged(); frames < copied+m.limits.checkpoint && frames < m.limits.restart {
+		m.due.Store(min(copied+m.limits.checkpoint, m.limits.restart)) // another process has copied
 		return nil
 	}
-	m.due.Store(m.frames.Load() + checkpointAt)
+	m.due.Store(m.frames.Load() + m.limits.checkpoint)
 	began := time.Now()
 	committed, _ := m.logged()
 	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
@@ -284,17 +287,14 @@ func (m *maintainer) checkpoint() error {
 		return translate(err)
 	}
 	frames, _ := m.logged()
-	if frames < restartAt {
-		m.due.Store(min(frames+checkpointAt, restartAt))
+	if frames < m.limits.restart {
+		m.due.Store(min(frames+m.limits.checkpoint, m.limits.restart))
 		return nil
 	}
-	m.due.Store(frames + checkpointAt)
+	m.due.Store(frames + m.limits.checkpoint)
 	// Where a reader or another process's checkpoint is in the way, it would
-	// be in the way again. It is tried all the same once that is urgent: with
-	// readers that come one after the other there is always one in the way of a
-	// copy, and hardly ever one that stays.
-	urgent := frames >= urgentAt
-	if !urgent && (err != nil || int64(done) < committed) {
+	// be in the way again. The writer tries it all the same once that is urgent.
+	if err != nil || int64(done) < committed {
 		return nil
 	}
 	// Writers are kept out while the value files are synced that came meanwhile:
@@ -310,25 +310,21 @@ func (m *maintainer) checkpoint() error {
 		}
 	}
 	deadline := time.Now().Add(time.Second)
-	if urgent {
-		patience := min(max(restartPatience, had/urgentShare), urgentPatience)
-		return m.core.writer.exclusively(context.Background(), deadline, func(*conn) error { return m.restart(patience) })
-	}
 	// To wait for another process would keep this one's writers waiting too, and
 	// meanwhile the WAL grows by what is to be copied then.
-	ran, err := m.core.writer.exclusivelyNow(deadline, func() error { return m.restart(restartPatience) })
+	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
 	if !ran && err == nil {
-		m.due.Store(frames + retryAfter)
+		m.due.Store(frames + min(retryAfter, m.limits.checkpoint))
 	}
 	return err
 }
 
 // restart copies the rest of the WAL, and has it begin anew.
-func (m *maintainer) restart(patience time.Duration) error {
-	if frames, _ := m.logged(); frames < restartAt {
+func (m *maintainer) restart() error {
+	if frames, _ := m.logged(); frames < m.limits.restart {
 		return nil // another process has done it
 	}
-	m.conn.boundFor(context.Background(), patience)
+	m.conn.boundFor(context.Background(), restartPatience)
 	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)

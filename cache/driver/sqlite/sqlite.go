@@ -96,6 +96,13 @@ type Options struct {
 	// have 512 MiB together already.
 	NearCache int64
 
+	// MaxWALSize is the size in bytes to which the log is kept, but for what one
+	// commit writes: it is copied to the database from an eighth of it, and begins
+	// anew from half of it if that takes hardly any time, and in any case at all
+	// of it, for which writers wait. While a View stays open the log cannot begin
+	// anew, and grows. Defaults to 128 MiB; at least 1 MiB is used.
+	MaxWALSize int64
+
 	// AllowNetwork opens a directory on a network file system too, and in a
 	// folder that a virtual machine shares with its host, or on Linux on a file
 	// system in user space (FUSE) that is not known to be a local one. SQLite's
@@ -167,6 +174,8 @@ const (
 const (
 	defaultTimeout  = time.Minute
 	minCacheSize    = 1 << 20
+	maxWALSize      = 128 << 20
+	minWALSize      = 1 << 20
 	defaultPageSize = 4096
 
 	// narrow is 1 in a 32-bit process. What is scarce there are addresses, and
@@ -199,6 +208,10 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	out.CacheSize = max(out.CacheSize, minCacheSize)
 	out.MmapSize = max(out.MmapSize, 0)
+	if out.MaxWALSize == 0 {
+		out.MaxWALSize = maxWALSize
+	}
+	out.MaxWALSize = max(out.MaxWALSize, minWALSize)
 	if narrow == 1 {
 		out.CacheSize = min(out.CacheSize, maxCacheSize32)
 		out.MmapSize = min(out.MmapSize, maxMmapSize32)

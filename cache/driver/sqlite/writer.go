@@ -49,6 +49,8 @@ type writer struct {
 	looked      time.Time // when the database was last seen to be there still
 	full        bool      // the disk was, in the transaction that is being given up
 	spaceSeen   int64     // frames in the log when the room on the disk was last looked at
+	logDue      int64     // frames in the log from which boundLog tries again
+	logTried    time.Time // when boundLog last did
 }
 
 // request is an operation that waits for its turn.
@@ -189,13 +191,13 @@ func (w *writer) lead(r *request) error {
 	}()
 	if r.mode != driver.Shared {
 		err := w.runAlone(r)
-		w.watchSpace()
+		w.watchLog()
 		return err
 	}
 	w.gather(r)
 	w.runGroup()
 	w.tell(r)
-	w.watchSpace()
+	w.watchLog()
 	return r.err
 }
 
@@ -373,6 +375,41 @@ func (w *writer) restartLog() {
 		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
 	}
 	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
+}
+
+// watchLog keeps the log from getting too large, for the user and for the disk.
+func (w *writer) watchLog() {
+	w.boundLog()
+	w.watchSpace()
+}
+
+// boundLog has the log begin anew once it is as large as it may get. Writers wait
+// meanwhile. If a reader is in the way, it is tried again when the log is an eighth
+// larger: with readers that come one after the other there is always one in the
+// way of a copy, and hardly ever one that stays.
+func (w *writer) boundLog() {
+	m := w.core.maintainer
+	frames := m.frames.Load()
+	if frames < m.limits.urgent {
+		w.logDue = 0
+		return
+	}
+	if frames < w.logDue {
+		return
+	}
+	patience := min(max(restartPatience, time.Since(w.logTried)/urgentShare), urgentPatience)
+	w.conn.boundFor(context.Background(), patience)
+	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
+	// Another process may be copying, which SQLite does not wait for.
+	for end := time.Now().Add(patience); lite.IsBusy(err) && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
+	}
+	w.conn.boundFor(context.Background(), commitPatience)
+	if err != nil && !lite.IsBusy(err) {
+		w.core.log.Warn("checkpoint failed", "error", translate(err))
+	}
+	w.logTried, w.logDue = time.Now(), frames+frames/8
 }
 
 // spaceEvery is the number of frames after which the room on the disk is
