@@ -397,6 +397,7 @@ func TestPragmas(t *testing.T) {
 		for pragma, want := range map[string]int64{
 			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
 			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
+			"fullfsync": 1, "checkpoint_fullfsync": 1,
 		} {
 			if got, err := cn.integer("PRAGMA " + pragma); err != nil || got != want {
 				t.Errorf("%s: %s is %d, %v, want %d", name, pragma, got, err, want)
