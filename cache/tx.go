@@ -54,8 +54,9 @@ type txState struct {
 //
 // Inside fn, collections of the store are to be used through In(tx). One
 // that is not bound knows nothing of the transaction: it reads what was before
-// it, and to write it waits for the end of it, in vain, and fails with
-// ErrTimeout. Given the context of [Tx.Context] it fails at once, with ErrInTx.
+// it, and to write it waits for the end of it, in vain, and fails with an
+// ErrTimeout that says so; a store in a directory tells its Logger after a second.
+// Given the context of [Tx.Context] it fails at once, with ErrInTx.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.transact(ctx, "Update", false, fn)
 }

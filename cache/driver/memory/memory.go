@@ -28,6 +28,7 @@ package memory
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,7 +122,7 @@ func (d *Data) lock(ctx context.Context, timeout time.Duration, closing <-chan s
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-expired:
-		return driver.ErrTimeout
+		return fmt.Errorf("%w in this process: what is written inside of a transaction's function must go through the transaction", driver.ErrTimeout)
 	case <-closing:
 		return driver.ErrClosed
 	}

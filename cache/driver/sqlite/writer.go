@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -30,6 +31,12 @@ type writer struct {
 	core *core
 	dir  *fileLock // turns between processes
 	conn *conn
+
+	// alone is when the operation began that runs and is not shared, counted from
+	// started, or 0. It may be a function of the user's, in which a write that
+	// knows nothing of it waits for its end.
+	alone  atomic.Int64
+	warned atomic.Int64 // the alone that the Logger was told of
 
 	mu    sync.Mutex // guards what follows
 	busy  bool       // somebody leads
@@ -133,23 +140,67 @@ func (w *writer) enqueue(r *request) (verdict, error) {
 	return w.wait(r)
 }
 
+// tellAfter is how long an operation waits for a transaction of its own process
+// before the Logger is told.
+const tellAfter = time.Second
+
+// started is what writer.alone counts from.
+var started = time.Now()
+
+// running returns for how long an operation that is not shared has been running, or
+// 0.
+func (w *writer) running() time.Duration {
+	began := w.alone.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(started) - time.Duration(began)
+}
+
+// unbound is what whoever waits for a transaction of its own process may do wrong.
+const unbound = "what is written inside of its function must go through the transaction"
+
+// tellUnbound tells the Logger, once for each transaction, that r waits for one that
+// may be waiting for r.
+func (w *writer) tellUnbound() {
+	began, ran := w.alone.Load(), w.running()
+	if ran >= tellAfter && w.warned.Swap(began) != began {
+		w.core.log.Warn("a write waits for a transaction of this process: "+unbound, "running", ran.Round(time.Millisecond))
+	}
+}
+
 // wait waits for the verdict on r. A wait that is given up leaves the queue;
 // if r is running already its result counts.
 func (w *writer) wait(r *request) (verdict, error) {
-	var expired <-chan time.Time
+	came := time.Now()
+	first := tellAfter
 	if !r.deadline.IsZero() {
-		t := time.NewTimer(time.Until(r.deadline))
-		defer t.Stop()
-		expired = t.C
+		first = min(first, r.deadline.Sub(came))
 	}
+	t := time.NewTimer(first)
+	defer t.Stop()
 	var gaveUp error
-	select {
-	case v := <-r.told:
-		return v, r.err
-	case <-r.ctx.Done():
-		gaveUp = context.Cause(r.ctx)
-	case <-expired:
-		gaveUp = fmt.Errorf("%w in this process", driver.ErrTimeout)
+	for gaveUp == nil {
+		select {
+		case v := <-r.told:
+			return v, r.err
+		case <-r.ctx.Done():
+			gaveUp = context.Cause(r.ctx)
+		case <-t.C:
+			w.tellUnbound()
+			left := tellAfter
+			if !r.deadline.IsZero() {
+				left = min(left, time.Until(r.deadline))
+			}
+			if left > 0 {
+				t.Reset(left)
+				break
+			}
+			gaveUp = fmt.Errorf("%w in this process", driver.ErrTimeout)
+			if ran := w.running(); ran >= time.Since(came) {
+				gaveUp = fmt.Errorf("%w, in which a transaction has been running for %v: %s", gaveUp, ran.Round(time.Millisecond), unbound)
+			}
+		}
 	}
 	w.mu.Lock()
 	for i, q := range w.queue {
@@ -337,6 +388,8 @@ func (w *writer) runAlone(r *request) (err error) {
 		}
 	}()
 	w.conn.ctx = r.ctx
+	w.alone.Store(int64(time.Since(started)))
+	defer w.alone.Store(0)
 	err = r.fn(&w.tx)
 	if err == nil && r.ctx.Err() != nil {
 		err = context.Cause(r.ctx)
