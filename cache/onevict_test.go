@@ -173,6 +173,16 @@ func TestOnEvictPush(t *testing.T) {
 		ok(t, c.SetMany(ctx, maps.All(map[string]string{"k": large, "l": large})))
 		told.are(t, "SetMany", "k expired")
 
+		culling := open(t, e.st, "culling", &cache.Options[string, string]{
+			OnEvict: func(e cache.Entry[string, string], why cache.Reason) { told.tell(e.Key, why) },
+		})
+		for _, k := range []string{"k", "l"} {
+			ok(t, culling.Set(ctx, k, k, cache.TTL(time.Second)))
+		}
+		e.clock.Advance(time.Second)
+		ok(t, culling.Set(ctx, "k", "again"))
+		told.are(t, "Set that culls", "k expired", "l expired")
+
 		q := c.Queue("q")
 		k := must(q.Push(ctx, "a", cache.TTL(time.Second)))(t)
 		e.clock.Advance(time.Second)
