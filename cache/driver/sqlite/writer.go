@@ -451,10 +451,11 @@ func (w *writer) boundLog() {
 		return
 	}
 	patience := min(max(restartPatience, time.Since(w.logTried)/urgentShare), urgentPatience)
-	w.conn.boundFor(context.Background(), patience)
+	end := time.Now().Add(patience)
+	w.conn.bound(context.Background(), end)
 	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
 	// Another process may be copying, which SQLite does not wait for.
-	for end := time.Now().Add(patience); lite.IsBusy(err) && time.Now().Before(end); {
+	for lite.IsBusy(err) && time.Now().Before(end) {
 		time.Sleep(time.Millisecond)
 		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
 	}
