@@ -138,7 +138,7 @@ func TestClockSetBack(t *testing.T) {
 func TestQueueClockSetBack(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		ctx := t.Context()
-		for name, o := range map[string]*cache.Options[int, int]{"evicting": nil, "persistent": {Persistent: true}} {
+		for name, o := range map[string]*cache.Options[int64, int]{"evicting": nil, "persistent": {Persistent: true}} {
 			c := open(t, e.st, name, o)
 			q := c.Queue("")
 			e.clock.Advance(time.Hour)

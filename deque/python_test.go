@@ -76,6 +76,11 @@ func TestPython(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			dir, ctx := t.TempDir(), t.Context()
 			var d *deque.Deque[string]
+			defer func() {
+				if d != nil {
+					d.Close()
+				}
+			}()
 			if first == "Go" {
 				d = must(deque.Open[string](ctx, dir, nil))(t)
 			}
@@ -83,7 +88,6 @@ func TestPython(t *testing.T) {
 			if first == "Python" {
 				d = must(deque.Open[string](ctx, dir, nil))(t)
 			}
-			defer d.Close()
 			p.is("d._cache.eviction_policy", "'none'")
 			p.is("d.extend(['a', 'b'])", "None")
 			push(t, d, "c", "d")

@@ -62,6 +62,11 @@ func TestPython(t *testing.T) {
 		t.Run(first, func(t *testing.T) {
 			dir, ctx := t.TempDir(), t.Context()
 			var x *index.Index[string, int]
+			defer func() {
+				if x != nil {
+					closing(t, x)
+				}
+			}()
 			if first == "Go" {
 				x = must(index.Open[string, int](ctx, dir, nil))(t)
 			}
@@ -69,7 +74,6 @@ func TestPython(t *testing.T) {
 			if first == "Python" {
 				x = must(index.Open[string, int](ctx, dir, nil))(t)
 			}
-			defer closing(t, x)
 			p.is(`x.update([("b", 2), ("a", 1)])`, "None")
 			ok(t, x.Set(ctx, "c", 3))
 			p.is("list(x.items())", "[('b', 2), ('a', 1), ('c', 3)]")

@@ -78,7 +78,9 @@ func (p directory) Open(ctx context.Context, rel string) (driver.Store, error) {
 }
 
 // real fails if a folder of rel is something else: a symbolic link would lead to
-// a store elsewhere, or have one made there.
+// a store elsewhere, or have one made there. So it does if a folder is there under
+// a name that differs in the case of letters only, and the file system takes the
+// two for the same, as those of Windows and macOS do: two collections would be one.
 func (p directory) real(rel string) error {
 	if rel == "." {
 		return nil
@@ -94,8 +96,29 @@ func (p directory) real(rel string) error {
 		if !info.IsDir() {
 			return fmt.Errorf("%s is no folder: remove what is in its place, or move back what it leads to: %w", p.path(rel[:i]), driver.ErrNotStore)
 		}
+		if ok, err := spelled(p.path(rel[:i]), info); err != nil {
+			return err
+		} else if !ok {
+			return invalid(fmt.Sprintf("%q differs in upper and lower case only from the name of another collection or of a folder of one, and the file system takes them for the same: choose another name", rel))
+		}
 	}
 	return nil
+}
+
+// spelled reports whether an existing folder has exactly the name by which it was
+// found.
+func spelled(name string, info fs.FileInfo) (bool, error) {
+	up, base := filepath.Split(name)
+	other := strings.ToUpper(base)
+	if other == base {
+		other = strings.ToLower(base)
+	}
+	same, err := os.Lstat(up + other)
+	if other == base || err != nil || !os.SameFile(info, same) {
+		return true, nil // as a rule, and without a look at the other names
+	}
+	entries, err := os.ReadDir(up)
+	return slices.ContainsFunc(entries, func(d fs.DirEntry) bool { return d.Name() == base }), err
 }
 
 func (p directory) Exists(rel string) (bool, error) {

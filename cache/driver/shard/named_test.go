@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -17,9 +18,13 @@ import (
 // Collections are where they should be, with each engine.
 func TestNamed(t *testing.T) {
 	onEngines(t, 3, func(t *testing.T, s *Store, again func() *Store) {
+		odd := "deque/odd '\"; name%"
+		if runtime.GOOS == "windows" {
+			odd = "deque/odd '; name%" // Windows has no names with quotes
+		}
 		for name, rel := range map[string]string{
 			"": "", "cache/c": "cache/c", "deque/jobs": "deque/jobs", "index/i": "index/i", "deque/a/b": "deque/a/b",
-			"deque/odd '\"; name%": "deque/odd '\"; name%", "deque/日本": "deque/日本",
+			odd: odd, "deque/日本": "deque/日本",
 			"sync/leases": "000", "plain": "000", "deque": "000", "deque-settings/all": "000", "deque-lent/unknown": "000",
 			"deque-lent/jobs": "deque/jobs", "deque-loans/a/b": "deque/a/b", "../up": "000", "memo/../../x": "000",
 		} {
@@ -84,6 +89,33 @@ func TestRefusedNames(t *testing.T) {
 	up, err := os.ReadDir(filepath.Dir(dir))
 	ok(t, err)
 	equal(t, len(up), 1)
+}
+
+// Names that are one to the file system are not two collections.
+func TestNamesOfOneDirectory(t *testing.T) {
+	dir := t.TempDir()
+	s, err := onDisk(t.Context(), dir, 2, 0, false)
+	ok(t, err)
+	defer s.Close()
+	put(t, s, open(t, s, "deque/jobs/a"), text("k"))
+	_, err = os.Stat(filepath.Join(dir, "deque", "JOBS"))
+	insensitive := err == nil
+	for _, name := range []string{"deque/Jobs/a", "deque/jobs/A", "deque/JOBS/b"} {
+		if !insensitive {
+			equal(t, has(t, s, open(t, s, name), text("k")), false)
+			continue
+		}
+		_, err := s.Open(t.Context(), name, driver.Spec{Settings: driver.DefaultSettings()})
+		is(t, err, driver.ErrInvalid)
+		is(t, s.Drop(t.Context(), name), driver.ErrInvalid)
+	}
+	if runtime.GOOS == "windows" {
+		for _, name := range []string{"deque/jobs/a.", "deque/jobs/a ", "deque/jobs./b", "deque/a:b", "deque/a?", "deque/a\x01", "deque/nul"} {
+			_, err := s.Open(t.Context(), name, driver.Spec{Settings: driver.DefaultSettings()})
+			is(t, err, driver.ErrInvalid)
+		}
+	}
+	equal(t, has(t, s, open(t, s, "deque/jobs/a"), text("k")), true)
 }
 
 // The number of shards is the directory's.

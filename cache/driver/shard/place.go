@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -61,13 +62,20 @@ func validate(name string) error {
 			return invalid(`an element of its name is empty, "." or ".."; it has a directory of that name`)
 		case len(e) > 255:
 			return invalid("an element of its name is longer than 255 bytes; it has a directory of that name")
-		case strings.ContainsAny(e, "\x00\\") || !filepath.IsLocal(filepath.FromSlash(e)):
+		case strings.ContainsAny(e, "\x00\\") || !filepath.IsLocal(filepath.FromSlash(e)) || runtime.GOOS == "windows" && !windowsHas(e):
 			return invalid("its name has characters that are not possible; it has a directory of that name")
 		case strings.Contains(strings.ToLower(e), databaseName): // some file systems take both for the same
 			return invalid(`its name contains "cache.db"; it has a directory of that name`)
 		}
 	}
 	return nil
+}
+
+// windowsHas reports whether a directory can have the name on Windows, which
+// ignores some characters at the end.
+func windowsHas(name string) bool {
+	return !strings.ContainsAny(name, `<>:"|?*`) && strings.TrimRight(name, ". ") == name &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' })
 }
 
 // admit refuses to create a store inside of another, or around one: a check

@@ -75,18 +75,21 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	// cache_size is negative for KiB, positive for pages.
 	// cache_spill off: a large transaction must not write to the WAL before
 	// its commit, since that takes the pages out of the cache.
-	// fullfsync: macOS alone has another call for what others do when they sync.
 	pragmas := fmt.Sprintf(`
 		PRAGMA cache_size = -%d;
 		PRAGMA mmap_size = %d;
 		PRAGMA synchronous = %s;
-		PRAGMA fullfsync = on;
-		PRAGMA checkpoint_fullfsync = on;
 		PRAGMA journal_size_limit = %d;
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
 		PRAGMA cell_size_check = on;`,
 		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(), c.opts.MaxWALSize)
+	if mode := c.opts.JournalMode; c.writer != nil && (mode == JournalTruncate || mode == JournalPersist) {
+		// A reader that finds what may be a dead writer's journal ends it in its
+		// own mode. SQLite's default, to delete it, fails on Windows: the writer
+		// keeps the file open.
+		pragmas += "PRAGMA journal_mode = " + string(mode) + ";"
+	}
 	if flags == lite.ReadOnly || flags == lite.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}

@@ -318,7 +318,7 @@ func (c *core) canWrite() bool {
 	name := databaseName + "-probe-" + hex.EncodeToString(id[:])
 	f, err := c.files.Create(name)
 	if err != nil {
-		return !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS)
+		return !errors.Is(err, fs.ErrPermission) && !osfs.IsReadOnly(err)
 	}
 	f.Close()
 	c.files.Remove(name)
@@ -337,15 +337,15 @@ func (c *core) openDir() (err error) {
 	switch {
 	case err == nil && !info.IsDir():
 		return fmt.Errorf("%s is a file: give a directory: %w", c.dir, driver.ErrNotStore)
-	case errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("%s lies below a file: give a directory: %w", c.dir, driver.ErrNotStore)
 	case errors.Is(err, fs.ErrNotExist):
 		if c.opts.ReadOnly {
 			return fmt.Errorf("%s does not exist, and a read-only store is not created: %w", c.dir, driver.ErrNotStore)
 		}
-		if c.made, err = osfs.Make(c.dir); err != nil {
-			return translate(err)
-		}
+		c.made, err = osfs.Make(c.dir)
+	}
+	switch {
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, osfs.ErrNotRegular): // Windows takes a folder that is missing for the former, so not before
+		return fmt.Errorf("%s lies below a file: give a directory: %w", c.dir, driver.ErrNotStore)
 	case err != nil:
 		return translate(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -166,6 +167,9 @@ func stamp(t *testing.T, dir string) string {
 }
 
 func TestRights(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have the rights of their folder")
+	}
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	s := open(t, dir, nil)
 	putFile(t, s, collectionOf(t, s, ""), "k", "content")
@@ -252,8 +256,10 @@ func TestSweep(t *testing.T) {
 					t.Errorf("%s is left", n)
 				}
 			}
-			if _, err := s.OpenFile(t.Context(), c, kept); err != nil {
+			if f, err := s.OpenFile(t.Context(), c, kept); err != nil {
 				t.Errorf("a file with a row was swept: %v", err)
+			} else {
+				f.Close()
 			}
 		})
 	}
@@ -397,7 +403,6 @@ func TestPragmas(t *testing.T) {
 		for pragma, want := range map[string]int64{
 			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
 			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
-			"fullfsync": 1, "checkpoint_fullfsync": 1,
 		} {
 			if got, err := cn.integer("PRAGMA " + pragma); err != nil || got != want {
 				t.Errorf("%s: %s is %d, %v, want %d", name, pragma, got, err, want)
@@ -412,6 +417,9 @@ func TestPragmas(t *testing.T) {
 // Nothing is written to a database that others do not see, nor in the directory
 // of another store, wherever the directory has gone.
 func TestReplaced(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows does not let anybody move or remove a database that is open")
+	}
 	for name, replace := range map[string]func(dir string) error{
 		"removed":  os.RemoveAll,
 		"moved":    func(dir string) error { return os.Rename(dir, dir+"-moved") },

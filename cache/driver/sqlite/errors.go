@@ -63,7 +63,7 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", driver.ErrFull, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %w", driver.ErrPermission, err)
-	case errors.Is(err, syscall.EROFS):
+	case osfs.IsReadOnly(err):
 		return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
 	}
 	return err

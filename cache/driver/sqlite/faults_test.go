@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -63,10 +64,18 @@ type fault struct {
 	kinds []osfs.OpKind
 }
 
+// diskFull is what the system says when there is no room.
+var diskFull = func() error {
+	if runtime.GOOS == "windows" {
+		return syscall.Errno(112) // ERROR_DISK_FULL
+	}
+	return syscall.ENOSPC
+}()
+
 var faults = []fault{
 	{name: "EIO", err: syscall.EIO, typed: syscall.EIO},
-	{name: "ENOSPC", err: syscall.ENOSPC, typed: driver.ErrFull, kinds: []osfs.OpKind{osfs.OpCreate, osfs.OpMkdir, osfs.OpLink, osfs.OpWrite, osfs.OpSync, osfs.OpClose}},
-	{name: "short", err: syscall.ENOSPC, typed: driver.ErrFull, short: true, kinds: []osfs.OpKind{osfs.OpWrite}},
+	{name: "ENOSPC", err: diskFull, typed: driver.ErrFull, kinds: []osfs.OpKind{osfs.OpCreate, osfs.OpMkdir, osfs.OpLink, osfs.OpWrite, osfs.OpSync, osfs.OpClose}},
+	{name: "short", err: diskFull, typed: driver.ErrFull, short: true, kinds: []osfs.OpKind{osfs.OpWrite}},
 	{name: "EACCES", err: syscall.EACCES, typed: driver.ErrPermission, kinds: []osfs.OpKind{osfs.OpCreate, osfs.OpOpen, osfs.OpMkdir, osfs.OpRemove, osfs.OpReadDir}},
 }
 

@@ -38,7 +38,7 @@ func TestSweepOfMany(t *testing.T) {
 		}
 		made = append(made, name)
 	}
-	foreign := []string{sessionsName + "/notes", sessionsName + "/other/notes", sessionsName + "/" + strings.Repeat("E", 24) + "/notes"}
+	foreign := []string{sessionsName + "/notes", sessionsName + "/other/notes", sessionsName + "/" + strings.Repeat("F", 24) + "/notes"}
 	for _, name := range foreign {
 		write(name)
 	}

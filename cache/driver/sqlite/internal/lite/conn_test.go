@@ -114,12 +114,15 @@ func TestOpenFlags(t *testing.T) {
 	if err := r.Exec("INSERT INTO t VALUES (1)"); !IsReadOnly(err) {
 		t.Errorf("got %v", err)
 	}
+	if runtime.GOOS == "windows" {
+		return // no file can be called what follows
+	}
 	// Names are not URIs.
 	t.Chdir(t.TempDir())
 	u, err := Open("file:x?mode=memory", ReadWriteCreate)
 	must(t, err)
 	defer u.Close()
-	if got := filepath.Base(u.Filename()); runtime.GOOS != "windows" && got != "file:x?mode=memory" {
+	if got := filepath.Base(u.Filename()); got != "file:x?mode=memory" {
 		t.Errorf("Filename %q", got)
 	}
 }

@@ -42,7 +42,7 @@ func (h handle) open(name, _ string, mode access) (*os.File, Info, error) {
 	if err != nil {
 		return nil, info, err
 	}
-	f, err := h.Root.OpenFile(name, int(mode), 0)
+	f, err := h.Root.OpenFile(filepath.FromSlash(name), int(mode), 0)
 	if err != nil {
 		return nil, info, cause(err)
 	}
@@ -57,7 +57,7 @@ func (h handle) open(name, _ string, mode access) (*os.File, Info, error) {
 }
 
 func (h handle) create(name, _ string, r rights) (*os.File, error) {
-	f, err := h.Root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := h.Root.OpenFile(filepath.FromSlash(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	return f, cause(err)
 }
 
@@ -68,6 +68,13 @@ func (h handle) remove(name string) error { return cause(h.Root.Remove(name)) }
 func (h handle) link(from, to string) error { return cause(h.Root.Link(from, to)) }
 
 func (h handle) lstat(name string) (Info, error) {
+	if !strings.Contains(name, "/") && filepath.IsLocal(name) {
+		// Root.Lstat opens the file. SQLite may be deleting its journal at that
+		// moment; the name could stay until the handle is closed, and another
+		// process take the journal for one that a dead writer has left.
+		fi, err := os.Lstat(filepath.Join(h.Root.Name(), name))
+		return Info{fi}, cause(err)
+	}
 	fi, err := h.Root.Lstat(name)
 	return Info{fi}, cause(err)
 }

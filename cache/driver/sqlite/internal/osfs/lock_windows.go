@@ -7,6 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
+// A handle may lock a file twice on Windows, and not at all while it has it locked
+// in another way. So a lock that it has is given up first, as flock does.
+
 func tryLock(f *os.File, exclusive bool) (bool, error) {
 	err := lockEx(f, how(exclusive)|windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
@@ -29,6 +32,7 @@ func how(exclusive bool) uint32 {
 }
 
 func lockEx(f *os.File, flags uint32) error {
+	unlock(f)
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, new(windows.Overlapped))
 	return os.NewSyscallError("LockFileEx", err)
 }

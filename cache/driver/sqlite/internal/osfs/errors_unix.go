@@ -12,3 +12,7 @@ import (
 func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
+
+// IsReadOnly reports whether err says that a file system is mounted for reading
+// only.
+func IsReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
