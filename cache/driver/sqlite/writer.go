@@ -451,11 +451,10 @@ func (w *writer) boundLog() {
 		return
 	}
 	patience := min(max(restartPatience, time.Since(w.logTried)/urgentShare), urgentPatience)
-	end := time.Now().Add(patience)
-	w.conn.bound(context.Background(), end)
+	w.conn.boundFor(context.Background(), patience)
 	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
-	// Another process may be copying, which SQLite does not wait for.
-	for lite.IsBusy(err) && time.Now().Before(end) {
+	// Where SQLite has waited for nobody, another process is copying.
+	for end := time.Now().Add(patience); lite.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
 	}
