@@ -198,8 +198,9 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
-	if c.hints, err = near.NewHints(c.opts.CacheSize * 2 / 3); err != nil {
-		c.log.Debug("rows are looked up with the index of keys only", "error", err)
+	var noHints error
+	if c.hints, noHints = near.NewHints(c.opts.CacheSize * 2 / 3); noHints != nil {
+		c.log.Debug("rows are looked up with the index of keys only", "error", noHints)
 	}
 	if c.opts.ReadOnly {
 		if err := c.needsNoMending(); err != nil {
