@@ -448,6 +448,9 @@ func TestFullDiskCanBeEmptied(t *testing.T) {
 		}},
 	} {
 		for _, again := range []bool{false, true} {
+			if raceEnabled && again {
+				continue // nothing runs at the same time
+			}
 			t.Run(fmt.Sprintf("%s, opened again is %v", f.name, again), func(t *testing.T) {
 				ctx := t.Context()
 				dir := filepath.Join(smallDisk(t, 12<<10), "store")

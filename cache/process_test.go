@@ -18,10 +18,14 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// scaled returns n, or less for short tests.
+// scaled returns n, or less for short tests and under the race detector, which
+// finds a race in the first rounds.
 func scaled(n int) int {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		return max(n/10, 2)
+	case raceEnabled:
+		return max(n/4, 2)
 	}
 	return n
 }

@@ -33,6 +33,9 @@ func sessionOf(t *testing.T, s *Store) (name string, lost <-chan struct{}) {
 // Where bytes cannot be locked, a session locks a file, which somebody may remove
 // or keep it from making.
 func TestConformanceOfLockFiles(t *testing.T) {
+	if raceEnabled {
+		return // the race detector finds the same in TestConformance
+	}
 	lockFiles(t, true)
 	h := harness(Options{})
 	h.LoseSession = func(s driver.Store) {
