@@ -473,33 +473,55 @@ func TestSweepOwnNames(t *testing.T) {
 // Two names of one database would have two locks.
 func TestTwoNames(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir, nil)
-	for what, link := range map[string]func(from, to string) error{"symbolic": os.Symlink, "hard": os.Link} {
-		other := t.TempDir()
-		if err := link(filepath.Join(dir, databaseName), filepath.Join(other, databaseName)); err != nil {
-			t.Fatal(err)
+	refused := func(dir, advice string) {
+		t.Helper()
+		s, err := Open(t.Context(), dir, nil)
+		if err == nil {
+			s.Close()
 		}
-		for _, d := range []string{other, dir} {
-			if what == "symbolic" && d == dir {
-				continue
-			}
-			if b, err := Open(t.Context(), d, nil); !errors.Is(err, driver.ErrNotStore) && d != s.Dir() {
-				t.Errorf("with a %s link, %s is opened: %v", what, d, err)
-				b.Close()
-			}
-		}
-		if err := os.Remove(filepath.Join(other, databaseName)); err != nil {
-			t.Fatal(err)
+		if !errors.Is(err, driver.ErrNotStore) || !strings.Contains(err.Error(), advice) {
+			t.Errorf("got %v", err)
 		}
 	}
+	s := open(t, dir, nil)
+	database, other := filepath.Join(dir, databaseName), t.TempDir()
+	name := filepath.Join(other, databaseName)
+	if err := os.Symlink(database, name); err != nil {
+		t.Fatal(err)
+	}
+	refused(other, "open the directory that")
+	if err := errors.Join(os.Remove(name), os.Link(database, name)); err != nil {
+		t.Fatal(err)
+	}
+	refused(other, "hard links")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused(dir, "hard links")
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
 	// A name of the directory is another matter.
-	link := filepath.Join(t.TempDir(), "link")
+	link := filepath.Join(other, "link")
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	putFile(t, open(t, link, nil), collectionOf(t, s, ""), "k", "content")
-	if r := get(t, s, collectionOf(t, s, ""), "k"); r.File == "" {
-		t.Error("not the same store")
+	if a, b := open(t, dir, nil), open(t, link, nil); a.core != b.core {
+		t.Error("two names of a directory are two stores")
+	}
+}
+
+// Some file systems take upper and lower case for the same.
+func TestValueNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"aa/bb/cc.val": true, "x.val": true, valuesName + "/aa/bb/cc.val": true, "./aa": false,
+		databaseName: false, "Cache.DB": false, "CACHE.DB-SESSIONS/x": false, valuesName: false, "Cache.db-values/aa": false,
+		valuesName + "/" + databaseName: false, valuesName + "/../" + databaseName: false, "aa/../../x": false, "/x": false, "": false, ".": false,
+		"aa/b\x00.val": false, strings.Repeat("x", maxName+1): false,
+	} {
+		if isValueName(name) != want {
+			t.Errorf("%.40q: %v", name, !want)
+		}
 	}
 }
 
