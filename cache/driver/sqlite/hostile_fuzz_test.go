@@ -9,18 +9,23 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
 // FuzzHostile has somebody who may write to the directory of a store prepare it:
-// files and folders, and what is in them. Then everything is
+// files and folders and what is in them, rows, and the schema. Then everything is
 // done with it that can be done. Nothing outside is changed, nothing takes longer
 // than its context, nothing panics.
 func FuzzHostile(f *testing.F) {
 	for _, seed := range []string{
 		"", "0123456789", "hostile", "\x01\x02\x03\x04\x05\x06\x07\x08", "\xff\xfe\xfd\xfc\xfb\xfa\xf9",
-		"\x00\x00\x00\x00", "\x00\x08\x00\x00", "\x01\x00\x00", "\x02\x00\x00\x00\x00", "\x03\x00\x07",
+		"\x00\x00\x00\x00", "\x00\x08\x00\x00", "\x01\x00\x00", "\x02\x00\x00\x00\x00",
 	} {
 		f.Add([]byte(seed))
+	}
+	for i := range byte(numQueries) {
+		f.Add([]byte{3, i, i, i, i, i, i})
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 40 {
@@ -58,7 +63,7 @@ func (a *adversary) choose(n int) int {
 func pick[T any](a *adversary, all []T) T { return all[a.choose(len(all))] }
 
 func (a *adversary) step() {
-	switch a.choose(3) {
+	switch a.choose(4) {
 	case 0:
 		name, kind := pick(a, a.places()), pick(a, kinds)
 		a.note("a %s in the place of %s", kind, name)
@@ -83,6 +88,8 @@ func (a *adversary) step() {
 		if path := a.path(name); a.inside(path) {
 			a.overwrite(path, content, int64(at))
 		}
+	case 3:
+		a.query()
 	}
 }
 
@@ -128,4 +135,69 @@ func (a *adversary) places() []string {
 	return append(a.h.places(), valuesName+"/"+valuesName, sessionsName+"/"+strings.Repeat("e", 24)+"/"+sessionLock,
 		sessionsName+"/"+strings.Repeat("E", 24), sessionsName+"/..x", "a\nb", "\xff", "zz/yy/x.val", "001", "cache/c",
 		"CACHE.DB", databaseName+"-probe-0", strings.Repeat("n", 250), strings.Repeat("d/", 100)+"f", reserveName)
+}
+
+// numQueries is how many there are that query chooses from.
+const numQueries = 29
+
+// query changes rows or the schema.
+func (a *adversary) query() {
+	which, table := a.choose(numQueries), pick(a, []string{"Cache", "Cache_1"})
+	settings := strings.Replace(table, "Cache", "Settings", 1)
+	name := strings.ReplaceAll(pick(a, []string{
+		"../home/file", a.h.sentinel + "/file", valuesName + "/../../home/file", "zz/file", "zz/" + sessionLock, sessionsName + "/" + deadSession + "/" + sessionLock,
+		a.h.files[0], parent(a.h.files[0]), parent(parent(a.h.files[0])), "/", "/x", "//", "", ".", "..", "a\nb", "aa\\bb", strings.Repeat("x/", 3000),
+		databaseName, "./" + databaseName, "Cache.DB", sessionsName, valuesName, valuesName + "/zz/file", valuesName + "/../" + databaseName,
+	}), "'", "''")
+	odd := pick(a, []string{"NULL", "'text'", "'" + name + "'", "x'00ff'", "''", "-1", "0", "1.5", "9e999", "9223372036854775807"})
+	key := pick(a, []string{"count", "size", "hits", "cull_limit", "size_limit", "eviction_policy", "statistics", "tag_index", "disk_min_file_size", "new"})
+	column := pick(a, []string{"key", "raw", "store_time", "expire_time", "access_time", "access_count", "tag", "size", "mode", "filename", "value", "rowid"})
+	const endless = "(WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n)"
+	sql := [numQueries]string{
+		"INSERT INTO Trash (path) VALUES ('" + name + "')",
+		"UPDATE " + table + " SET filename = '" + name + "', mode = 2, size = 6",
+		"UPDATE OR IGNORE " + table + " SET " + column + " = " + odd,
+		"INSERT INTO " + table + " (key, raw, store_time, mode, filename, size) VALUES (" + odd + ", 1, 1, 2, '" + name + "', 6)",
+		"UPDATE " + settings + " SET value = " + odd + " WHERE key = '" + key + "'",
+		"INSERT OR REPLACE INTO " + settings + " VALUES ('" + key + "', " + odd + ")",
+		"DELETE FROM " + settings,
+		"UPDATE Collections SET name = '" + name + "', key_codec = " + odd + " WHERE id = 1",
+		"INSERT OR IGNORE INTO Collections (id, name) VALUES (" + odd + ", '" + name + "')",
+		"DELETE FROM Collections",
+		"UPDATE Meta SET value = " + odd,
+		"UPDATE sqlite_sequence SET seq = " + odd,
+		"INSERT INTO Unsynced (path, sum, session, coll, row) VALUES ('" + name + "', " + odd + ", '" + deadSession + "', 1, " + odd + ")",
+		"CREATE TRIGGER foreign_one AFTER INSERT ON " + table + " BEGIN DELETE FROM " + settings + "; END",
+		"CREATE TRIGGER foreign_two AFTER UPDATE ON " + settings + " BEGIN INSERT INTO Trash (path) VALUES ('" + name + "'); END",
+		"CREATE TRIGGER foreign_three BEFORE INSERT ON " + table + " WHEN " + endless + " BEGIN SELECT 1; END",
+		"DROP TABLE Trash; CREATE VIEW Trash AS SELECT " + endless + " AS id, '" + name + "' AS path",
+		"ALTER TABLE " + table + " RENAME TO old; CREATE VIEW " + table + " AS SELECT rowid, * FROM old",
+		"CREATE VIRTUAL TABLE strange USING fts5(x)",
+		"CREATE INDEX strange ON " + table + " (length(hex(value)))",
+		"DROP INDEX " + table + "_key_raw",
+		"DROP TABLE " + settings,
+		"DROP TABLE Collections",
+		"PRAGMA user_version = 99",
+		"PRAGMA auto_vacuum = 0; VACUUM",
+		"PRAGMA journal_mode = delete",
+		"PRAGMA writable_schema = on; UPDATE sqlite_master SET sql = replace(sql, 'value', '" + name + "') WHERE tbl_name = '" + table + "'",
+		"PRAGMA writable_schema = on; UPDATE sqlite_master SET rootpage = " + odd + " WHERE type = 'index'",
+		"PRAGMA writable_schema = on; INSERT INTO sqlite_master SELECT type, name || 'x', tbl_name, rootpage, sql FROM sqlite_master",
+	}[which]
+	// SQLite follows links from the names next to the database's.
+	for i, suffix := range []string{"", "-wal", "-shm", "-journal"} {
+		path := a.path(databaseName + suffix)
+		if _, err := os.Lstat(path); (i == 0 || err == nil) && !a.inside(path) {
+			return
+		}
+	}
+	a.note("%.200q", sql)
+	c, err := lite.Open(a.path(databaseName), lite.ReadWrite|lite.DefaultVFS)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	if err := c.Exec(sql); err != nil {
+		a.note("which fails: %v", err)
+	}
 }
