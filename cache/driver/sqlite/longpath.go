@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
@@ -14,7 +16,10 @@ import (
 // from the directory's descriptor, so that only the path of the database counts.
 func checkLength(dir string) error {
 	dir, err := osfs.Resolve(dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil // what opens or makes it says that it lies below a file
+	case err != nil:
 		return translate(err)
 	}
 	most, err := lite.MaxPath()
