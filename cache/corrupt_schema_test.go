@@ -3,12 +3,10 @@
 package cache_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -157,24 +155,6 @@ func TestHarmlessSchema(t *testing.T) {
 	n := must(db.Row("SELECT count(*) FROM sqlite_master WHERE name IN ('_replica_seq', 'my notes', 'notes', 'by_size', 'by_tag', 'trashed')"))(t)
 	equal(t, n[0].Integer(), 6)
 	ok(t, db.Close())
-}
-
-// logged is a log to be looked at.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // What comes into the schema while a store is open is found before the next
