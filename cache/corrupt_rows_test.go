@@ -26,7 +26,7 @@ var odd = []string{
 // each with every kind of row.
 func oddStore(t *testing.T, dir string) {
 	t.Helper()
-	manyCollections(t, dir, 33)
+	manyCollections(t, dir, 34) // the last two share tables, and have a key in common
 	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
 	for _, name := range []string{"", "c0", "c32"} {
 		c := open[string, string](t, st, name, nil)
@@ -146,6 +146,16 @@ func TestDamagedSettings(t *testing.T) {
 		}
 		if n := strings.Count(log.String(), "a setting is damaged"); n != 2 {
 			t.Errorf("told %d times, want once for each collection:\n%s", n, log.String())
+		}
+		found := 0
+		for _, p := range must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t).Problems {
+			if p.Kind == cache.BadRow && strings.Contains(p.Detail, `"size_limit"`) {
+				found++
+			}
+		}
+		equal(t, found, 2)
+		if r := must(st.Check(t.Context(), nil))(t); !r.OK() {
+			t.Errorf("after mending: %+v", r.Problems)
 		}
 		ok(t, st.Close())
 	}
