@@ -7,6 +7,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -52,6 +53,9 @@ var ErrSealed error = reason("sealed with another key or for another location, o
 // Seal fails if a key is not KeySize bytes long, or all zero. It cannot encode
 // keys of a collection, since no two encodings of a value are alike.
 func Seal[T any](inner Codec[T], key []byte, old ...[]byte) (Codec[T], error) {
+	if inner == nil {
+		return nil, errors.New("codec: Seal of no codec")
+	}
 	c := &sealCodec[T]{inner: inner, name: "seal(" + inner.Name() + ")", keys: map[string][]sealKey{}}
 	for _, k := range append([][]byte{key}, old...) {
 		s, err := newSecret(k)

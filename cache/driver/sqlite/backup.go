@@ -322,7 +322,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	err := s.core.writer.exclusively(ctx, s.deadline(), func(cn *conn) error {
 		// VACUUM writes pages as they are in the database, which CutLog could not
 		// tell from those that a checkpoint has copied there.
-		if err := s.core.durable.harden(nil); err != nil {
+		if err := s.core.durable.harden(ctx, nil); err != nil {
 			return err
 		}
 		if err := cn.Exec("VACUUM"); err != nil {

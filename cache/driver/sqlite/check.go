@@ -42,7 +42,10 @@ func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem
 	}
 	if !s.ReadOnly() {
 		// Files that wait for a sync are nothing to be reported.
-		if err := s.core.durable.harden(nil); err != nil {
+		if err := s.core.durable.harden(ctx, nil); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			s.core.log.Warn("value files stay in the trash", "error", err)
 		}
 	}

@@ -75,10 +75,13 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	// cache_size is negative for KiB, positive for pages.
 	// cache_spill off: a large transaction must not write to the WAL before
 	// its commit, since that takes the pages out of the cache.
+	// fullfsync: macOS alone has another call for what others do when they sync.
 	pragmas := fmt.Sprintf(`
 		PRAGMA cache_size = -%d;
 		PRAGMA mmap_size = %d;
 		PRAGMA synchronous = %s;
+		PRAGMA fullfsync = on;
+		PRAGMA checkpoint_fullfsync = on;
 		PRAGMA journal_size_limit = %d;
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;

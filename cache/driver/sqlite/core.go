@@ -215,8 +215,9 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if how := c.opts.syncing(); how == syncFirst || how != syncNever && c.made {
 		err = osfs.SyncAbove(c.files.Path())
 	}
+	var synced []unsynced
 	if err == nil {
-		err = c.mendLog(ctx)
+		synced, err = c.mendLog(ctx)
 	}
 	if err = errors.Join(err, c.readers.drain()); err != nil { // page size and journal mode may be set now
 		return translate(errors.Join(err, c.hints.Close()))
@@ -233,6 +234,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 		}
 	}
 	c.maintainer = newMaintainer(c)
+	c.maintainer.synced(synced)
 	go c.maintainer.run()
 	return nil
 }
@@ -383,6 +385,15 @@ func (c *core) prepareDir(inUse bool) error {
 	cores.mu.Lock()
 	c.info, c.db = info, db
 	cores.mu.Unlock()
+	if !c.opts.ReadOnly {
+		err := c.files.Vouch(reserveName)
+		for _, name := range []string{sessionsName, valuesName} {
+			err = errors.Join(err, c.files.VouchFolder(name))
+		}
+		if err != nil {
+			return translate(err)
+		}
+	}
 	if who, err := c.files.Outsiders(); err != nil {
 		return translate(err)
 	} else if who != "" {
@@ -403,6 +414,10 @@ func (c *core) prepareDatabase(inUse bool) (osfs.Info, error) {
 	case err == nil && inUse:
 		return info, nil
 	case err == nil && info.Size() == 0:
+		// The log is made after the first page of the database. SQLite would drop it.
+		if c.hasBytes(databaseName+"-wal") && !c.hasBytes(databaseName) {
+			return info, fmt.Errorf("%w: %s is empty, and its log is not: restore a backup, or remove both", driver.ErrCorrupt, c.path(databaseName))
+		}
 		return info, c.refuseStrangers() // it was made just now, or is damaged
 	case err == nil:
 		return info, c.checkHeader()

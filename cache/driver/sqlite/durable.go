@@ -27,7 +27,8 @@ const (
 	// syncLater: with SyncNormal commits are in the log, which is synced before it
 	// is copied into the database, and their files before that. Table Unsynced
 	// lists those of all processes, from the transactions on that made their rows,
-	// since whoever copies the log copies everybody's. Old files go after that.
+	// since a process that copies the log copies the commits of all. Old files go after
+	// that.
 	//
 	// The kernel may write the log to the disk at any time, and files not. After
 	// a power cut, transactions in the log may so lack their files: see mendLog.
@@ -49,10 +50,13 @@ type durable struct {
 	core *core
 
 	mu      sync.Mutex
-	waiting trash // of commits that may not be on the disk yet
+	waiting trash           // of commits that may not be on the disk yet
+	said    map[string]bool // files that could not be synced
 
-	slow sync.Mutex // held by a writer that hardens; taken before one
-	one  sync.Mutex // held while things are synced; taken last of all
+	// Both are taken after the writer's turn and the directory's lock, slow before
+	// one, and one before a connection of the readers' pool.
+	slow sync.Mutex // held by a writer that hardens since too much waits
+	one  sync.Mutex // held while things are synced
 }
 
 // What stays for no other reason than that commits may not be on the disk yet is
@@ -76,9 +80,7 @@ func (d *durable) leave(r trash) {
 				r.bytes += info.Size()
 			}
 		}
-		d.mu.Lock()
-		d.waiting.add(r)
-		d.mu.Unlock()
+		d.add(r)
 		switch load, old := d.load(); {
 		case load > 2:
 			d.slow.Lock()
@@ -97,6 +99,13 @@ func (d *durable) leave(r trash) {
 		}
 	}
 	d.core.emptyTrash(r)
+}
+
+// add has harden remove something.
+func (d *durable) add(r trash) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.waiting.add(r)
 }
 
 // take returns what waits.
@@ -126,21 +135,21 @@ func (d *durable) settle() {
 
 // hardenOrSay is harden for a caller who has nobody to tell.
 func (d *durable) hardenOrSay() {
-	if err := d.harden(nil); err != nil {
+	if err := d.harden(context.Background(), nil); err != nil {
 		d.core.log.Warn("value files stay in the trash", "error", err)
 		d.core.maintainer.remind(false)
 	}
 }
 
 // harden syncs the value files of all that is committed, of all processes, and
-// removes what waited for that. While copy runs, which may be nil, no checkpoint
+// removes what waited for that. While copied runs, which may be nil, no checkpoint
 // takes more from the log than that.
-func (d *durable) harden(copy func()) (err error) {
-	if copy == nil {
-		copy = func() {}
+func (d *durable) harden(ctx context.Context, copied func()) (err error) {
+	if copied == nil {
+		copied = func() {}
 	}
 	if d.core.opts.syncing() == syncNever {
-		copy()
+		copied()
 		return nil
 	}
 	d.one.Lock()
@@ -148,18 +157,16 @@ func (d *durable) harden(copy func()) (err error) {
 	r := d.take() // what comes later may not be in the snapshot
 	defer func() {
 		if err != nil {
-			d.mu.Lock()
-			d.waiting.add(r)
-			d.mu.Unlock()
+			d.add(r)
 		}
 	}()
 	var synced []unsynced
 	if d.core.opts.JournalMode == JournalWAL {
-		if synced, err = d.syncListed(copy); err != nil {
+		if synced, err = d.syncListed(ctx, copied); err != nil {
 			return err
 		}
 	} else {
-		copy()
+		copied()
 	}
 	if !r.empty() {
 		if err := d.syncLog(); err != nil {
@@ -173,8 +180,8 @@ func (d *durable) harden(copy func()) (err error) {
 
 // syncListed syncs the files that are listed in a snapshot, and then has copy
 // run in it. It returns those lines of the list that are done with.
-func (d *durable) syncListed(copy func()) (done []unsynced, err error) {
-	cn, err := d.core.readers.take(context.Background(), defaultTimeout)
+func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynced, err error) {
+	cn, err := d.core.readers.take(ctx, defaultTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -187,17 +194,36 @@ func (d *durable) syncListed(copy func()) (done []unsynced, err error) {
 	if err != nil {
 		return nil, err
 	}
-	failed := syncValues(d.core.files, needed(all), nil)
-	copy()
-	for _, u := range all {
-		if err := failed[u.path]; err != nil {
-			// It stays in the list: should the power be cut, it is looked at.
-			d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
+	done = d.syncList(all)
+	copied()
+	return done, nil
+}
+
+// syncList syncs the files of a list, and returns the lines that are done with. A
+// file that cannot be synced stays listed: should the power be cut, it is looked at
+// when the store is opened.
+func (d *durable) syncList(list []unsynced) (done []unsynced) {
+	failed := syncValues(d.core.files, needed(list), nil)
+	for _, u := range list {
+		err := failed[u.path]
+		if err == nil {
+			done = append(done, u)
 			continue
 		}
-		done = append(done, u)
+		d.mu.Lock()
+		said := d.said[u.path]
+		if !said {
+			if d.said == nil {
+				d.said = make(map[string]bool)
+			}
+			d.said[u.path] = true
+		}
+		d.mu.Unlock()
+		if !said {
+			d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
+		}
 	}
-	return done, nil
+	return done
 }
 
 // syncLog has commits survive a power cut whose files do.
@@ -217,15 +243,21 @@ func (d *durable) syncLog() error {
 }
 
 // checkpoint is conn.Checkpoint, of what is hardened.
+//
+// Passive copies what a snapshot has and no more. The other modes also copy what
+// other processes have committed since: the files of that are synced right after.
 func (d *durable) checkpoint(cn *conn, mode lite.CheckpointMode) (log, done int, err error) {
-	// Passive takes what it can get. The rest is what other processes have
-	// committed since, and only those who have not waited for their turn.
-	failed := d.harden(func() { log, done, err = cn.Checkpoint(lite.Passive) })
+	ctx := context.Background()
+	failed := d.harden(ctx, func() { log, done, err = cn.Checkpoint(lite.Passive) })
 	if failed != nil {
 		return log, done, failed
 	}
-	if mode != lite.Passive && (err == nil || lite.IsBusy(err)) {
-		log, done, err = cn.Checkpoint(mode)
+	if mode == lite.Passive || err != nil && !lite.IsBusy(err) {
+		return log, done, err
+	}
+	log, done, err = cn.Checkpoint(mode)
+	if failed := d.harden(ctx, nil); failed != nil {
+		return log, done, failed
 	}
 	return log, done, err
 }
@@ -424,26 +456,25 @@ func (t *tx) unlist(done []unsynced) error {
 // syncPlaced has the transaction's value files survive a power cut and, where
 // its commit does, those of all that was committed before.
 func (t *tx) syncPlaced() error {
-	var linked, files []string
+	var linked, copied []string
 	for _, f := range t.placed {
 		if f.copied {
-			files = append(files, f.final)
+			copied = append(copied, f.final)
 		} else {
 			linked = append(linked, f.final) // synced by Finish
 		}
 	}
-	var others []unsynced
-	if t.core.opts.JournalMode == JournalWAL && t.hardened != t.epoch {
-		var err error
-		if others, err = t.conn.unsynced(); err != nil {
-			return err
-		}
-		files = append(files, needed(others)...)
-	}
-	for name, err := range syncValues(t.core.files, files, linked) {
+	for name, err := range syncValues(t.core.files, copied, linked) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	if t.core.opts.JournalMode != JournalWAL || t.hardened == t.epoch {
+		return nil
+	}
+	others, err := t.conn.unsynced()
+	if err != nil {
+		return err
+	}
+	t.core.maintainer.synced(t.core.durable.syncList(others))
 	t.hardened = t.epoch
-	t.core.maintainer.synced(others)
 	return nil
 }

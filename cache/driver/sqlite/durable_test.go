@@ -45,7 +45,7 @@ func withLostFile(t *testing.T, name string, change func(path string) error) (di
 	s := open(t, t.TempDir(), nil)
 	c := collectionOf(t, s, name)
 	putFile(t, s, c, "first", "content")
-	if err := s.core.durable.harden(nil); err != nil {
+	if err := s.core.durable.harden(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	r := putFile(t, s, c, "second", "content")
@@ -195,7 +195,7 @@ func TestFilesOfAllAreSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	putFile(t, s, c, "replaced", "content")
-	if err := s.core.durable.harden(nil); err != nil {
+	if err := s.core.durable.harden(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -244,4 +244,98 @@ func TestWritersWaitForTheDisk(t *testing.T) {
 	if load, _ := d.load(); load > 0.1 {
 		t.Errorf("%v times as much still waits as may", load)
 	}
+}
+
+// A list that an opening without a log finds is done with then, and what cannot be
+// undone there does not keep the store from being opened.
+func TestListWithoutLog(t *testing.T) {
+	for what, change := range map[string]func(string) error{"whole": func(string) error { return nil }, "removed": os.Remove} {
+		dir := withLostFile(t, "c", func(string) error { return nil })
+		s := open(t, dir, &Options{JournalMode: JournalDelete})
+		list, err := s.core.listed()
+		if err != nil || len(list) != 2 {
+			t.Fatalf("%d are listed, %v", len(list), err)
+		}
+		u := list[1]
+		if err := s.Close(); err != nil { // takes the line off the list
+			t.Fatal(err)
+		}
+		relist, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if what == "removed" { // as if it had not been closed
+			err = relist.Exec(fmt.Sprintf("INSERT INTO Unsynced (path, sum, session, coll, row) VALUES ('%s', %d, '%s', %d, %d)",
+				u.path, u.sum, u.session, u.coll, u.row))
+		}
+		if err := errors.Join(err, relist.Close(), change(filepath.Join(dir, u.path))); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range []*Options{{JournalMode: JournalDelete, Timeout: 50 * time.Millisecond}, {Timeout: 50 * time.Millisecond}} {
+			s := open(t, dir, o)
+			if list, err := s.core.listed(); err != nil || len(list) > 0 && what == "whole" {
+				t.Errorf("%s: %d are listed, %v", what, len(list), err)
+			}
+			c := collectionOf(t, s, "c")
+			if !has(t, s, c, "first") || !has(t, s, c, "third") {
+				t.Errorf("%s: a row is lost", what)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// Close syncs what is listed also if another program has emptied the log.
+func TestCloseAfterForeignCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	var synced sync.Map
+	defer osfs.SetHook(dir, func(op *osfs.Op, do func() error) error {
+		if op.Kind == osfs.OpSync {
+			synced.Store(op.Name, true)
+		}
+		return do()
+	})()
+	s := open(t, dir, nil)
+	r := putFile(t, s, collectionOf(t, s, "c"), "k", "content")
+	other, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := other.Checkpoint(lite.Truncate); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, found := synced.Load(r.File); !found {
+		t.Error("Close has not synced the value's file")
+	}
+}
+
+// A database that has lost all of its bytes is not taken for a new one as long as
+// its log is there.
+func TestEmptyDatabaseWithLog(t *testing.T) {
+	dir := withLostFile(t, "c", func(string) error { return nil })
+	if err := os.Truncate(filepath.Join(dir, databaseName), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []*Options{nil, {ReadOnly: true}} {
+		if _, err := Open(t.Context(), dir, o); !errors.Is(err, driver.ErrCorrupt) {
+			t.Errorf("%v: %v", o, err)
+		}
+	}
+}
+
+// Where there is no memory for hints a store is opened all the same.
+func TestWithoutHints(t *testing.T) {
+	s := open(t, t.TempDir(), &Options{CacheSize: 1 << 48})
+	if s.core.hints != nil {
+		t.Skip("this system has the memory")
+	}
+	put(t, s, collectionOf(t, s, "c"), driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("v")})
 }

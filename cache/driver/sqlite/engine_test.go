@@ -232,7 +232,7 @@ func TestSweep(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.core.durable.harden(nil); err != nil { // removes it
+			if err := s.core.durable.harden(t.Context(), nil); err != nil { // removes it
 				t.Fatal(err)
 			}
 			if err := s.core.writer.update(t.Context(), time.Time{}, driver.Alone, func(tx driver.Tx) error {
@@ -276,7 +276,7 @@ func TestViewKeepsFiles(t *testing.T) {
 	row := putFile(t, s, c, "k", "content")
 	err := s.View(t.Context(), func(driver.Tx) error {
 		put(t, s, c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("new")})
-		if err := s.core.durable.harden(nil); err != nil { // would remove it
+		if err := s.core.durable.harden(t.Context(), nil); err != nil { // would remove it
 			return err
 		}
 		f, err := s.OpenFile(t.Context(), c, row)
@@ -403,6 +403,7 @@ func TestPragmas(t *testing.T) {
 		for pragma, want := range map[string]int64{
 			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
 			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
+			"fullfsync": 1, "checkpoint_fullfsync": 1,
 		} {
 			if got, err := cn.integer("PRAGMA " + pragma); err != nil || got != want {
 				t.Errorf("%s: %s is %d, %v, want %d", name, pragma, got, err, want)

@@ -305,7 +305,7 @@ func (m *maintainer) checkpoint() error {
 			break
 		}
 		began = time.Now()
-		if err := m.core.durable.harden(nil); err != nil {
+		if err := m.core.durable.harden(context.Background(), nil); err != nil {
 			return err
 		}
 	}
@@ -351,8 +351,10 @@ func (m *maintainer) close() error {
 		patience = defaultTimeout
 	}
 	var err error
-	if m.core.hasBytes(databaseName + "-wal") {
-		err = m.core.durable.harden(nil) // with what is to be written about that
+	if m.core.present() == nil {
+		// Before flushAll, which writes what is synced by that. Also if the log is
+		// empty: another program may have copied it.
+		err = m.core.durable.harden(context.Background(), nil)
 	}
 	err = errors.Join(err, m.flushAll(context.Background(), time.Now().Add(patience)))
 	if m.conn != nil {
@@ -369,7 +371,10 @@ func (m *maintainer) close() error {
 			_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
 		}
 	}
-	if e == nil || lite.IsBusy(e) { // by somebody who may be gone in a moment
+	if lite.IsBusy(e) && m.core.opts.syncing() == syncLater { // some of it is only in the log
+		err = errors.Join(err, m.core.durable.syncLog())
+	}
+	if e == nil || lite.IsBusy(e) { // by a reader that may be gone in a moment
 		err = errors.Join(err, cn.SetCheckpointOnClose(true))
 	}
 	if e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
@@ -396,13 +401,15 @@ func (m *maintainer) sweepTrash() error {
 		}
 		last = found.ids[len(found.ids)-1]
 		m.core.log.Info("emptying the trash", "files", len(found.ids))
-		// Who took the rows away may have died before that was on the disk.
-		var unsynced error
-		err = m.core.durable.harden(func() { unsynced = m.core.durable.syncLog() })
-		if err = errors.Join(err, unsynced); err != nil {
+		// The process that took the rows away may have died before that was on the disk.
+		if m.core.opts.syncing() == syncNever {
+			m.core.emptyTrash(found)
+			continue
+		}
+		m.core.durable.add(found)
+		if err := m.core.durable.harden(m.ctx, nil); err != nil {
 			return err
 		}
-		m.core.emptyTrash(found)
 		if m.ctx.Err() != nil {
 			return nil // the rest is found when the store is opened again
 		}

@@ -18,58 +18,60 @@ const mendPatience = 5 * time.Second
 
 // mendLog undoes, after a power cut, what the log has of transactions whose value
 // files were not on the disk yet: it cuts the log before the first of them. So
-// the store is as it was after some transaction, with all files. Those who died
-// without a power cut have left whole files, and so nothing is undone.
+// the store is as it was after some transaction, with all files. A process that was
+// killed without a power cut has left whole files, and so nothing is undone.
 //
 // It cannot be done while somebody else has the database open, or if another
 // program has copied what is to be undone into the database. Then the files that
 // are not whole are removed, so that nobody takes them for values.
-func (c *core) mendLog(ctx context.Context) error {
+//
+// It returns what it has synced and the list still has.
+func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 	whole := make(map[string]bool)
 	patience := mendPatience
 	if c.opts.Timeout > 0 {
 		patience = min(patience, c.opts.Timeout)
 	}
 	deadline := time.Now().Add(patience)
-	undone := 0
+	cuts := 0
 	for {
 		broken, err := c.brokenFiles(whole)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(broken) == 0 {
-			if undone > 0 {
-				c.log.Warn("after a power cut, the last transactions are undone: the files of their values were not on the disk", "values", undone)
+			if cuts > 0 {
+				c.log.Warn("after a power cut, the last transactions are undone: the files of their values were not on the disk", "cuts", cuts)
 			}
 			return c.leaveLog()
 		}
 		if err := c.readers.drain(); err != nil {
-			return translate(err)
+			return nil, translate(err)
 		}
 		cut, err := lite.CutLog(c.path(databaseName), []byte(broken[0].path))
 		switch {
 		case cut:
-			undone++
+			cuts++
 			continue
 		case lite.IsBusy(err) && time.Now().Before(deadline):
-			// Perhaps it is somebody who is about to do the same.
+			// Perhaps another process opens the store and cuts the log, too.
 			select {
 			case <-time.After(10 * time.Millisecond):
 				continue
 			case <-ctx.Done():
-				return context.Cause(ctx)
+				return nil, context.Cause(ctx)
 			}
 		case err != nil && !lite.IsBusy(err):
-			return translate(err)
+			return nil, translate(err)
 		}
 		for _, u := range broken {
 			if err := c.removeValue(u.path); err != nil { // or what is in its place
-				return translate(err)
+				return nil, translate(err)
 			}
 		}
 		c.log.Error("after a power cut, values are lost: their files were not on the disk, and their rows cannot be undone; Check tells which",
 			"values", len(broken))
-		return nil
+		return nil, nil
 	}
 }
 
@@ -77,6 +79,9 @@ func (c *core) mendLog(ctx context.Context) error {
 // write.
 func (c *core) needsNoMending() error {
 	broken, err := c.brokenFiles(make(map[string]bool))
+	if err == nil && len(broken) > 0 { // or a writer has just removed one with its row
+		broken, err = c.brokenFiles(make(map[string]bool))
+	}
 	if err == nil && len(broken) > 0 {
 		err = fmt.Errorf("%w: after a power cut, the files of the last values are not whole: open the store for writing once, which undoes their transactions", driver.ErrCorrupt)
 	}
@@ -84,15 +89,15 @@ func (c *core) needsNoMending() error {
 }
 
 // leaveLog syncs what is listed, if there is to be no log any more.
-func (c *core) leaveLog() error {
+func (c *core) leaveLog() ([]unsynced, error) {
 	if c.opts.JournalMode == JournalWAL || c.opts.syncing() == syncNever {
-		return nil
+		return nil, nil
 	}
 	list, err := c.listed()
-	for name, err := range syncValues(c.files, needed(list), nil) {
-		return fmt.Errorf("%s: %w", name, translate(err))
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return c.durable.syncList(list), nil
 }
 
 // listed returns the list of files that may not be on the disk.

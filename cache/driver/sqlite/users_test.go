@@ -251,7 +251,7 @@ func TestSharedByGroup(t *testing.T) {
 // refused, and the error says why.
 func TestStrangersFiles(t *testing.T) {
 	u := newUsers(t)
-	for _, name := range []string{nearName, watchName, lockName, lineName,
+	for _, name := range []string{nearName, watchName, lockName, lineName, reserveName, sessionsName, valuesName,
 		databaseName + "-wal", databaseName + "-shm", databaseName + "-journal"} {
 		dir := u.dir(alice, alice, 0o777)
 		u.must(dir, alice)
@@ -259,10 +259,14 @@ func TestStrangersFiles(t *testing.T) {
 		if err := os.RemoveAll(path); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, nil, 0o666); err != nil {
-			t.Fatal(err)
+		folder := name == sessionsName || name == valuesName
+		var err error
+		if folder {
+			err = os.Mkdir(path, 0o777)
+		} else {
+			err = os.WriteFile(path, nil, 0o666)
 		}
-		if err := errors.Join(os.Chown(path, bob, bob), os.Chmod(path, 0o666)); err != nil {
+		if err := errors.Join(err, os.Chown(path, bob, bob), os.Chmod(path, 0o777)); err != nil {
 			t.Fatal(err)
 		}
 		for _, user := range []uint32{alice, 0} {
@@ -270,7 +274,11 @@ func TestStrangersFiles(t *testing.T) {
 				t.Errorf("with %s of bob's, user %d: %v, %q", name, user, ok, out)
 			}
 		}
-		if b, err := os.ReadFile(path); len(b) > 0 || err != nil {
+		if folder {
+			if entries, err := os.ReadDir(path); len(entries) > 0 || err != nil {
+				t.Error(name, "was written to", err)
+			}
+		} else if b, err := os.ReadFile(path); len(b) > 0 || err != nil {
 			t.Error(name, "was written to", err)
 		}
 	}
@@ -279,7 +287,7 @@ func TestStrangersFiles(t *testing.T) {
 	u.must(dir, alice)
 	path := filepath.Join(dir, sessionsName, deadSession, sessionLock)
 	writeOld(t, path, "")
-	if err := errors.Join(os.Chmod(filepath.Join(dir, sessionsName), 0o777), os.Chmod(filepath.Dir(path), 0o777),
+	if err := errors.Join(os.Chown(filepath.Join(dir, sessionsName), alice, alice), os.Chmod(filepath.Join(dir, sessionsName), 0o777), os.Chmod(filepath.Dir(path), 0o777),
 		os.Chown(path, bob, bob), os.Chmod(path, 0o666)); err != nil {
 		t.Fatal(err)
 	}

@@ -453,10 +453,13 @@ func (w *writer) boundLog() {
 	patience := min(max(restartPatience, time.Since(w.logTried)/urgentShare), urgentPatience)
 	w.conn.boundFor(context.Background(), patience)
 	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
-	// Where SQLite has waited for nobody, another process is copying.
-	for end := time.Now().Add(patience); lite.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
+	// If SQLite has called the busy handler for no reader, another process is copying.
+	if lite.IsBusy(err) && w.conn.deadline.IsZero() {
+		for end := time.Now().Add(patience); lite.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+			_, _, err = w.conn.Checkpoint(lite.Restart)
+		}
+		w.core.durable.hardenOrSay() // see durable.checkpoint
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
 	if err != nil && !lite.IsBusy(err) {

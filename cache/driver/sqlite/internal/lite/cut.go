@@ -43,7 +43,7 @@ func CutLog(path string, mark []byte) (cut bool, err error) {
 		return false, err
 	}
 	wal, err := c.fileOf(lib.SQLITE_FCNTL_JOURNAL_POINTER)
-	if err != nil {
+	if err != nil || !wal.isOpen() { // the database has no log, but a rollback journal
 		return false, err
 	}
 	l, err := readLog(wal)
@@ -234,12 +234,10 @@ func (c *Conn) fileOf(which int32) (sqliteFile, error) {
 	if rc := lib.Xsqlite3_file_control(c.tls, c.db, c.scratch+scratchMain, which, out); rc != lib.SQLITE_OK {
 		return sqliteFile{}, c.fail("file", rc)
 	}
-	f := sqliteFile{c, *(*uintptr)(pointer(out))}
-	if f.id == 0 || *(*uintptr)(pointer(f.id)) == 0 {
-		return f, misuse("file", "it is not open")
-	}
-	return f, nil
+	return sqliteFile{c, *(*uintptr)(pointer(out))}, nil
 }
+
+func (f sqliteFile) isOpen() bool { return f.id != 0 && *(*uintptr)(pointer(f.id)) != 0 }
 
 func (f sqliteFile) methods() *lib.Tsqlite3_io_methods {
 	return (*lib.Tsqlite3_io_methods)(pointer(*(*uintptr)(pointer(f.id))))
@@ -276,7 +274,7 @@ func (f sqliteFile) truncate(size int64) error {
 }
 
 func (f sqliteFile) sync() error {
-	if rc := goFunc[flagFunc](f.methods().FxSync)(f.c.tls, f.id, lib.SQLITE_SYNC_NORMAL); rc != lib.SQLITE_OK {
+	if rc := goFunc[flagFunc](f.methods().FxSync)(f.c.tls, f.id, lib.SQLITE_SYNC_FULL); rc != lib.SQLITE_OK {
 		return f.c.fail("sync", rc)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 )
 
 // Make makes a directory and those above it that are not there, and reports
@@ -20,10 +21,14 @@ func Make(path string) (made bool, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if _, err := Make(filepath.Dir(path)); err != nil {
+	parent := filepath.Dir(path)
+	if parent == path { // a drive that is not there
 		return false, err
 	}
-	in, err := Open(filepath.Dir(path))
+	if _, err := Make(parent); err != nil {
+		return false, err
+	}
+	in, err := Open(parent)
 	if err != nil {
 		return false, err
 	}
@@ -41,6 +46,9 @@ func Make(path string) (made bool, err error) {
 // SyncAbove makes the names of a directory, and of those above it, survive a
 // power cut, as far as this user may and the system can.
 func SyncAbove(path string) error {
+	if runtime.GOOS == "windows" { // folders cannot be synced there, nor need to be
+		return nil
+	}
 	path, err := resolve(path)
 	for err == nil && filepath.Dir(path) != path {
 		path = filepath.Dir(path)

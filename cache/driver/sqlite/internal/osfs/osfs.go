@@ -189,6 +189,22 @@ func (d *Dir) Vouch(name string) error {
 	return nil
 }
 
+// VouchFolder fails with [ErrOwner] if there is a folder of the name that belongs
+// to somebody who is not trusted, as a file that Shared refuses.
+func (d *Dir) VouchFolder(name string) error {
+	info, err := d.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // those who need it tell
+		return nil
+	}
+	if err == nil {
+		err = d.trusts(info)
+	}
+	if err != nil {
+		return &fs.PathError{Op: string(OpOpen), Path: d.full(name), Err: err}
+	}
+	return nil
+}
+
 func (d *Dir) open(name string, mode access, check func(Info) error) (f *File, err error) {
 	err = d.do(Op{Kind: OpOpen, Name: name}, func(h handle, name string) error {
 		of, info, err := h.open(name, d.full(name), mode)

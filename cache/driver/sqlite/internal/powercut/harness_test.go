@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -313,10 +312,4 @@ func text(r *rand.Rand, n int) string {
 		b[i] = byte('a' + r.IntN(26))
 	}
 	return string(b)
-}
-
-// exists reports whether a path leads to something.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
