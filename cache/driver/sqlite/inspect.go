@@ -39,6 +39,14 @@ func (b partBits) has(i int) bool { return b&(1<<i) != 0 }
 // DiskCache's.
 func (sc *schema) ready() bool { return sc.version >= formatFirst }
 
+// begun reports whether there are some of DiskCache's parts and nothing else: it
+// makes them one by one.
+func (sc *schema) begun() bool {
+	def := sc.own[0].all
+	return sc.version == 0 && def != 0 && !(def.has(partSettings) && def.has(partRows)) &&
+		len(sc.own) == 1 && sc.shared.all == 0 && sc.store.all == 0 && len(sc.extra) == 0
+}
+
 // inspect looks at everything in the database's schema. It is an error if the
 // database is somebody else's or a newer version's, or has something in it that
 // could run.
@@ -62,6 +70,9 @@ func (cn *conn) inspect() (*schema, error) {
 		return nil, fmt.Errorf("the directory has format %d, this version reads up to %d: use a newer version of the module: %w",
 			sc.version, formatVersion, driver.ErrNewerFormat)
 	case sc.empty && sc.version == 0:
+		return sc, nil
+	case sc.begun() && encoding == "UTF-8" && intruder == "":
+		sc.empty = true // what DiskCache has not made yet is made here; it looks before each part
 		return sc, nil
 	case sc.version < 0 || sc.version > formatVersion || encoding != "UTF-8" || !def.has(partSettings) || !def.has(partRows):
 		if intruder != "" {
