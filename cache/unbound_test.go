@@ -1,7 +1,6 @@
 package cache_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
 	"sync"
@@ -56,22 +55,4 @@ func TestUnboundWriteIsTold(t *testing.T) {
 		all.Wait()
 		equal(t, told(), n+1)
 	}
-}
-
-// logged is a log to be looked at.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
