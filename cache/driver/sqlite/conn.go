@@ -68,7 +68,8 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	lc.SetBusyHandler(cn.busy)
 	lc.SetInterrupt(cn.interrupted)
 	lc.SetAutoCheckpointOff()
-	// Nor by the last one that is closed: see durable.
+	// A checkpoint comes from package sqlite alone, also when the last connection
+	// is closed: the value files must be synced before it (see durable).
 	if err := errors.Join(lc.Distrust(), lc.SetCheckpointOnClose(false)); err != nil {
 		return nil, translate(err)
 	}

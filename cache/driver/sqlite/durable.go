@@ -53,8 +53,9 @@ type durable struct {
 	waiting trash           // of commits that may not be on the disk yet
 	said    map[string]bool // files that could not be synced
 
-	// Both are taken after the writer's turn and the directory's lock, slow before
-	// one, and one before a connection of the readers' pool.
+	// one is taken after the writer's turn and the directory's lock, and before a
+	// connection of the readers' pool. slow is taken before one, and never with
+	// the turn.
 	slow sync.Mutex // held by a writer that hardens since too much waits
 	one  sync.Mutex // held while things are synced
 }

@@ -130,7 +130,7 @@ type Synchronous string
 
 // What survives what: see package cache on durability.
 const (
-	SyncNormal Synchronous = "normal" // any process may die; a power cut may undo the last moments
+	SyncNormal Synchronous = "normal" // any process may die; a power cut may undo the last commits, and leaves the store whole
 	SyncFull   Synchronous = "full"   // the power may be cut after any commit
 	SyncOff    Synchronous = "off"    // any process may die; a power cut may corrupt the database
 )

@@ -26,7 +26,8 @@ const maxGroup = 128
 // needed, and a lone writer passes through without a switch.
 //
 // Lock order: turn (the place of the leader), then the directory's lock (and
-// for that the head of its line), then SQLite's.
+// for that the head of its line), then durable.one, then SQLite's. A writer that
+// takes durable.slow has given up the turn.
 type writer struct {
 	core *core
 	dir  *fileLock // turns between processes
@@ -157,7 +158,8 @@ func (w *writer) running() time.Duration {
 	return time.Since(started) - time.Duration(began)
 }
 
-// unbound is what whoever waits for a transaction of its own process may do wrong.
+// unbound explains a wait for a transaction of the same process: the writer may be
+// called by that transaction's function.
 const unbound = "what is written inside of its function must go through the transaction"
 
 // tellUnbound tells the Logger, once for each transaction, that r waits for one that

@@ -121,8 +121,8 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 
 // Close finalizes the statements that are left, rolls an open transaction
 // back and closes the connection. The last connection of all processes
-// checkpoints the WAL and removes it, which may take its time. Closing twice
-// does nothing.
+// checkpoints the WAL and removes it, which may take its time, unless
+// [Conn.SetCheckpointOnClose] says otherwise. Closing twice does nothing.
 func (c *Conn) Close() error {
 	for s := range c.stmts {
 		s.Finalize()

@@ -146,12 +146,20 @@ func (l *logReader) isCommit() bool { return binary.BigEndian.Uint32(l.frame[4:]
 // mark and those after it, and false if that must not be cut, because a checkpoint
 // has copied some of them.
 //
-// Then the database has all those pages of a transaction, or those of the last
-// time that there was a checkpoint, which no later one has written again. A page
-// proves nothing that the log has after a cut too, or that was written several
-// times: it may have become what it had been before, as counters do. That happens
-// to a page within one transaction as well, but not to all of its pages, nor to
-// the one with mark.
+// A checkpoint copies the newest version of each page up to some commit. So if it has
+// copied a transaction, the database has all pages of it that no later transaction
+// has written again. Example: the log has transactions 1 (pages 3, 7), 2 (page 3 with
+// mark, page 8) and 3 (page 9, page 1). If the database's page 8 is that of
+// transaction 2, and page 3 too, then 2 was copied, and cutting it off would leave
+// the database with pages of a transaction that is gone. If neither is, nobody has
+// copied 2, and the log is cut behind 1.
+//
+// A page proves nothing that the log still has after the cut (a reader will take it
+// from there), or that several transactions to be cut have written: a counter may
+// have come back to what the database has. One equal page may also be such a
+// coincidence; two equal pages and no different one are taken for a copy, and so is
+// the page with mark alone, since mark is unique. In doubt the log is not cut: then
+// the values are reported as lost.
 func (l *logReader) before(db sqliteFile, mark []byte) (size int64, ok bool, err error) {
 	size = walHeaderSize
 	kept := make(map[uint32]bool) // pages that the log has after a cut too

@@ -13,8 +13,7 @@
 //
 // SQLite's memory lies outside of the Go heap: nothing that belongs to it is
 // found by the garbage collector, so a Conn that is not closed is a leak.
-// All unsafe code of the project is in this package, and nothing it returns
-// refers to SQLite's memory.
+// Nothing that this package returns refers to SQLite's memory.
 package lite
 
 import (
