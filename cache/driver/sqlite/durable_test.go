@@ -330,12 +330,3 @@ func TestEmptyDatabaseWithLog(t *testing.T) {
 		}
 	}
 }
-
-// Where there is no memory for hints a store is opened all the same.
-func TestWithoutHints(t *testing.T) {
-	s := open(t, t.TempDir(), &Options{CacheSize: 1 << 48})
-	if s.core.hints != nil {
-		t.Skip("this system has the memory")
-	}
-	put(t, s, collectionOf(t, s, "c"), driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("v")})
-}
