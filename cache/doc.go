@@ -68,5 +68,6 @@
 // the last process closed the store is not undone, and with [SyncFull] nothing is.
 // With Shards each shard has commits of its own. While another program has the
 // database open after a power cut, or if it has opened it first and copied the log
-// into it, a value of the last moments can be lost: reading it is [ErrCorrupt].
+// into it, a value of the last moments can be lost: reading it is [ErrCorrupt]. So
+// can one that a process writes at the moment in which another one empties the log.
 package cache

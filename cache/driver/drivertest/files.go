@@ -140,7 +140,7 @@ var fileTests = tests{
 			if got, err := io.ReadAll(f); err != nil || string(got) != content {
 				e.Errorf("after %s: %d bytes, %v", name, len(got), err)
 			}
-			// Whoever has read the row before gets what it had, or is told.
+			// A reader that has the row of before gets what that had, or is told.
 			if again, err := e.s.OpenFile(e.ctx, e.c, r); err == nil {
 				if got, err := io.ReadAll(again); err != nil || string(got) != content {
 					e.Errorf("after %s: %d bytes of the row before, %v", name, len(got), err)

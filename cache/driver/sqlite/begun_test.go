@@ -13,7 +13,6 @@ import (
 // A directory in which DiskCache is making its tables is opened: it makes them one
 // by one, and each only if it is not there.
 func TestOpenWhileDiskCacheMakesIt(t *testing.T) {
-	lite.UseOFDLocks() // before the first database of the process is opened
 	dir := t.TempDir()
 	cn, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWriteCreate)
 	if err != nil {

@@ -109,6 +109,16 @@ func (d *durable) add(r trash) {
 	d.waiting.add(r)
 }
 
+// remove hardens and removes r.
+func (d *durable) remove(ctx context.Context, r trash) error {
+	if d.core.opts.syncing() == syncNever {
+		d.core.emptyTrash(r)
+		return nil
+	}
+	d.add(r)
+	return d.harden(ctx, nil)
+}
+
 // take returns what waits.
 func (d *durable) take() trash {
 	d.mu.Lock()
@@ -179,8 +189,8 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 	return nil
 }
 
-// syncListed syncs the files that are listed in a snapshot, and then has copy
-// run in it. It returns those lines of the list that are done with.
+// syncListed syncs the files that are listed in a snapshot, and then runs
+// copied in it. It returns those lines of the list that are done with.
 func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynced, err error) {
 	cn, err := d.core.readers.take(ctx, defaultTimeout)
 	if err != nil {

@@ -36,21 +36,7 @@ func valueFiles(b *testing.B, o *Options, goroutines int, what string) {
 		b.Fatal(err)
 	}
 	content := make([]byte, 40_000)
-	set := func(key string) {
-		f, err := s.Create(ctx, codec.Blob)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		defer f.Discard()
-		f.Write(content)
-		f.Finish()
-		if err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-			return tx.Put(c, driver.Put{Key: codec.TextValue(key), File: f, Now: at()})
-		}); err != nil {
-			b.Error(err)
-		}
-	}
+	set := func(key string) { setFile(b, s, c, key, content) }
 	prepared := map[string]int{"overwrite": 1000, "delete": b.N}[what]
 	for i := range prepared {
 		set(strconv.Itoa(i))

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -328,5 +330,34 @@ func TestEmptyDatabaseWithLog(t *testing.T) {
 		if _, err := Open(t.Context(), dir, o); !errors.Is(err, driver.ErrCorrupt) {
 			t.Errorf("%v: %v", o, err)
 		}
+	}
+}
+
+// With SyncFull a file of another process that cannot be synced does not make
+// commits fail, and the Logger is told of it once.
+func TestFileOfAnotherCannotBeSynced(t *testing.T) {
+	first := open(t, t.TempDir(), nil)
+	r := putFile(t, first, collectionOf(t, first, "c"), "k", "content")
+	dir := cutOff(t, first.core.dir)
+	defer osfs.SetHook(dir, func(op *osfs.Op, do func() error) error {
+		if op.Kind == osfs.OpSync && op.Name == r.File {
+			return syscall.EIO
+		}
+		return do()
+	})()
+	var log strings.Builder
+	s := open(t, dir, &Options{Synchronous: SyncFull, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))})
+	c := collectionOf(t, s, "c")
+	for range 3 {
+		putFile(t, s, c, "other", "content")
+		if err := s.core.durable.harden(t.Context(), nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "cannot be synced"); n != 1 {
+		t.Errorf("told %d times: %s", n, &log)
 	}
 }

@@ -16,8 +16,16 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
+
+// TestMain chooses the kind of locks as the first store of a process does: any test
+// may be the first, also one that opens a database without a store.
+func TestMain(m *testing.M) {
+	lite.UseOFDLocks()
+	os.Exit(m.Run())
+}
 
 func open(t *testing.T, dir string, o *Options) *Store {
 	t.Helper()

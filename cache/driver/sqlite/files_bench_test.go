@@ -10,6 +10,24 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// setFile stores a value in a file.
+func setFile(b *testing.B, s *Store, c driver.Collection, key string, content []byte) {
+	ctx := context.Background()
+	f, err := s.Create(ctx, codec.Blob)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer f.Discard()
+	f.Write(content)
+	f.Finish()
+	if err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
+		return tx.Put(c, driver.Put{Key: codec.TextValue(key), File: f, Now: at()})
+	}); err != nil {
+		b.Error(err)
+	}
+}
+
 // BenchmarkFile is about values in files: to read one, and to write one in the
 // place of another.
 func BenchmarkFile(b *testing.B) {
@@ -24,20 +42,7 @@ func BenchmarkFile(b *testing.B) {
 		b.Fatal(err)
 	}
 	content := make([]byte, 32<<10)
-	set := func(key string) {
-		f, err := s.Create(ctx, codec.Blob)
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer f.Discard()
-		f.Write(content)
-		f.Finish()
-		if err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-			return tx.Put(c, driver.Put{Key: codec.TextValue(key), File: f, Now: at()})
-		}); err != nil {
-			b.Fatal(err)
-		}
-	}
+	set := func(key string) { setFile(b, s, c, key, content) }
 	for i := range 1000 {
 		set(fmt.Sprint(i))
 	}

@@ -339,6 +339,21 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// What is no file in the place of the reserve is told when the store is opened.
+func TestStrangeReserve(t *testing.T) {
+	for _, kind := range []string{"pipe", "link", "other name", "folder"} {
+		h := newHostile(t)
+		h.replace(t, reserveName, kind)
+		if s, err := Open(t.Context(), h.dir, nil); !errors.Is(err, driver.ErrNotStore) {
+			t.Errorf("with a %s: %v", kind, err)
+			if err == nil {
+				s.Close()
+			}
+		}
+		h.intact(t)
+	}
+}
+
 // places are names in the store where files and folders are, or will be.
 func (h *hostile) places() []string {
 	dead := sessionsName + "/" + deadSession

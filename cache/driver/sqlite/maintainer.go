@@ -402,12 +402,7 @@ func (m *maintainer) sweepTrash() error {
 		last = found.ids[len(found.ids)-1]
 		m.core.log.Info("emptying the trash", "files", len(found.ids))
 		// The process that took the rows away may have died before that was on the disk.
-		if m.core.opts.syncing() == syncNever {
-			m.core.emptyTrash(found)
-			continue
-		}
-		m.core.durable.add(found)
-		if err := m.core.durable.harden(m.ctx, nil); err != nil {
+		if err := m.core.durable.remove(m.ctx, found); err != nil {
 			return err
 		}
 		if m.ctx.Err() != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// mendPatience bounds how long others who open the store are waited for.
+// mendPatience bounds how long mendLog waits for other processes that have the
+// database open.
 const mendPatience = 5 * time.Second
 
 // mendLog undoes, after a power cut, what the log has of transactions whose value
@@ -75,8 +76,8 @@ func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 	}
 }
 
-// needsNoMending fails where mendLog would undo something, for those who must not
-// write.
+// needsNoMending fails where mendLog would undo something, for a store that is
+// opened for reading only.
 func (c *core) needsNoMending() error {
 	broken, err := c.brokenFiles(make(map[string]bool))
 	if err == nil && len(broken) > 0 { // or a writer has just removed one with its row
@@ -85,7 +86,7 @@ func (c *core) needsNoMending() error {
 	if err == nil && len(broken) > 0 {
 		err = fmt.Errorf("%w: after a power cut, the files of the last values are not whole: open the store for writing once, which undoes their transactions", driver.ErrCorrupt)
 	}
-	return err
+	return translate(err)
 }
 
 // leaveLog syncs what is listed, if there is to be no log any more.
