@@ -34,7 +34,9 @@ type Memo[A, R any] struct {
 
 	removals removals
 
-	open context.Context // ends when Close of the store begins
+	open  context.Context // ends when Close of the store begins
+	close func()          // ends open
+	locks sync.Once       // the first lock was made
 
 	failures atomic.Int64
 
@@ -91,13 +93,9 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 	if err != nil {
 		return err
 	}
-	open, end := context.WithCancel(context.Background())
-	if _, err := m.st.AtClose(end); err != nil {
-		end()
-		return err
-	}
-	m.open = open
-	return nil
+	m.open, m.close = context.WithCancel(context.Background())
+	_, err = m.st.AtClose(m.close)
+	return err
 }
 
 // Call returns the result for arg: the remembered one, or else that of the
@@ -350,5 +348,13 @@ func (m *Memo[A, R]) id(arg A) (string, error) {
 
 // lock returns the lock that whoever computes a result holds.
 func (m *Memo[A, R]) lock(ctx context.Context, id string) (*dsync.Lock, error) {
-	return dsync.NewLock(ctx, m.st, fmt.Sprintf("memo/%s/%x", m.name, sha256.Sum256([]byte(id))), nil)
+	l, err := dsync.NewLock(ctx, m.st, fmt.Sprintf("memo/%s/%x", m.name, sha256.Sum256([]byte(id))), nil)
+	if err != nil {
+		return nil, err
+	}
+	// Package sync, too, does something when the store is closed, and waits for
+	// its operations then. So that those of this Memo have been told to end, the
+	// Memo's turn must come first: it has to be registered after that of sync.
+	m.locks.Do(func() { _, err = m.st.AtClose(m.close) })
+	return l, err
 }
