@@ -76,11 +76,6 @@ func (d *durable) leave(r trash) {
 	}
 	switch how := d.core.opts.syncing(); {
 	case how == syncLater:
-		for _, p := range r.paths {
-			if info, err := d.core.files.Lstat(p); err == nil {
-				r.bytes += info.Size()
-			}
-		}
 		d.add(r)
 		switch load, old := d.load(); {
 		case load > 2:

@@ -298,7 +298,7 @@ func (c *core) removeFolders(rel string) {
 type trash struct {
 	paths []string
 	ids   []int64 // of the lines in the database
-	bytes int64   // of all these files
+	bytes int64   // of the new files
 	temps []string
 }
 
