@@ -38,11 +38,11 @@ type found struct {
 
 // find returns the first live row that s selects and mine (nil: all) accepts.
 // It stops after deadLimit expired rows if stop is true.
-func (h *handle) find(tx driver.Tx, s driver.Scan, now driver.Instant, stop bool, mine func(*driver.Row) bool) (f found, err error) {
+func (h *handle) find(ctx context.Context, tx driver.Tx, s driver.Scan, now driver.Instant, stop bool, mine func(*driver.Row) bool) (f found, err error) {
 	s.Limit = 1
 	settings := h.dc.Settings()
 	for {
-		page, err := tx.Scan(h.dc, s)
+		page, err := tx.Scan(ctx, h.dc, s)
 		if err != nil {
 			return f, err
 		}
@@ -70,11 +70,11 @@ func (h *handle) find(tx driver.Tx, s driver.Scan, now driver.Instant, stop bool
 }
 
 // bury removes expired rows.
-func (h *handle) bury(tx driver.Tx, ids []int64, now driver.Instant) ([]driver.Row, error) {
+func (h *handle) bury(ctx context.Context, tx driver.Tx, ids []int64, now driver.Instant) ([]driver.Row, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return tx.Remove(h.dc, driver.Filter{IDs: ids, Expired: now}, len(ids))
+	return tx.Remove(ctx, h.dc, driver.Filter{IDs: ids, Expired: now}, len(ids))
 }
 
 // peek returns the first live entry that s selects and mine accepts, and
@@ -88,7 +88,7 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 		var f found
 		now := c.st.instant()
 		err = c.view(ctx, func(tx driver.Tx) (err error) {
-			f, err = c.find(tx, s, now, canWrite, mine)
+			f, err = c.find(ctx, tx, s, now, canWrite, mine)
 			return err
 		})
 		if err != nil {
@@ -97,7 +97,7 @@ func (c *Cache[K, V]) peek(ctx context.Context, s driver.Scan, mine func(*driver
 		if len(f.dead) > 0 && canWrite {
 			var gone []driver.Row
 			err = c.update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
-				gone, err = c.bury(tx, f.dead, now)
+				gone, err = c.bury(ctx, tx, f.dead, now)
 				return err
 			})
 			if err != nil {
@@ -140,7 +140,7 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 		now := c.st.instant()
 		err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
 			e, ok, gone, skipped, lost = Entry[K, V]{}, false, nil, nil, nil
-			f, err := c.find(tx, s, now, true, mine)
+			f, err := c.find(ctx, tx, s, now, true, mine)
 			if err != nil {
 				return err
 			}
@@ -159,10 +159,10 @@ func (c *Cache[K, V]) take(ctx context.Context, s driver.Scan, mine func(*driver
 					}
 				}
 			}
-			if gone, err = c.bury(tx, f.dead, now); err != nil || !ok && lost == nil {
+			if gone, err = c.bury(ctx, tx, f.dead, now); err != nil || !ok && lost == nil {
 				return err
 			}
-			return c.remove(tx, f.row.ID)
+			return c.remove(ctx, tx, f.row.ID)
 		})
 		if err != nil {
 			return Entry[K, V]{}, false, err

@@ -84,7 +84,7 @@ func (h *handle) get(ctx context.Context, key codec.Value, l driver.Lookup) (dri
 
 func (h *handle) getInTx(ctx context.Context, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
 	err = h.tx.do(ctx, false, func(tx driver.Tx) (err error) {
-		r, ok, err = tx.Get(h.dc, key, l)
+		r, ok, err = tx.Get(ctx, h.dc, key, l)
 		return err
 	})
 	return r, ok, err

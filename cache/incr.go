@@ -63,7 +63,7 @@ func counted[K any, N Number](ctx context.Context, c *Cache[K, N], k K, delta N,
 	var gone []driver.Row
 	err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
 		gone = nil
-		row, found, err := tx.Get(c.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true})
+		row, found, err := tx.Get(ctx, c.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true})
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func counted[K any, N Number](ctx context.Context, c *Cache[K, N], k K, delta N,
 		if p.Value, err = c.encodeValue(p.Key, sum); err != nil {
 			return refuse(err)
 		}
-		gone, err = c.store(tx, p)
+		gone, err = c.store(ctx, tx, p)
 		return err
 	})
 	if err == nil {

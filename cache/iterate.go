@@ -168,7 +168,7 @@ func (h *handle) rows(ctx context.Context, s driver.Scan, limit int64) iter.Seq2
 func (h *handle) page(ctx context.Context, s driver.Scan) (page []driver.Row, err error) {
 	s.Live = h.st.instant()
 	err = h.view(ctx, func(tx driver.Tx) (err error) {
-		page, err = tx.Scan(h.dc, s)
+		page, err = tx.Scan(ctx, h.dc, s)
 		return err
 	})
 	return page, err

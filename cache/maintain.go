@@ -16,7 +16,7 @@ const sweepRows = 256
 // been removed yet.
 func (c *Cache[K, V]) Len(ctx context.Context) (n int64, err error) {
 	err = c.view(ctx, func(tx driver.Tx) (err error) {
-		n, err = tx.Count(c.dc)
+		n, err = tx.Count(ctx, c.dc)
 		return err
 	})
 	return n, c.fail(ctx, "Len", err)
@@ -36,7 +36,7 @@ func (c *Cache[K, V]) Volume(ctx context.Context) (Volume, error) {
 func (c *Cache[K, V]) Expire(ctx context.Context) (int, error) {
 	now := c.st.instant()
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(c.dc, driver.Filter{Expired: now}, sweepRows)
+		return tx.Remove(ctx, c.dc, driver.Filter{Expired: now}, sweepRows)
 	}, c.tellAt(now))
 	c.logSwept(ctx, "expire", n, err)
 	return n, c.fail(ctx, "Expire", err)
@@ -48,7 +48,7 @@ func (c *Cache[K, V]) Expire(ctx context.Context) (int, error) {
 func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
 	now := c.st.instant()
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Cull(c.dc, now, sweepRows, codec.Value{})
+		return tx.Cull(ctx, c.dc, now, sweepRows, codec.Value{})
 	}, c.tellAt(now))
 	c.logSwept(ctx, "cull", n, err)
 	return n, c.fail(ctx, "Cull", err)
@@ -58,7 +58,7 @@ func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
 // small transactions, like Expire: what others write meanwhile may stay.
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(c.dc, driver.Filter{}, sweepRows)
+		return tx.Remove(ctx, c.dc, driver.Filter{}, sweepRows)
 	}, c.tellExpired)
 	c.logSwept(ctx, "clear", n, err)
 	return n, c.fail(ctx, "Clear", err)

@@ -24,7 +24,7 @@ func (c *Cache[K, V]) getMany(ctx context.Context, keys []K) (es []Entry[K, V], 
 	rows := make([]driver.Row, 0, len(keys))
 	err = c.view(ctx, func(tx driver.Tx) error {
 		for _, key := range encoded {
-			row, ok, err := tx.Get(c.dc, key, l)
+			row, ok, err := tx.Get(ctx, c.dc, key, l)
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (c *Cache[K, V]) setMany(ctx context.Context, entries iter.Seq2[K, V], opts
 	err = c.write(ctx, modeFor(len(puts)), func(tx driver.Tx) error {
 		gone = nil
 		for _, p := range puts {
-			rows, err := c.store(tx, p)
+			rows, err := c.store(ctx, tx, p)
 			if err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (c *Cache[K, V]) deleteMany(ctx context.Context, keys []K) (n int, err erro
 	err = c.write(ctx, modeFor(len(keys)), func(tx driver.Tx) error {
 		n, gone = 0, nil
 		for _, key := range encoded {
-			ok, over, err := c.delete(tx, key, now)
+			ok, over, err := c.delete(ctx, tx, key, now)
 			if err != nil {
 				return err
 			}

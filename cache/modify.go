@@ -86,7 +86,7 @@ func (c *Cache[K, V]) modify(ctx context.Context, k K, w *write, fn func(V, bool
 	if !ok {
 		var gone []driver.Row
 		err = c.update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
-			_, gone, err = c.delete(tx, p.Key, p.Now)
+			_, gone, err = c.delete(ctx, tx, p.Key, p.Now)
 			return err
 		})
 		if err == nil {

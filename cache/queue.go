@@ -123,12 +123,12 @@ func (q *Queue[K, V]) push(ctx context.Context, v V, back bool, opts []Option) (
 	var gone []driver.Row
 	err = c.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
 		gone = nil
-		if n, err = q.next(tx, back); err != nil {
+		if n, err = q.next(ctx, tx, back); err != nil {
 			return err
 		}
 		p := p
 		p.Key = q.key(n)
-		gone, err = c.store(tx, p)
+		gone, err = c.store(ctx, tx, p)
 		return err
 	})
 	if err != nil {
@@ -139,10 +139,10 @@ func (q *Queue[K, V]) push(ctx context.Context, v V, back bool, opts []Option) (
 }
 
 // next returns the number of the next key at one end. Expired items count.
-func (q *Queue[K, V]) next(tx driver.Tx, back bool) (int64, error) {
+func (q *Queue[K, V]) next(ctx context.Context, tx driver.Tx, back bool) (int64, error) {
 	s := q.scan(back)
 	s.Keys = true
-	f, err := q.c.find(tx, s, 0, false, q.mine) // at instant 0 nothing has expired
+	f, err := q.c.find(ctx, tx, s, 0, false, q.mine) // at instant 0 nothing has expired
 	if err != nil || !f.ok {
 		return queueMiddle, err
 	}

@@ -52,9 +52,9 @@ func (h *handle) addRow(ctx context.Context, p driver.Put) (found bool, err erro
 	var gone []driver.Row
 	err = h.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
 		gone = nil
-		_, found, err = tx.Get(h.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true, Bare: true})
+		_, found, err = tx.Get(ctx, h.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true, Bare: true})
 		if err == nil && !found {
-			gone, err = h.store(tx, p)
+			gone, err = h.store(ctx, tx, p)
 		}
 		return err
 	})
@@ -127,7 +127,7 @@ func (c *Cache[K, V]) touch(ctx context.Context, k K, opts []Option) (ok bool, e
 		return false, err
 	}
 	err = c.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
-		ok, err = tx.Touch(c.dc, p.Key, p.Expire, p.Now)
+		ok, err = tx.Touch(ctx, c.dc, p.Key, p.Expire, p.Now)
 		return err
 	})
 	return ok, err
@@ -142,7 +142,7 @@ func (c *Cache[K, V]) Delete(ctx context.Context, k K) (ok bool, err error) {
 	now := c.st.instant()
 	var gone []driver.Row
 	err = c.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
-		ok, gone, err = c.delete(tx, key, now)
+		ok, gone, err = c.delete(ctx, tx, key, now)
 		return err
 	})
 	if err == nil {
@@ -153,9 +153,9 @@ func (c *Cache[K, V]) Delete(ctx context.Context, k K) (ok bool, err error) {
 
 // delete deletes the row of a key, and returns it if OnEvict is to be told that
 // it had expired.
-func (h *handle) delete(tx driver.Tx, key codec.Value, now driver.Instant) (ok bool, gone []driver.Row, err error) {
-	if gone, err = h.expired(tx, key, now); err == nil {
-		ok, err = tx.Delete(h.dc, key, now)
+func (h *handle) delete(ctx context.Context, tx driver.Tx, key codec.Value, now driver.Instant) (ok bool, gone []driver.Row, err error) {
+	if gone, err = h.expired(ctx, tx, key, now); err == nil {
+		ok, err = tx.Delete(ctx, h.dc, key, now)
 	}
 	return ok, gone, err
 }
@@ -182,7 +182,7 @@ func (c *Cache[K, V]) pop(ctx context.Context, k K) (e Entry[K, V], ok bool, err
 	l := driver.Lookup{Now: c.st.instant(), Quiet: true}
 	err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
 		e, ok = Entry[K, V]{}, false
-		row, found, err := tx.Get(c.dc, key, l)
+		row, found, err := tx.Get(ctx, c.dc, key, l)
 		if err != nil || !found {
 			return err
 		}
@@ -192,7 +192,7 @@ func (c *Cache[K, V]) pop(ctx context.Context, k K) (e Entry[K, V], ok bool, err
 		if e, ok, err = c.decode(ctx, &row); err != nil || !ok {
 			return refuse(err)
 		}
-		return c.remove(tx, row.ID)
+		return c.remove(ctx, tx, row.ID)
 	})
 	if err != nil {
 		return Entry[K, V]{}, false, err
@@ -201,8 +201,8 @@ func (c *Cache[K, V]) pop(ctx context.Context, k K) (e Entry[K, V], ok bool, err
 }
 
 // remove deletes one row.
-func (h *handle) remove(tx driver.Tx, id int64) error {
-	_, err := tx.Remove(h.dc, driver.Filter{IDs: []int64{id}}, 1)
+func (h *handle) remove(ctx context.Context, tx driver.Tx, id int64) error {
+	_, err := tx.Remove(ctx, h.dc, driver.Filter{IDs: []int64{id}}, 1)
 	return err
 }
 
@@ -239,7 +239,7 @@ func (c *Cache[K, V]) compareAndSwap(ctx context.Context, k K, old, new V, opts 
 	var gone []driver.Row
 	err = c.alter(ctx, func(tx driver.Tx, whole func(*driver.Row) error) error {
 		gone, swapped = nil, false
-		row, found, err := tx.Get(c.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true})
+		row, found, err := tx.Get(ctx, c.dc, p.Key, driver.Lookup{Now: p.Now, Quiet: true})
 		if err != nil || !found || row.ForeignValue {
 			return err
 		}
@@ -250,7 +250,7 @@ func (c *Cache[K, V]) compareAndSwap(ctx context.Context, k K, old, new V, opts 
 			return nil
 		}
 		swapped = true
-		gone, err = c.store(tx, w.over(p, &row))
+		gone, err = c.store(ctx, tx, w.over(p, &row))
 		return err
 	})
 	if err == nil {

@@ -26,7 +26,7 @@ func (c *Cache[K, V]) Evict(ctx context.Context, tag TagOption) (int, error) {
 		return 0, c.fail(ctx, "Evict", err)
 	}
 	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(c.dc, driver.Filter{Tag: tag.value}, sweepRows)
+		return tx.Remove(ctx, c.dc, driver.Filter{Tag: tag.value}, sweepRows)
 	}, c.tellExpired)
 	return n, c.fail(ctx, "Evict", err)
 }

@@ -169,7 +169,7 @@ func (t *Tx) Store() *Store { return t.state.store }
 // back is given out again.
 func (t *Tx) Fence() (n int64, err error) {
 	err = t.do(t.ctx, true, func(dt driver.Tx) (err error) {
-		n, err = dt.Fence()
+		n, err = dt.Fence(t.ctx)
 		return err
 	})
 	return n, wrap(t.ctx, "Fence", "", err)

@@ -159,12 +159,12 @@ func (h *handle) tooLong(size int64) error {
 
 // store puts a row and makes room for it. It returns the rows that OnEvict is
 // to be told of: those removed, and the one that p overwrites if it has expired.
-func (h *handle) store(tx driver.Tx, p driver.Put) ([]driver.Row, error) {
-	gone, err := h.expired(tx, p.Key, p.Now)
+func (h *handle) store(ctx context.Context, tx driver.Tx, p driver.Put) ([]driver.Row, error) {
+	gone, err := h.expired(ctx, tx, p.Key, p.Now)
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.Put(h.dc, p); err != nil {
+	if err := tx.Put(ctx, h.dc, p); err != nil {
 		return nil, err
 	}
 	limit := h.dc.Settings().CullLimit
@@ -177,17 +177,17 @@ func (h *handle) store(tx driver.Tx, p driver.Put) ([]driver.Row, error) {
 	if limit == 0 {
 		return gone, nil
 	}
-	culled, err := tx.Cull(h.dc, p.Now, limit, p.Key)
+	culled, err := tx.Cull(ctx, h.dc, p.Now, limit, p.Key)
 	return append(gone, culled...), err
 }
 
 // expired returns the row of a key that is about to be overwritten or deleted,
 // if its time is over at now and somebody wants to know.
-func (h *handle) expired(tx driver.Tx, key codec.Value, now driver.Instant) ([]driver.Row, error) {
+func (h *handle) expired(ctx context.Context, tx driver.Tx, key codec.Value, now driver.Instant) ([]driver.Row, error) {
 	if h.shared.evicted == nil {
 		return nil, nil
 	}
-	row, found, err := tx.Get(h.dc, key, driver.Lookup{Quiet: true, Bare: true})
+	row, found, err := tx.Get(ctx, h.dc, key, driver.Lookup{Quiet: true, Bare: true})
 	if err != nil || !found || !h.over(&row, now) {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (h *handle) over(r *driver.Row, now driver.Instant) bool {
 func (h *handle) set(ctx context.Context, p driver.Put) error {
 	var gone []driver.Row
 	err := h.write(ctx, driver.Shared, func(tx driver.Tx) (err error) {
-		gone, err = h.store(tx, p)
+		gone, err = h.store(ctx, tx, p)
 		return err
 	})
 	if err == nil {

@@ -208,8 +208,11 @@ type Spec struct {
 }
 
 // Tx is a running transaction. Its methods fail only when the store does
-// (disk, corruption) or the arguments break the contract; after such an error
-// the transaction is to be given up.
+// (disk, corruption), when their context ends, or when the arguments break the
+// contract; after such an error the transaction is to be given up.
+//
+// The context of a method is that of View or Update, or one made from it. Once it
+// has ended, methods fail with its cause.
 type Tx interface {
 	// Get returns the row of key. A row whose time is over ([Settings.Over]) is
 	// not found. The row's Key is the one asked for. Unless it is quiet it counts: in Stats,
@@ -217,7 +220,7 @@ type Tx interface {
 	// (Policy.CountsAccesses), as an access of the row, which sets its access
 	// time and adds to its access count. Both may be written later, but are
 	// never missing from what this Store returns.
-	Get(c Collection, key codec.Value, l Lookup) (Row, bool, error)
+	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)
 
 	// Put stores a row. An existing row of an equal key is replaced and keeps
 	// its ID, and so its place in insertion order, and its Key as first
@@ -225,23 +228,23 @@ type Tx interface {
 	// p.Now; its old value file is removed after the commit. With p.Keep an
 	// existing row whose time is not over at p.Now keeps expiry, tag, access
 	// count and access time, and only value and store time change.
-	Put(c Collection, p Put) error
+	Put(ctx context.Context, c Collection, p Put) error
 
 	// Touch sets the expiry (0: never) of a row whose time is not over at now,
 	// and nothing else.
-	Touch(c Collection, key codec.Value, expire, now Instant) (bool, error)
+	Touch(ctx context.Context, c Collection, key codec.Value, expire, now Instant) (bool, error)
 
 	// Delete removes the row of key and reports whether there was one whose
 	// time was not over at now.
-	Delete(c Collection, key codec.Value, now Instant) (bool, error)
+	Delete(ctx context.Context, c Collection, key codec.Value, now Instant) (bool, error)
 
 	// Scan returns one page of rows: those that s selects, in s's order, at
 	// most s.Limit. It counts nothing.
-	Scan(c Collection, s Scan) ([]Row, error)
+	Scan(ctx context.Context, c Collection, s Scan) ([]Row, error)
 
 	// Remove deletes up to limit rows that f selects and returns them,
 	// without their values, in no particular order.
-	Remove(c Collection, f Filter, limit int) ([]Row, error)
+	Remove(ctx context.Context, c Collection, f Filter, limit int) ([]Row, error)
 
 	// Cull makes room. It removes up to limit rows and returns them without
 	// their values: first those that have expired at now, longest ago first;
@@ -255,15 +258,15 @@ type Tx interface {
 	//
 	// with every access up to now counted. The row of key keep stays (Null:
 	// none is spared).
-	Cull(c Collection, now Instant, limit int, keep codec.Value) ([]Row, error)
+	Cull(ctx context.Context, c Collection, now Instant, limit int, keep codec.Value) ([]Row, error)
 
 	// Count returns the number of rows, expired ones included.
-	Count(c Collection) (int64, error)
+	Count(ctx context.Context, c Collection) (int64, error)
 
 	// Fence returns the next number of a counter that belongs to the store,
 	// is the same for all collections and processes, starts at 1 and never
 	// repeats or goes back, also across restarts and backups.
-	Fence() (int64, error)
+	Fence(ctx context.Context) (int64, error)
 }
 
 // Lookup says how Get reads. What a Get leaves behind, accesses, counts and

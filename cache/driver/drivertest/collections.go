@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -160,7 +161,7 @@ var collectionTests = tests{
 		if _, _, err := e.s.Get(e.ctx, e.c, val("k"), quiet); err == nil {
 			e.Error("Get accepts a collection that the engine did not make")
 		}
-		if err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.c, pair("k", 1)) }); err == nil {
+		if err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 1)) }); err == nil {
 			e.Error("Put accepts a collection that the engine did not make")
 		}
 		if _, _, err := e.s.Watch(e.c); err == nil {
@@ -199,7 +200,7 @@ func (e *env) useCollection(s driver.Store, c driver.Collection) map[string]erro
 	if _, stop, errs["Watch"] = s.Watch(c); errs["Watch"] == nil {
 		stop()
 	}
-	for name, use := range txUses(c) {
+	for name, use := range txUses(e.ctx, c) {
 		errs["View: "+name] = s.View(e.ctx, use.run)
 		if use.writes {
 			delete(errs, "View: "+name) // which of its two faults it names is open
@@ -215,15 +216,18 @@ type txUse struct {
 }
 
 // txUses are the methods of a transaction that take a collection.
-func txUses(c driver.Collection) map[string]txUse {
+func txUses(ctx context.Context, c driver.Collection) map[string]txUse {
 	return map[string]txUse{
-		"Get":    {false, func(tx driver.Tx) error { _, _, err := tx.Get(c, val("k"), quiet); return err }},
-		"Scan":   {false, func(tx driver.Tx) error { _, err := tx.Scan(c, driver.Scan{Limit: 1}); return err }},
-		"Count":  {false, func(tx driver.Tx) error { _, err := tx.Count(c); return err }},
-		"Put":    {true, func(tx driver.Tx) error { return tx.Put(c, pair("k", 1)) }},
-		"Touch":  {true, func(tx driver.Tx) error { _, err := tx.Touch(c, val("k"), 0, now); return err }},
-		"Delete": {true, func(tx driver.Tx) error { _, err := tx.Delete(c, val("k"), now); return err }},
-		"Remove": {true, func(tx driver.Tx) error { _, err := tx.Remove(c, driver.Filter{}, 1); return err }},
-		"Cull":   {true, func(tx driver.Tx) error { _, err := tx.Cull(c, now, 1, null); return err }},
+		"Get": {false, func(tx driver.Tx) error { _, _, err := tx.Get(ctx, c, val("k"), quiet); return err }},
+		"Scan": {false, func(tx driver.Tx) error {
+			_, err := tx.Scan(ctx, c, driver.Scan{Limit: 1})
+			return err
+		}},
+		"Count":  {false, func(tx driver.Tx) error { _, err := tx.Count(ctx, c); return err }},
+		"Put":    {true, func(tx driver.Tx) error { return tx.Put(ctx, c, pair("k", 1)) }},
+		"Touch":  {true, func(tx driver.Tx) error { _, err := tx.Touch(ctx, c, val("k"), 0, now); return err }},
+		"Delete": {true, func(tx driver.Tx) error { _, err := tx.Delete(ctx, c, val("k"), now); return err }},
+		"Remove": {true, func(tx driver.Tx) error { _, err := tx.Remove(ctx, c, driver.Filter{}, 1); return err }},
+		"Cull":   {true, func(tx driver.Tx) error { _, err := tx.Cull(ctx, c, now, 1, null); return err }},
 	}
 }

@@ -40,7 +40,7 @@ func (e *env) settle() {
 // 0 keeps it from removing anything.
 func settle(ctx context.Context, s driver.Store, c driver.Collection) error {
 	return s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		_, err := tx.Cull(c, now, 0, null)
+		_, err := tx.Cull(ctx, c, now, 0, null)
 		return err
 	})
 }
@@ -49,7 +49,7 @@ func (e *env) cull(limit int, keep any) (rows []driver.Row) {
 	e.Helper()
 	e.update(func(tx driver.Tx) {
 		var err error
-		rows, err = tx.Cull(e.c, now, limit, val(keep))
+		rows, err = tx.Cull(e.ctx, e.c, now, limit, val(keep))
 		e.ok(err)
 	})
 	return rows
@@ -185,11 +185,11 @@ var cullTests = tests{
 		e.put(stored("a", now), stored("b", now), stored("c", now))
 		e.update(func(tx driver.Tx) {
 			for _, k := range []string{"a", "c"} {
-				_, _, err := tx.Get(e.c, val(k), driver.Lookup{Now: now})
+				_, _, err := tx.Get(e.ctx, e.c, val(k), driver.Lookup{Now: now})
 				e.ok(err)
 			}
 			e.putTx(tx, stored("d", now))
-			rows, err := tx.Cull(e.c, now, 2, val("d"))
+			rows, err := tx.Cull(e.ctx, e.c, now, 2, val("d"))
 			e.ok(err)
 			if got, want := keys(rows), `"b" "a"`; got != want {
 				e.Errorf("Cull removed [%s], want [%s]", got, want)
@@ -202,7 +202,7 @@ var cullTests = tests{
 		e.put(stored("a", now), stored("b", now))
 		e.update(func(tx driver.Tx) {
 			e.read("a", now) // by somebody else, who does not wait
-			rows, err := tx.Cull(e.c, now, 1, null)
+			rows, err := tx.Cull(e.ctx, e.c, now, 1, null)
 			e.ok(err)
 			if got, want := keys(rows), `"b"`; got != want {
 				e.Errorf("Cull removed [%s], want [%s]", got, want)
@@ -234,7 +234,7 @@ var accessTests = tests{
 				e.ok(err)
 			} else {
 				e.update(func(tx driver.Tx) {
-					_, _, err := tx.Get(e.c, val("k"), l)
+					_, _, err := tx.Get(e.ctx, e.c, val("k"), l)
 					e.ok(err)
 				})
 			}
@@ -312,7 +312,7 @@ var accessTests = tests{
 				e.put(driver.Put{Key: val(k), Value: val(2), Expire: now + 20, Now: now + 1})
 			}
 			for _, k := range []string{"put", "deleted"} {
-				_, ok, err := tx.Get(e.c, val(k), driver.Lookup{Now: now + 2, Slide: now + 50})
+				_, ok, err := tx.Get(e.ctx, e.c, val(k), driver.Lookup{Now: now + 2, Slide: now + 50})
 				if !ok || err != nil {
 					e.Errorf("%s: found %v, %v", k, ok, err)
 				}

@@ -6,7 +6,7 @@ func (e *env) delete(key any, at driver.Instant) (ok bool) {
 	e.Helper()
 	e.update(func(tx driver.Tx) {
 		var err error
-		ok, err = tx.Delete(e.c, val(key), at)
+		ok, err = tx.Delete(e.ctx, e.c, val(key), at)
 		e.ok(err)
 	})
 	return ok

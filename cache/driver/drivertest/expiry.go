@@ -15,7 +15,7 @@ var expiryTests = tests{
 				e.Errorf("found %v at now%+v, want %v", ok, at-now, want)
 			}
 			e.view(func(tx driver.Tx) {
-				if _, ok, err := tx.Get(e.c, val("k"), driver.Lookup{Now: at, Quiet: true}); ok != want || err != nil {
+				if _, ok, err := tx.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: at, Quiet: true}); ok != want || err != nil {
 					e.Errorf("found %v (%v) at now%+v in a transaction, want %v", ok, err, at-now, want)
 				}
 			})
@@ -30,7 +30,7 @@ var expiryTests = tests{
 				e.Errorf("found %v (%v) at now%+v, want %v", ok, err, at-now, want)
 			}
 			e.view(func(tx driver.Tx) {
-				if _, ok, err := tx.Get(e.c, val("k"), l); ok != want || err != nil {
+				if _, ok, err := tx.Get(e.ctx, e.c, val("k"), l); ok != want || err != nil {
 					e.Errorf("found %v (%v) at now%+v in a transaction, want %v", ok, err, at-now, want)
 				}
 			})
@@ -77,17 +77,17 @@ var expiryTests = tests{
 					continue
 				}
 				e.update(func(tx driver.Tx) {
-					_, ok, err := tx.Get(c, val("k"), driver.Lookup{Now: at, Quiet: true})
+					_, ok, err := tx.Get(e.ctx, c, val("k"), driver.Lookup{Now: at, Quiet: true})
 					if ok != want || err != nil {
 						e.Errorf("%s: found %v (%v) in a transaction at now-%v, want %v", policy, ok, err, back, want)
 					}
-					if ok, err := tx.Touch(c, val("k"), now+1000, at); ok != want || err != nil {
+					if ok, err := tx.Touch(e.ctx, c, val("k"), now+1000, at); ok != want || err != nil {
 						e.Errorf("%s: Touch is %v (%v) at now-%v, want %v", policy, ok, err, back, want)
 					}
-					if gone, err := tx.Remove(c, driver.Filter{Expired: at}, 10); len(gone) > 0 || err != nil {
+					if gone, err := tx.Remove(e.ctx, c, driver.Filter{Expired: at}, 10); len(gone) > 0 || err != nil {
 						e.Errorf("%s: Remove has removed %v (%v) at now-%v", policy, gone, err, back)
 					}
-					if gone, err := tx.Cull(c, at, 10, null); len(gone) > 0 || err != nil {
+					if gone, err := tx.Cull(e.ctx, c, at, 10, null); len(gone) > 0 || err != nil {
 						e.Errorf("%s: Cull has removed %v (%v) at now-%v", policy, gone, err, back)
 					}
 				})
@@ -103,7 +103,7 @@ var expiryTests = tests{
 			}
 			e.put(until("k", now+1000))
 			e.update(func(tx driver.Tx) {
-				if ok, err := tx.Delete(c, val("k"), now-100); ok == evicts || err != nil {
+				if ok, err := tx.Delete(e.ctx, c, val("k"), now-100); ok == evicts || err != nil {
 					e.Errorf("%s: Delete is %v (%v)", policy, ok, err)
 				}
 			})
@@ -157,7 +157,7 @@ var expiryTests = tests{
 			{"k", now + 30, now, false, false},
 		} {
 			e.update(func(tx driver.Tx) {
-				ok, err := tx.Touch(e.c, val(step.key), step.expire, step.at)
+				ok, err := tx.Touch(e.ctx, e.c, val(step.key), step.expire, step.at)
 				e.ok(err)
 				if ok != step.touched {
 					e.Errorf("Touch %+v is %v", step, ok)
@@ -205,10 +205,10 @@ var expiryTests = tests{
 			e.ok(err)
 		}
 		e.update(func(tx driver.Tx) {
-			_, err := tx.Touch(e.c, val("touched"), now+20, now)
+			_, err := tx.Touch(e.ctx, e.c, val("touched"), now+20, now)
 			e.ok(err)
 			e.putTx(tx, until("put", now+20))
-			_, err = tx.Delete(e.c, val("deleted"), now)
+			_, err = tx.Delete(e.ctx, e.c, val("deleted"), now)
 			e.ok(err)
 			e.putTx(tx, until("another", now+20)) // may take the ID
 		})

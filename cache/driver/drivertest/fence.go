@@ -9,7 +9,7 @@ import (
 
 func (e *env) fence(s driver.Store, mode driver.Mode) (n int64, err error) {
 	err = s.Update(e.ctx, mode, func(tx driver.Tx) (err error) {
-		n, err = tx.Fence()
+		n, err = tx.Fence(e.ctx)
 		return err
 	})
 	return n, err
@@ -37,9 +37,9 @@ var fenceTests = tests{
 
 	{"TwiceInATransaction", func(e *env) {
 		e.update(func(tx driver.Tx) {
-			a, err := tx.Fence()
+			a, err := tx.Fence(e.ctx)
 			e.ok(err)
-			b, err := tx.Fence()
+			b, err := tx.Fence(e.ctx)
 			e.ok(err)
 			if a != 1 || b != 2 {
 				e.Errorf("Fences are %d and %d", a, b)

@@ -113,7 +113,7 @@ var fileTests = tests{
 		e.update(func(tx driver.Tx) {
 			e.putTx(tx, driver.Put{Key: val("new"), File: e.file(codec.Blob, []byte("new")), Now: now})
 			for _, k := range []string{"old", "new"} {
-				r, _, err := tx.Get(e.c, val(k), quiet)
+				r, _, err := tx.Get(e.ctx, e.c, val(k), quiet)
 				e.ok(err)
 				if got := string(e.content(r)); got != k {
 					e.Errorf("content of %s is %q", k, got)
@@ -126,12 +126,12 @@ var fileTests = tests{
 	{"StaysReadable", func(e *env) {
 		content := string(noise(200_000))
 		for name, end := range map[string]func(tx driver.Tx) error{
-			"Delete": func(tx driver.Tx) error { _, err := tx.Delete(e.c, val("k"), now); return err },
-			"Put":    func(tx driver.Tx) error { return tx.Put(e.c, pair("k", 1)) },
+			"Delete": func(tx driver.Tx) error { _, err := tx.Delete(e.ctx, e.c, val("k"), now); return err },
+			"Put":    func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 1)) },
 			"Put file": func(tx driver.Tx) error {
-				return tx.Put(e.c, driver.Put{Key: val("k"), File: e.file(codec.Blob, []byte("x")), Now: now})
+				return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: e.file(codec.Blob, []byte("x")), Now: now})
 			},
-			"Remove": func(tx driver.Tx) error { _, err := tx.Remove(e.c, driver.Filter{}, 9); return err },
+			"Remove": func(tx driver.Tx) error { _, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 9); return err },
 		} {
 			r := e.putFile("k", codec.Blob, []byte(content))
 			f, err := e.s.OpenFile(e.ctx, e.c, r)
@@ -192,7 +192,7 @@ var fileTests = tests{
 			waits = append(waits, e.background(func() error {
 				defer f.Discard()
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.c, driver.Put{Key: val(i), File: f, Now: now}); err != nil {
+					if err := tx.Put(e.ctx, e.c, driver.Put{Key: val(i), File: f, Now: now}); err != nil {
 						return err
 					}
 					if i%4 == 0 {
@@ -224,7 +224,7 @@ var fileTests = tests{
 		finished := e.file(codec.Blob, []byte("x"))
 		finished.Discard()
 		err = e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-			return tx.Put(e.c, driver.Put{Key: val("k"), File: finished, Now: now})
+			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: finished, Now: now})
 		})
 		if err == nil {
 			e.Error("a discarded file can be put")
@@ -238,7 +238,7 @@ var fileTests = tests{
 		e.ok(err)
 		defer f.Discard()
 		err = e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-			return tx.Put(e.c, driver.Put{Key: val("k"), File: f, Now: now})
+			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now})
 		})
 		if err == nil {
 			e.Error("an unfinished file can be put")
@@ -250,7 +250,7 @@ var fileTests = tests{
 		f := e.file(codec.Blob, []byte("content"))
 		e.update(func(tx driver.Tx) {
 			e.putTx(tx, driver.Put{Key: val("k"), File: f, Now: now})
-			_, err := tx.Delete(e.c, val("k"), now)
+			_, err := tx.Delete(e.ctx, e.c, val("k"), now)
 			e.ok(err)
 			e.putTx(tx, driver.Put{Key: val("l"), File: e.file(codec.Blob, []byte("1")), Now: now})
 			e.putTx(tx, driver.Put{Key: val("l"), File: e.file(codec.Blob, []byte("2")), Now: now})

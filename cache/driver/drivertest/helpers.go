@@ -102,7 +102,7 @@ func (e *env) put(rows ...driver.Put) {
 func (e *env) putTx(tx driver.Tx, rows ...driver.Put) {
 	e.Helper()
 	for _, p := range rows {
-		e.ok(tx.Put(e.c, p))
+		e.ok(tx.Put(e.ctx, e.c, p))
 	}
 }
 
@@ -151,7 +151,7 @@ func (e *env) wantGone(keys ...any) {
 func (e *env) wantCount(want int64) {
 	e.Helper()
 	e.view(func(tx driver.Tx) {
-		n, err := tx.Count(e.c)
+		n, err := tx.Count(e.ctx, e.c)
 		e.ok(err)
 		if n != want {
 			e.Errorf("Count is %d, want %d", n, want)
@@ -168,7 +168,7 @@ func (e *env) scan(s driver.Scan) []driver.Row {
 	var rows []driver.Row
 	e.view(func(tx driver.Tx) {
 		var err error
-		rows, err = tx.Scan(e.c, s)
+		rows, err = tx.Scan(e.ctx, e.c, s)
 		e.ok(err)
 	})
 	return rows

@@ -45,7 +45,7 @@ var keyTests = tests{
 			{0.0, math.Copysign(0, -1)},
 		} {
 			e.update(func(tx driver.Tx) {
-				_, err := tx.Delete(e.c, val(c.first), now)
+				_, err := tx.Delete(e.ctx, e.c, val(c.first), now)
 				e.ok(err)
 			})
 			e.put(pair(c.first, "first"))

@@ -38,10 +38,10 @@ var maintenanceTests = tests{
 				f.Finish()
 				err = e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
 					if i%3 == 0 {
-						_, err := tx.Delete(e.c, val(i%5), now)
+						_, err := tx.Delete(e.ctx, e.c, val(i%5), now)
 						return err
 					}
-					return tx.Put(e.c, driver.Put{Key: val(i % 5), File: f, Now: now})
+					return tx.Put(e.ctx, e.c, driver.Put{Key: val(i % 5), File: f, Now: now})
 				})
 				f.Discard()
 				if err != nil {

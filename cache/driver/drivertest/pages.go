@@ -34,7 +34,7 @@ func everyScan(run func(e *env, s driver.Scan)) func(*env) {
 		for _, o := range []driver.Order{driver.ByID, driver.ByKey, driver.ByExpire} {
 			for _, desc := range []bool{false, true} {
 				e.update(func(tx driver.Tx) {
-					_, err := tx.Remove(e.c, driver.Filter{}, 1000)
+					_, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 1000)
 					e.ok(err)
 				})
 				run(e, driver.Scan{Order: o, Desc: desc, Limit: 7})
@@ -66,7 +66,7 @@ var pageTests = tests{
 				for i := range 30 {
 					switch i % 5 {
 					case page % 5:
-						_, err := tx.Delete(e.c, val(key("goes", i)), now)
+						_, err := tx.Delete(e.ctx, e.c, val(key("goes", i)), now)
 						e.ok(err)
 					case (page + 1) % 5:
 						e.putTx(tx, until(key(fmt.Sprint("new", page), i), now+driver.Instant(1+i%4)))

@@ -34,7 +34,7 @@ var readOnlyTests = tests{
 			e.Errorf("value file holds %q", got)
 		}
 		checkStore(e, s)
-		e.ok(writer.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(wc, pair(5, "new")) }))
+		e.ok(writer.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, wc, pair(5, "new")) }))
 		e.wantValue(5, "new")
 	}},
 
@@ -55,7 +55,7 @@ var readOnlyTests = tests{
 		}
 		_, err := s.Create(e.ctx, codec.Blob)
 		e.wantErr(err, driver.ErrReadOnly)
-		for name, use := range txUses(c) {
+		for name, use := range txUses(e.ctx, c) {
 			if err := s.View(e.ctx, use.run); use.writes && !errors.Is(err, driver.ErrReadOnly) {
 				e.Errorf("%s: %v", name, err)
 			}

@@ -12,7 +12,7 @@ func (e *env) remove(f driver.Filter, limit int) (rows []driver.Row) {
 	e.Helper()
 	e.update(func(tx driver.Tx) {
 		var err error
-		rows, err = tx.Remove(e.c, f, limit)
+		rows, err = tx.Remove(e.ctx, e.c, f, limit)
 		e.ok(err)
 	})
 	slices.SortFunc(rows, func(a, b driver.Row) int { return cmp.Compare(a.ID, b.ID) })

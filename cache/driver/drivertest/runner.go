@@ -274,22 +274,22 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 		if f := c.files[o]; f != nil {
 			p.File = f
 		}
-		return tx.Put(collection, p)
+		return tx.Put(c.ctx, collection, p)
 	case opGet:
-		row, ok, err := tx.Get(collection, o.key, o.lookup)
+		row, ok, err := tx.Get(c.ctx, collection, o.key, o.lookup)
 		if err != nil {
 			return err
 		}
 		c.blurred = c.blurred || !o.lookup.Quiet
 		return c.found(o, out, row, ok)
 	case opTouch:
-		out.Found, err = tx.Touch(collection, o.key, o.expire, o.now)
+		out.Found, err = tx.Touch(c.ctx, collection, o.key, o.expire, o.now)
 	case opDelete:
-		out.Found, err = tx.Delete(collection, o.key, o.now)
+		out.Found, err = tx.Delete(c.ctx, collection, o.key, o.now)
 	case opScan:
-		out.Rows, err = tx.Scan(collection, o.scan)
+		out.Rows, err = tx.Scan(c.ctx, collection, o.scan)
 	case opPages:
-		out.Rows, err = scanPages(tx, collection, o.scan)
+		out.Rows, err = scanPages(c.ctx, tx, collection, o.scan)
 	}
 	if o.scan.Keys {
 		for i, r := range out.Rows {
@@ -298,29 +298,29 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 	}
 	switch o.kind {
 	case opRemove:
-		out.Rows, err = tx.Remove(collection, o.filter, o.limit)
+		out.Rows, err = tx.Remove(c.ctx, collection, o.filter, o.limit)
 		slices.SortFunc(out.Rows, func(a, b driver.Row) int { return cmp.Compare(a.ID, b.ID) })
 	case opCull:
-		out.Rows, err = tx.Cull(collection, o.now, o.limit, o.key)
+		out.Rows, err = tx.Cull(c.ctx, collection, o.now, o.limit, o.key)
 		if err == nil {
 			out.Rows = c.comparable(out.Rows, false) // every access is counted
 			return nil
 		}
 	case opCount:
-		out.Number, err = tx.Count(collection)
+		out.Number, err = tx.Count(c.ctx, collection)
 	case opFence:
-		out.Number, err = tx.Fence()
+		out.Number, err = tx.Fence(c.ctx)
 	case opIncrement:
-		out.Number, err = incrementOrStart(tx, collection, o)
+		out.Number, err = incrementOrStart(c.ctx, tx, collection, o)
 	}
 	out.Rows = c.comparable(out.Rows, c.blurred)
 	return err
 }
 
-func scanPages(tx driver.Tx, c driver.Collection, s driver.Scan) ([]driver.Row, error) {
+func scanPages(ctx context.Context, tx driver.Tx, c driver.Collection, s driver.Scan) ([]driver.Row, error) {
 	var all []driver.Row
 	for range manyPages {
-		page, err := tx.Scan(c, s)
+		page, err := tx.Scan(ctx, c, s)
 		all = append(all, page...)
 		if err != nil || len(page) < s.Limit {
 			return all, err
@@ -330,13 +330,13 @@ func scanPages(tx driver.Tx, c driver.Collection, s driver.Scan) ([]driver.Row, 
 	return all, errors.New("the scan does not come to an end")
 }
 
-func incrementOrStart(tx driver.Tx, c driver.Collection, o *op) (int64, error) {
-	r, ok, err := tx.Get(c, o.key, driver.Lookup{Now: o.now, Quiet: true})
+func incrementOrStart(ctx context.Context, tx driver.Tx, c driver.Collection, o *op) (int64, error) {
+	r, ok, err := tx.Get(ctx, c, o.key, driver.Lookup{Now: o.now, Quiet: true})
 	if err != nil {
 		return 0, err
 	}
 	n := r.Value.Integer() + 1
-	return n, tx.Put(c, driver.Put{Key: o.key, Value: codec.IntegerValue(n), Keep: ok, Now: o.now})
+	return n, tx.Put(ctx, c, driver.Put{Key: o.key, Value: codec.IntegerValue(n), Keep: ok, Now: o.now})
 }
 
 // found notes the result of a Get, with the content of a value file.

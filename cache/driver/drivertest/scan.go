@@ -45,7 +45,7 @@ var scanTests = tests{
 		}
 		e.view(func(tx driver.Tx) {
 			for _, limit := range []int{0, -1} {
-				rows, err := tx.Scan(e.c, driver.Scan{Limit: limit})
+				rows, err := tx.Scan(e.ctx, e.c, driver.Scan{Limit: limit})
 				e.ok(err)
 				if len(rows) != 0 {
 					e.Errorf("%d rows with limit %d", len(rows), limit)
@@ -74,9 +74,9 @@ var scanTests = tests{
 				s := driver.Scan{Order: o, Desc: desc}
 				all := e.scan(s)
 				err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-					_, err := tx.Delete(e.c, all[1].Key, now)
+					_, err := tx.Delete(e.ctx, e.c, all[1].Key, now)
 					e.ok(err)
-					rows, err := tx.Scan(e.c, driver.Scan{Order: o, Desc: desc, After: &all[1], Limit: 9})
+					rows, err := tx.Scan(e.ctx, e.c, driver.Scan{Order: o, Desc: desc, After: &all[1], Limit: 9})
 					e.ok(err)
 					if got, want := keys(rows), keys(all[2:]); got != want {
 						e.Errorf("order %d, desc %v: [%s], want [%s]", o, desc, got, want)
@@ -172,7 +172,7 @@ var scanTests = tests{
 	{"KeyAtEnd", func(e *env) {
 		at := func(tx driver.Tx, want ...string) {
 			for i, desc := range []bool{false, true} {
-				rows, err := tx.Scan(e.c, driver.Scan{
+				rows, err := tx.Scan(e.ctx, e.c, driver.Scan{
 					Order: driver.ByKey, Desc: desc, Keys: true, Limit: 1, Lower: bound(0, true), Upper: bound(100, true),
 				})
 				e.ok(err)
@@ -182,7 +182,7 @@ var scanTests = tests{
 			}
 		}
 		del := func(tx driver.Tx, key any) {
-			_, err := tx.Delete(e.c, val(key), now)
+			_, err := tx.Delete(e.ctx, e.c, val(key), now)
 			e.ok(err)
 		}
 		ends := func(first, last string) {
@@ -220,7 +220,7 @@ var scanTests = tests{
 		e.wantScan(driver.Scan{Order: driver.ByKey}, `0 50 50.5r 51 52 100 "x"`)
 		e.update(func(tx driver.Tx) {
 			at(tx, "50", "52")
-			_, err := tx.Remove(e.c, driver.Filter{}, 100)
+			_, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 100)
 			e.ok(err)
 			at(tx, "", "")
 		})
@@ -233,7 +233,7 @@ var scanTests = tests{
 		})
 		e.put(pair(7, 1), pair(100, 1))
 		e.update(func(tx driver.Tx) {
-			rows, err := tx.Scan(e.c, driver.Scan{Order: driver.ByKey, Keys: true, Limit: 1, Lower: bound(90, true), Upper: bound(1, true)})
+			rows, err := tx.Scan(e.ctx, e.c, driver.Scan{Order: driver.ByKey, Keys: true, Limit: 1, Lower: bound(90, true), Upper: bound(1, true)})
 			e.ok(err)
 			if len(rows) > 0 {
 				e.Errorf("[%s] is in a range that ends before it begins", keys(rows))
@@ -258,7 +258,7 @@ var scanTests = tests{
 			} {
 				at(tx, "7", "8")
 				s.Order, s.Desc, s.Keys, s.Limit = driver.ByKey, true, true, 1
-				rows, err := tx.Scan(e.c, s.Scan)
+				rows, err := tx.Scan(e.ctx, e.c, s.Scan)
 				e.ok(err)
 				if got := keys(rows); got != s.want {
 					e.Errorf("%+v: [%s], want [%s]", s.Scan, got, s.want)
@@ -301,9 +301,9 @@ var scanTests = tests{
 		scanned(e)
 		e.update(func(tx driver.Tx) {
 			e.putTx(tx, pair("0", 1))
-			_, err := tx.Delete(e.c, val("m"), now)
+			_, err := tx.Delete(e.ctx, e.c, val("m"), now)
 			e.ok(err)
-			rows, err := tx.Scan(e.c, driver.Scan{Order: driver.ByKey, Limit: 99})
+			rows, err := tx.Scan(e.ctx, e.c, driver.Scan{Order: driver.ByKey, Limit: 99})
 			e.ok(err)
 			if got, want := keys(rows), `2.5r 5 "0" "a" "b" x71`; got != want {
 				e.Errorf("[%s], want [%s]", got, want)

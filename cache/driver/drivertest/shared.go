@@ -1,6 +1,7 @@
 package drivertest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,12 +9,12 @@ import (
 )
 
 // increment adds one to a counter.
-func increment(tx driver.Tx, c driver.Collection, key any) error {
-	r, _, err := tx.Get(c, val(key), quiet)
+func increment(ctx context.Context, tx driver.Tx, c driver.Collection, key any) error {
+	r, _, err := tx.Get(ctx, c, val(key), quiet)
 	if err != nil {
 		return err
 	}
-	return tx.Put(c, pair(key, r.Value.Integer()+1))
+	return tx.Put(ctx, c, pair(key, r.Value.Integer()+1))
 }
 
 var sharedTests = tests{
@@ -33,7 +34,7 @@ var sharedTests = tests{
 			}
 			waits = append(waits, e.background(func() error {
 				for range each {
-					if err := s.Update(e.ctx, mode, func(tx driver.Tx) error { return increment(tx, c, "n") }); err != nil {
+					if err := s.Update(e.ctx, mode, func(tx driver.Tx) error { return increment(e.ctx, tx, c, "n") }); err != nil {
 						return err
 					}
 				}
@@ -54,10 +55,10 @@ var sharedTests = tests{
 		for i := range members {
 			waits = append(waits, e.background(func() error {
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.c, pair(i, i)); err != nil {
+					if err := tx.Put(e.ctx, e.c, pair(i, i)); err != nil {
 						return err
 					}
-					if err := increment(tx, e.c, "n"); err != nil {
+					if err := increment(e.ctx, tx, e.c, "n"); err != nil {
 						return err
 					}
 					if i%5 == 0 {
@@ -91,10 +92,10 @@ var sharedTests = tests{
 		for i := range members {
 			waits = append(waits, e.background(func() error {
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := increment(tx, e.c, "n"); err != nil {
+					if err := increment(e.ctx, tx, e.c, "n"); err != nil {
 						return err
 					}
-					r, _, err := tx.Get(e.c, val("n"), quiet)
+					r, _, err := tx.Get(e.ctx, e.c, val("n"), quiet)
 					if err != nil {
 						return err
 					}
@@ -127,10 +128,10 @@ var sharedTests = tests{
 		for i := range 20 {
 			waits = append(waits, e.background(func() error {
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if _, _, err := tx.Get(e.c, val("k"), driver.Lookup{Now: now}); err != nil {
+					if _, _, err := tx.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: now}); err != nil {
 						return err
 					}
-					if err := tx.Put(e.c, pair(i, i)); err != nil {
+					if err := tx.Put(e.ctx, e.c, pair(i, i)); err != nil {
 						return err
 					}
 					if i%4 == 0 {

@@ -48,7 +48,7 @@ var statsTests = tests{
 		e.enableStats(true)
 		e.put(pair("k", 1))
 		get := func(tx driver.Tx) error {
-			_, _, err := tx.Get(e.c, val("k"), driver.Lookup{Now: now})
+			_, _, err := tx.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: now})
 			return err
 		}
 		e.ok(e.look(e.s, e.c, "k"))
@@ -66,7 +66,7 @@ var statsTests = tests{
 		for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
 			err := e.s.Update(e.ctx, mode, func(tx driver.Tx) error {
 				e.putTx(tx, pair("k", 2))
-				if _, _, err := tx.Get(e.c, val("k"), driver.Lookup{Now: now}); err != nil {
+				if _, _, err := tx.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: now}); err != nil {
 					return err
 				}
 				return errRollback

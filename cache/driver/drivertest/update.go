@@ -20,15 +20,15 @@ func seeded(e *env) []driver.Row {
 func ruin(e *env, tx driver.Tx) {
 	e.putTx(tx, pair("a", "replaced"), pair("new", 1), pair("file", "inline"))
 	e.putTx(tx, driver.Put{Key: val("newfile"), File: e.file(codec.Blob, []byte("x")), Now: now})
-	_, err := tx.Delete(e.c, val("m"), now)
+	_, err := tx.Delete(e.ctx, e.c, val("m"), now)
 	e.ok(err)
-	_, err = tx.Touch(e.c, val("b"), 0, now)
+	_, err = tx.Touch(e.ctx, e.c, val("b"), 0, now)
 	e.ok(err)
-	_, err = tx.Remove(e.c, driver.Filter{Tag: val("x")}, 10)
+	_, err = tx.Remove(e.ctx, e.c, driver.Filter{Tag: val("x")}, 10)
 	e.ok(err)
-	_, err = tx.Cull(e.c, now, 2, null)
+	_, err = tx.Cull(e.ctx, e.c, now, 2, null)
 	e.ok(err)
-	_, err = tx.Fence()
+	_, err = tx.Fence(e.ctx)
 	e.ok(err)
 }
 
@@ -46,13 +46,36 @@ func (e *env) wantUntouched(before []driver.Row) {
 }
 
 var updateTests = tests{
+	{"ContextOfAMethodEnds", func(e *env) {
+		before := seeded(e)
+		for name, use := range txUses(ended(), e.c) {
+			for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
+				err := e.s.Update(e.ctx, mode, func(tx driver.Tx) error {
+					e.putTx(tx, pair("unwanted", 1))
+					return use.run(tx)
+				})
+				if !errors.Is(err, errCause) {
+					e.Errorf("%s with mode %d: %v, want the cause of its context's end", name, mode, err)
+				}
+			}
+			if err := e.s.View(e.ctx, use.run); !use.writes && !errors.Is(err, errCause) {
+				e.Errorf("%s in a View: %v, want the cause of its context's end", name, err)
+			}
+		}
+		e.wantErr(e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
+			_, err := tx.Fence(ended())
+			return err
+		}), errCause)
+		e.wantUntouched(before)
+	}},
+
 	{"VisibleAtOnce", func(e *env) {
 		e.update(func(tx driver.Tx) {
 			e.putTx(tx, pair("a", 1))
-			if _, ok, err := tx.Get(e.c, val("a"), quiet); !ok || err != nil {
+			if _, ok, err := tx.Get(e.ctx, e.c, val("a"), quiet); !ok || err != nil {
 				e.Errorf("own write is not seen: %v, %v", ok, err)
 			}
-			n, err := tx.Count(e.c)
+			n, err := tx.Count(e.ctx, e.c)
 			if n != 1 || err != nil {
 				e.Errorf("Count is %d, %v", n, err)
 			}
@@ -73,8 +96,8 @@ var updateTests = tests{
 			return errRollback
 		}), errRollback)
 		e.wantErr(e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-			_, err := tx.Delete(e.c, val("file"), now)
-			return errors.Join(err, tx.Put(e.c, pair("new", 1)), errRollback)
+			_, err := tx.Delete(e.ctx, e.c, val("file"), now)
+			return errors.Join(err, tx.Put(e.ctx, e.c, pair("new", 1)), errRollback)
 		}), errRollback)
 		e.wantUntouched(before)
 	}},
@@ -120,7 +143,7 @@ var updateTests = tests{
 				defer close(ended)
 				defer func() { recover() }()
 				e.s.Update(e.ctx, driver.Own, func(tx driver.Tx) error {
-					if err := tx.Put(e.c, pair("new", 1)); err != nil {
+					if err := tx.Put(e.ctx, e.c, pair("new", 1)); err != nil {
 						return err
 					}
 					leave()
@@ -149,7 +172,7 @@ var updateTests = tests{
 		for _, end := range []error{errRollback, nil} {
 			err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
 				e.putTx(tx, pair("k", 1))
-				e.ok(tx.Put(other, pair("k", 2)))
+				e.ok(tx.Put(e.ctx, other, pair("k", 2)))
 				return end
 			})
 			e.wantErr(err, end)
@@ -182,7 +205,7 @@ var updateTests = tests{
 			e.wantErr(err, driver.ErrTimeout)
 			// Reading is possible, and shows what is committed.
 			e.view(func(tx driver.Tx) {
-				_, ok, err := tx.Get(e.c, val("outer"), quiet)
+				_, ok, err := tx.Get(e.ctx, e.c, val("outer"), quiet)
 				if ok || err != nil {
 					e.Errorf("View inside of Update: %v, %v", ok, err)
 				}
@@ -200,7 +223,7 @@ var updateTests = tests{
 		})
 		e.wantCount(5000)
 		e.update(func(tx driver.Tx) {
-			rows, err := tx.Remove(e.c, driver.Filter{}, 4999)
+			rows, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 4999)
 			e.ok(err)
 			if len(rows) != 4999 {
 				e.Errorf("removed %d rows", len(rows))

@@ -11,16 +11,16 @@ var viewTests = tests{
 		e.view(func(tx driver.Tx) {
 			look := func() {
 				e.Helper()
-				rows, err := tx.Scan(e.c, driver.Scan{Limit: 1000})
+				rows, err := tx.Scan(e.ctx, e.c, driver.Scan{Limit: 1000})
 				e.ok(err)
 				e.wantRows(rows, before)
-				if n, err := tx.Count(e.c); err != nil || n != int64(len(before)) {
+				if n, err := tx.Count(e.ctx, e.c); err != nil || n != int64(len(before)) {
 					e.Errorf("Count is %d, %v", n, err)
 				}
-				if _, ok, err := tx.Get(e.c, val("m"), quiet); !ok || err != nil {
+				if _, ok, err := tx.Get(e.ctx, e.c, val("m"), quiet); !ok || err != nil {
 					e.Errorf("a row that was deleted later is not seen: %v", err)
 				}
-				if _, ok, err := tx.Get(e.c, val("new"), quiet); ok || err != nil {
+				if _, ok, err := tx.Get(e.ctx, e.c, val("new"), quiet); ok || err != nil {
 					e.Errorf("a row that was put later is seen: %v", err)
 				}
 			}
@@ -29,7 +29,7 @@ var viewTests = tests{
 			e.update(func(tx driver.Tx) { ruin(e, tx) })
 			look()
 			e.ok(e.background(func() error {
-				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(e.c, pair("newer", 1)) })
+				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("newer", 1)) })
 			})())
 			look()
 		})
@@ -43,7 +43,7 @@ var viewTests = tests{
 		e.put(pair("k", 1))
 		e.view(func(tx driver.Tx) {
 			e.put(pair("k", 2))
-			r, _, err := tx.Get(e.c, val("k"), quiet)
+			r, _, err := tx.Get(e.ctx, e.c, val("k"), quiet)
 			e.ok(err)
 			if r.Value.Integer() != 1 {
 				e.Errorf("value is %d, from a commit after the call", r.Value.Integer())
@@ -57,7 +57,7 @@ var viewTests = tests{
 		for i := range 50 {
 			e.put(pair("k", i))
 			e.ok(second.View(e.ctx, func(tx driver.Tx) error {
-				r, _, err := tx.Get(c, val("k"), quiet)
+				r, _, err := tx.Get(e.ctx, c, val("k"), quiet)
 				if r.Value.Integer() != int64(i) {
 					e.Errorf("value is %d, want %d", r.Value.Integer(), i)
 				}
@@ -68,7 +68,7 @@ var viewTests = tests{
 
 	{"CannotWrite", func(e *env) {
 		before := seeded(e)
-		for name, use := range txUses(e.c) {
+		for name, use := range txUses(e.ctx, e.c) {
 			err := e.s.View(e.ctx, use.run)
 			switch {
 			case use.writes:
@@ -79,10 +79,10 @@ var viewTests = tests{
 		}
 		f := e.file(codec.Blob, []byte("x"))
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
-			return tx.Put(e.c, driver.Put{Key: val("k"), File: f, Now: now})
+			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now})
 		}), driver.ErrReadOnly)
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
-			_, err := tx.Fence()
+			_, err := tx.Fence(e.ctx)
 			return err
 		}), driver.ErrReadOnly)
 		e.wantUntouched(before)
@@ -107,7 +107,7 @@ var viewTests = tests{
 			e.put(pair("k", 2))
 			e.view(func(inner driver.Tx) {
 				for tx, want := range map[driver.Tx]int64{outer: 1, inner: 2} {
-					r, _, err := tx.Get(e.c, val("k"), quiet)
+					r, _, err := tx.Get(e.ctx, e.c, val("k"), quiet)
 					e.ok(err)
 					if r.Value.Integer() != want {
 						e.Errorf("value is %d, want %d", r.Value.Integer(), want)
@@ -119,7 +119,7 @@ var viewTests = tests{
 
 	{"WhileAWriterRuns", func(e *env) {
 		e.put(pair("k", 1))
-		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return tx.Put(e.c, pair("k", 2)) })
+		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 2)) })
 		for range 20 {
 			e.wantValue("k", 1)
 		}
@@ -138,10 +138,10 @@ var viewTests = tests{
 				default:
 				}
 				err := e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.c, pair("a", i)); err != nil {
+					if err := tx.Put(e.ctx, e.c, pair("a", i)); err != nil {
 						return err
 					}
-					return tx.Put(e.c, pair("b", i))
+					return tx.Put(e.ctx, e.c, pair("b", i))
 				})
 				if err != nil {
 					return err
@@ -150,9 +150,9 @@ var viewTests = tests{
 		})
 		for range 200 {
 			e.view(func(tx driver.Tx) {
-				a, _, err := tx.Get(e.c, val("a"), quiet)
+				a, _, err := tx.Get(e.ctx, e.c, val("a"), quiet)
 				e.ok(err)
-				b, _, err := tx.Get(e.c, val("b"), quiet)
+				b, _, err := tx.Get(e.ctx, e.c, val("b"), quiet)
 				e.ok(err)
 				if a.Value.Integer() != b.Value.Integer() {
 					e.Errorf("a is %d, b is %d", a.Value.Integer(), b.Value.Integer())

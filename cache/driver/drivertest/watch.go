@@ -20,13 +20,13 @@ var watchTests = tests{
 		watches := []<-chan struct{}{e.watch(e.s, e.c), e.watch(e.s, e.c), e.watch(second, e.collection(second, "test"))}
 		f := e.file(codec.Blob, []byte("x"))
 		for _, change := range []func(tx driver.Tx) error{
-			func(tx driver.Tx) error { return tx.Put(e.c, pair("new", 1)) },
-			func(tx driver.Tx) error { return tx.Put(e.c, until("k", now+5)) },
-			func(tx driver.Tx) error { return tx.Put(e.c, driver.Put{Key: val("f"), File: f, Now: now}) },
-			func(tx driver.Tx) error { _, err := tx.Touch(e.c, val("k"), now+9, now); return err },
-			func(tx driver.Tx) error { _, err := tx.Delete(e.c, val("k"), now); return err },
-			func(tx driver.Tx) error { _, err := tx.Remove(e.c, driver.Filter{}, 9); return err },
-			func(tx driver.Tx) error { _, err := tx.Cull(e.c, now, 9, null); return err },
+			func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("new", 1)) },
+			func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, until("k", now+5)) },
+			func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, driver.Put{Key: val("f"), File: f, Now: now}) },
+			func(tx driver.Tx) error { _, err := tx.Touch(e.ctx, e.c, val("k"), now+9, now); return err },
+			func(tx driver.Tx) error { _, err := tx.Delete(e.ctx, e.c, val("k"), now); return err },
+			func(tx driver.Tx) error { _, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 9); return err },
+			func(tx driver.Tx) error { _, err := tx.Cull(e.ctx, e.c, now, 9, null); return err },
 		} {
 			e.put(until("k", now+5), until("expired", now-5))
 			for _, w := range watches { // signals of before
@@ -65,7 +65,7 @@ var watchTests = tests{
 				for {
 					done := false
 					err := s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-						r, _, err := tx.Get(c, val("turn"), quiet)
+						r, _, err := tx.Get(e.ctx, c, val("turn"), quiet)
 						if err != nil {
 							return err
 						}
@@ -75,7 +75,7 @@ var watchTests = tests{
 							return nil
 						}
 						done = n+1 >= rounds
-						return tx.Put(c, pair("turn", n+1))
+						return tx.Put(e.ctx, c, pair("turn", n+1))
 					})
 					if err != nil || done {
 						return err

@@ -106,7 +106,7 @@ func (s *Store) Configure(ctx context.Context, c driver.Collection, fn func(*dri
 	defer s.leave()
 	var settings driver.Settings
 	err := s.write(ctx, func(x *tx) error {
-		t, err := x.change(c)
+		t, err := x.change(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,7 @@ func ExampleData() {
 		return
 	}
 	err = writer.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		return tx.Put(c, driver.Put{Key: codec.TextValue("en"), Value: codec.TextValue("hello"), Now: 1})
+		return tx.Put(ctx, c, driver.Put{Key: codec.TextValue("en"), Value: codec.TextValue("hello"), Now: 1})
 	})
 	if err != nil {
 		fmt.Println(err)

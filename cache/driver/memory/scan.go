@@ -1,12 +1,13 @@
 package memory
 
 import (
+	"context"
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-func (x *tx) Scan(c driver.Collection, s driver.Scan) ([]driver.Row, error) {
-	t, err := x.table(c)
+func (x *tx) Scan(ctx context.Context, c driver.Collection, s driver.Scan) ([]driver.Row, error) {
+	t, err := x.table(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func (x *tx) end() { x.ended = true }
 // Get implements [driver.Store].
 func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
 	err = s.View(ctx, func(x driver.Tx) error {
-		r, ok, err = x.Get(c, key, l)
+		r, ok, err = x.Get(ctx, c, key, l)
 		return err
 	})
 	return r, ok, err
@@ -129,7 +129,7 @@ func (s *Store) Stats(ctx context.Context, c driver.Collection, reset bool) (dri
 	var stats driver.Stats
 	if reset {
 		err := s.write(ctx, func(x *tx) error {
-			t, err := x.change(own)
+			t, err := x.change(ctx, own)
 			if err == nil {
 				stats, t.stats = t.stats, driver.Stats{}
 			}

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"slices"
 
@@ -30,9 +31,12 @@ type tx struct {
 }
 
 // table returns the table to read c from.
-func (x *tx) table(c driver.Collection) (*table, error) {
+func (x *tx) table(ctx context.Context, c driver.Collection) (*table, error) {
 	if x.ended {
 		return nil, errEnded
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	own, err := x.store.own(c)
 	if err != nil {
@@ -46,8 +50,8 @@ func (x *tx) table(c driver.Collection) (*table, error) {
 }
 
 // change returns a copy of c's table that may be changed.
-func (x *tx) change(c driver.Collection) (*table, error) {
-	t, err := x.table(c)
+func (x *tx) change(ctx context.Context, c driver.Collection) (*table, error) {
+	t, err := x.table(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -59,8 +63,8 @@ func (x *tx) change(c driver.Collection) (*table, error) {
 	return t, nil
 }
 
-func (x *tx) Get(c driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	t, err := x.table(c)
+func (x *tx) Get(ctx context.Context, c driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	t, err := x.table(ctx, c)
 	if err != nil {
 		return driver.Row{}, false, err
 	}
@@ -92,8 +96,8 @@ func (x *tx) leave(t *table, r *row, l driver.Lookup) {
 	m.apply(x.state)
 }
 
-func (x *tx) Put(c driver.Collection, p driver.Put) error {
-	t, err := x.change(c)
+func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) error {
+	t, err := x.change(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -133,8 +137,8 @@ func (x *tx) Put(c driver.Collection, p driver.Put) error {
 	return nil
 }
 
-func (x *tx) Touch(c driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
-	t, err := x.change(c)
+func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
+	t, err := x.change(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -148,8 +152,8 @@ func (x *tx) Touch(c driver.Collection, key codec.Value, expire, now driver.Inst
 	return true, nil
 }
 
-func (x *tx) Delete(c driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
-	t, err := x.change(c)
+func (x *tx) Delete(ctx context.Context, c driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
+	t, err := x.change(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -161,8 +165,8 @@ func (x *tx) Delete(c driver.Collection, key codec.Value, now driver.Instant) (b
 	return !t.over(r, now), nil
 }
 
-func (x *tx) Remove(c driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {
-	t, err := x.change(c)
+func (x *tx) Remove(ctx context.Context, c driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {
+	t, err := x.change(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -192,11 +196,11 @@ func (x *tx) Remove(c driver.Collection, f driver.Filter, limit int) ([]driver.R
 	return x.removeAll(t, chosen), nil
 }
 
-func (x *tx) Cull(c driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
+func (x *tx) Cull(ctx context.Context, c driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	if x.writable && !x.ended {
 		x.store.data.absorb(x.state)
 	}
-	t, err := x.change(c)
+	t, err := x.change(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -248,20 +252,22 @@ func evictionOrder(p driver.Policy) order {
 	return nil
 }
 
-func (x *tx) Count(c driver.Collection) (int64, error) {
-	t, err := x.table(c)
+func (x *tx) Count(ctx context.Context, c driver.Collection) (int64, error) {
+	t, err := x.table(ctx, c)
 	if err != nil {
 		return 0, err
 	}
 	return t.count, nil
 }
 
-func (x *tx) Fence() (int64, error) {
+func (x *tx) Fence(ctx context.Context) (int64, error) {
 	switch {
 	case x.ended:
 		return 0, errEnded
 	case !x.writable:
 		return 0, driver.ErrReadOnly
+	case ctx.Err() != nil:
+		return 0, context.Cause(ctx)
 	}
 	x.state.fence++
 	return x.state.fence, nil

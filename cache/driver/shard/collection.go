@@ -228,7 +228,7 @@ func (s *Store) namesBeside(ctx context.Context) (names []string, err error) {
 	err = s.first().store.View(ctx, func(tx driver.Tx) error {
 		page := driver.Scan{Limit: 256}
 		for {
-			rows, err := tx.Scan(meta, page)
+			rows, err := tx.Scan(ctx, meta, page)
 			if err != nil {
 				return err
 			}

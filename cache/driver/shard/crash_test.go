@@ -45,7 +45,7 @@ func crashChild(arg string) error {
 		}
 		commits++
 	}
-	return s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(tx, crashShards, c, jobs) })
+	return s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(ctx, tx, crashShards, c, jobs) })
 }
 
 // When a process dies between two commits of a transaction, what was committed
@@ -91,7 +91,7 @@ func TestCrashBetweenCommits(t *testing.T) {
 				t.Errorf("killed before commit %d: row in %s: %v", before, rel, found)
 			}
 		}
-		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(tx, crashShards, c, jobs) }))
+		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, crashShards, c, jobs) }))
 		ok(t, s.Check(t.Context(), false, func(p driver.Problem) { t.Errorf("Check found %+v", p) }))
 		ok(t, s.Close())
 	}

@@ -75,7 +75,7 @@ func put(t testing.TB, s driver.Store, c driver.Collection, keys ...codec.Value)
 	t.Helper()
 	for _, k := range keys {
 		ok(t, s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-			return tx.Put(c, driver.Put{Key: k, Value: k, Now: now})
+			return tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: now})
 		}))
 	}
 }
@@ -107,7 +107,7 @@ func scan(t testing.TB, s driver.Store, c driver.Collection, o driver.Scan) []dr
 	}
 	var rows []driver.Row
 	ok(t, s.View(t.Context(), func(tx driver.Tx) (err error) {
-		rows, err = tx.Scan(c, o)
+		rows, err = tx.Scan(t.Context(), c, o)
 		return err
 	}))
 	return rows

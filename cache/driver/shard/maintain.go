@@ -125,7 +125,7 @@ func (s *Store) misplaced(ctx context.Context, m *member, i int, report func(dri
 	for {
 		var rows []driver.Row
 		err := m.store.View(ctx, func(tx driver.Tx) (err error) {
-			rows, err = tx.Scan(c, page)
+			rows, err = tx.Scan(ctx, c, page)
 			return err
 		})
 		if err != nil {

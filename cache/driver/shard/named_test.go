@@ -314,7 +314,7 @@ func TestCull(t *testing.T) {
 		}
 		cull := func(limit int, keep codec.Value) (rows []driver.Row) {
 			ok(t, s.Update(t.Context(), driver.Shared, func(tx driver.Tx) (err error) {
-				rows, err = tx.Cull(c, now, limit, keep)
+				rows, err = tx.Cull(t.Context(), c, now, limit, keep)
 				return err
 			}))
 			return rows
@@ -347,7 +347,7 @@ func TestFiles(t *testing.T) {
 				ok(t, f.Finish())
 				for _, end := range []error{errOops, errOops, nil} {
 					is(t, s.Update(t.Context(), driver.Mode(i%2), func(tx driver.Tx) error {
-						return errors.Join(tx.Put(c, driver.Put{Key: key, File: f, Now: now}), end)
+						return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: key, File: f, Now: now}), end)
 					}), end)
 				}
 				f.Discard()
@@ -381,7 +381,7 @@ func TestFiles(t *testing.T) {
 		h.Discard()
 		for _, f := range []driver.File{f, g, h} {
 			if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(c, driver.Put{Key: keyIn(2, n, 5), File: f, Now: now})
+				return tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 5), File: f, Now: now})
 			}); err == nil {
 				t.Error("a file that is not ready is put")
 			}

@@ -182,7 +182,7 @@ func (s *Store) claim(ctx context.Context, have, n int) error {
 		return nil
 	}
 	err = s.first().store.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		row, ok, err := tx.Get(meta, metaCount, quietly(1))
+		row, ok, err := tx.Get(ctx, meta, metaCount, quietly(1))
 		if err != nil {
 			return err
 		}
@@ -191,9 +191,9 @@ func (s *Store) claim(ctx context.Context, have, n int) error {
 			return nil
 		}
 		stored = n
-		err = tx.Put(meta, driver.Put{Key: metaCount, Value: codec.IntegerValue(int64(n)), Now: 1})
+		err = tx.Put(ctx, meta, driver.Put{Key: metaCount, Value: codec.IntegerValue(int64(n)), Now: 1})
 		if err == nil && have == n { // Python has divided it
-			err = tx.Put(meta, driver.Put{Key: metaDivided, Now: 1})
+			err = tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
 		}
 		return err
 	})
@@ -233,7 +233,7 @@ func (s *Store) divide(ctx context.Context) error {
 		}
 	}
 	return s.first().store.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		return tx.Put(meta, driver.Put{Key: metaDivided, Now: 1})
+		return tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
 	})
 }
 
@@ -248,7 +248,7 @@ func (s *Store) firstIsEmpty(ctx context.Context) (empty bool, err error) {
 		return false, err
 	}
 	err = s.first().store.View(ctx, func(tx driver.Tx) error {
-		n, err := tx.Count(c)
+		n, err := tx.Count(ctx, c)
 		empty = n == 0
 		return err
 	})
@@ -281,12 +281,12 @@ func (s *Store) beside(ctx context.Context, rel string, in home, create bool) (h
 			}
 		}
 		err := s.first().store.Update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
-			row, ok, err = tx.Get(meta, key, quietly(1))
+			row, ok, err = tx.Get(ctx, meta, key, quietly(1))
 			if err != nil || ok {
 				return err
 			}
 			row.Value = codec.TextValue(where)
-			return tx.Put(meta, driver.Put{Key: key, Value: row.Value, Now: 1})
+			return tx.Put(ctx, meta, driver.Put{Key: key, Value: row.Value, Now: 1})
 		})
 		if err != nil {
 			return in, false, err
@@ -303,7 +303,7 @@ func (s *Store) forget(ctx context.Context, name string) error {
 		return err
 	}
 	return s.first().store.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		_, err := tx.Delete(meta, codec.TextValue(name), 1)
+		_, err := tx.Delete(ctx, meta, codec.TextValue(name), 1)
 		return err
 	})
 }

@@ -2,13 +2,14 @@ package shard
 
 import (
 	"cmp"
+	"context"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
 // Scan implements [driver.Tx].
-func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
+func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 	c, err := t.store.own(h)
 	if err != nil {
 		return nil, err
@@ -18,13 +19,13 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows, err := dt.Scan(c.parts[0], s)
+		rows, err := dt.Scan(ctx, c.parts[0], s)
 		return c.globalAll(0, rows), t.branches.failed(err)
 	}
 	if err := t.branches.spread(); err != nil {
 		return nil, err
 	}
-	m := &merge{tx: t, c: c, scan: s}
+	m := &merge{ctx: ctx, tx: t, c: c, scan: s}
 	for i := range c.parts {
 		if s.Desc {
 			i = len(c.parts) - 1 - i
@@ -36,6 +37,7 @@ func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 
 // merge makes a page out of those of all parts.
 type merge struct {
+	ctx     context.Context
 	tx      *tx
 	c       *collection
 	scan    driver.Scan
@@ -178,7 +180,7 @@ func (c *cursor) fill(page int) error {
 		if err != nil {
 			return err
 		}
-		rows, err := dt.Scan(m.c.parts[c.part], c.scan)
+		rows, err := dt.Scan(m.ctx, m.c.parts[c.part], c.scan)
 		if err != nil {
 			return m.tx.branches.failed(err)
 		}

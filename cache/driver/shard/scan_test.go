@@ -43,7 +43,7 @@ func TestScanMergesExactly(t *testing.T) {
 				if i%3 > 0 {
 					p.Expire = now + driver.Instant(i%7)
 				}
-				if err := tx.Put(c, p); err != nil {
+				if err := tx.Put(t.Context(), c, p); err != nil {
 					return err
 				}
 			}
@@ -60,7 +60,7 @@ func TestScanMergesExactly(t *testing.T) {
 				}
 				if o != driver.ByExpire {
 					ok(t, s.View(t.Context(), func(tx driver.Tx) error {
-						n, err := tx.Count(c)
+						n, err := tx.Count(t.Context(), c)
 						equal(t, int(n), len(all))
 						return err
 					}))
@@ -108,7 +108,7 @@ func TestScanLikeUnsharded(t *testing.T) {
 				s driver.Store
 				c driver.Collection
 			}{{s, c}, {one, oc}} {
-				ok(t, side.s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(side.c, p) }))
+				ok(t, side.s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(t.Context(), side.c, p) }))
 			}
 		}
 		for _, o := range []driver.Order{driver.ByKey, driver.ByExpire} {
@@ -150,12 +150,12 @@ func TestInsertionOrder(t *testing.T) {
 		}
 		// IDs of several shards, and of none.
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			gone, err := tx.Remove(c, driver.Filter{IDs: []int64{rows[1].ID, rows[6].ID, rows[11].ID, -1, 99 << idBits, 12345}}, 10)
+			gone, err := tx.Remove(t.Context(), c, driver.Filter{IDs: []int64{rows[1].ID, rows[6].ID, rows[11].ID, -1, 99 << idBits, 12345}}, 10)
 			equal(t, show(gone), show([]driver.Row{rows[1], rows[6], rows[11]}))
 			return err
 		}))
 		ok(t, s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-			gone, err := tx.Remove(c, driver.Filter{}, 7)
+			gone, err := tx.Remove(t.Context(), c, driver.Filter{}, 7)
 			if err == nil {
 				equal(t, len(gone), 7)
 			}

@@ -60,12 +60,12 @@ func (t *tx) each(h driver.Collection, write bool, fn func(dt driver.Tx, c *coll
 }
 
 // Get implements [driver.Tx].
-func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
 	dt, c, i, err := t.keyed(h, key, false)
 	if err != nil {
 		return driver.Row{}, false, err
 	}
-	r, ok, err := dt.Get(c.parts[i], key, l)
+	r, ok, err := dt.Get(ctx, c.parts[i], key, l)
 	if ok {
 		c.global(i, &r)
 	}
@@ -73,46 +73,46 @@ func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.
 }
 
 // Put implements [driver.Tx].
-func (t *tx) Put(h driver.Collection, p driver.Put) error {
+func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) error {
 	dt, c, i, err := t.keyed(h, p.Key, true)
 	if err != nil {
 		return err
 	}
 	if f, ok := p.File.(*file); ok && dt != (pretender{}) {
-		if p.File, err = f.in(t.ctx, t.store, c.members[i]); err != nil {
+		if p.File, err = f.in(ctx, t.store, c.members[i]); err != nil {
 			return t.branches.failed(err)
 		}
 	}
-	return t.branches.failed(dt.Put(c.parts[i], p))
+	return t.branches.failed(dt.Put(ctx, c.parts[i], p))
 }
 
 // Touch implements [driver.Tx].
-func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
+func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
 	dt, c, i, err := t.keyed(h, key, true)
 	if err != nil {
 		return false, err
 	}
-	ok, err := dt.Touch(c.parts[i], key, expire, now)
+	ok, err := dt.Touch(ctx, c.parts[i], key, expire, now)
 	return ok, t.branches.failed(err)
 }
 
 // Delete implements [driver.Tx].
-func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
+func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
 	dt, c, i, err := t.keyed(h, key, true)
 	if err != nil {
 		return false, err
 	}
-	ok, err := dt.Delete(c.parts[i], key, now)
+	ok, err := dt.Delete(ctx, c.parts[i], key, now)
 	return ok, t.branches.failed(err)
 }
 
 // Remove implements [driver.Tx].
-func (t *tx) Remove(h driver.Collection, f driver.Filter, limit int) (out []driver.Row, err error) {
+func (t *tx) Remove(ctx context.Context, h driver.Collection, f driver.Filter, limit int) (out []driver.Row, err error) {
 	if f.IDs != nil {
-		return t.removeIDs(h, f, limit)
+		return t.removeIDs(ctx, h, f, limit)
 	}
 	err = t.each(h, true, func(dt driver.Tx, c *collection, i int) (bool, error) {
-		rows, err := dt.Remove(c.parts[i], f, limit-len(out))
+		rows, err := dt.Remove(ctx, c.parts[i], f, limit-len(out))
 		out = append(out, c.globalAll(i, rows)...)
 		return len(out) < limit, err
 	})
@@ -123,7 +123,7 @@ func (t *tx) Remove(h driver.Collection, f driver.Filter, limit int) (out []driv
 }
 
 // removeIDs is Remove of listed rows, which touches only their shards.
-func (t *tx) removeIDs(h driver.Collection, f driver.Filter, limit int) (out []driver.Row, err error) {
+func (t *tx) removeIDs(ctx context.Context, h driver.Collection, f driver.Filter, limit int) (out []driver.Row, err error) {
 	c, err := t.store.own(h)
 	if err != nil {
 		return nil, err
@@ -144,7 +144,7 @@ func (t *tx) removeIDs(h driver.Collection, f driver.Filter, limit int) (out []d
 		}
 		own := f
 		own.IDs = append([]int64{}, ids[i]...)
-		rows, err := dt.Remove(c.parts[i], own, limit-len(out))
+		rows, err := dt.Remove(ctx, c.parts[i], own, limit-len(out))
 		if err != nil {
 			return nil, t.branches.failed(err)
 		}
@@ -155,17 +155,17 @@ func (t *tx) removeIDs(h driver.Collection, f driver.Filter, limit int) (out []d
 
 // Cull implements [driver.Tx]. With a key it makes room where the key is, and
 // else in one shard after the other.
-func (t *tx) Cull(h driver.Collection, now driver.Instant, limit int, keep codec.Value) (out []driver.Row, err error) {
+func (t *tx) Cull(ctx context.Context, h driver.Collection, now driver.Instant, limit int, keep codec.Value) (out []driver.Row, err error) {
 	if !keep.IsNull() {
 		dt, c, i, err := t.keyed(h, keep, true)
 		if err != nil {
 			return nil, err
 		}
-		rows, err := dt.Cull(c.parts[i], now, limit, keep)
+		rows, err := dt.Cull(ctx, c.parts[i], now, limit, keep)
 		return c.globalAll(i, rows), t.branches.failed(err)
 	}
 	err = t.each(h, true, func(dt driver.Tx, c *collection, i int) (bool, error) {
-		rows, err := dt.Cull(c.parts[i], now, limit-len(out), keep)
+		rows, err := dt.Cull(ctx, c.parts[i], now, limit-len(out), keep)
 		out = append(out, c.globalAll(i, rows)...)
 		return limit <= 0 || len(out) < limit, err
 	})
@@ -176,9 +176,9 @@ func (t *tx) Cull(h driver.Collection, now driver.Instant, limit int, keep codec
 }
 
 // Count implements [driver.Tx].
-func (t *tx) Count(h driver.Collection) (sum int64, err error) {
+func (t *tx) Count(ctx context.Context, h driver.Collection) (sum int64, err error) {
 	err = t.each(h, false, func(dt driver.Tx, c *collection, i int) (bool, error) {
-		n, err := dt.Count(c.parts[i])
+		n, err := dt.Count(ctx, c.parts[i])
 		sum += n
 		return true, err
 	})
@@ -186,11 +186,11 @@ func (t *tx) Count(h driver.Collection) (sum int64, err error) {
 }
 
 // Fence implements [driver.Tx]. It is the counter of the first shard.
-func (t *tx) Fence() (int64, error) {
+func (t *tx) Fence(ctx context.Context) (int64, error) {
 	dt, err := t.branches.at(t.store.first(), true)
 	if err != nil {
 		return 0, err
 	}
-	n, err := dt.Fence()
+	n, err := dt.Fence(ctx)
 	return n, t.branches.failed(err)
 }

@@ -68,25 +68,27 @@ func (p *probe) failed(err error) error { return err }
 // succeeds; anything else ends the probe.
 type pretender struct{}
 
-func (pretender) Put(driver.Collection, driver.Put) error { return nil }
-func (pretender) Cull(driver.Collection, driver.Instant, int, codec.Value) ([]driver.Row, error) {
+func (pretender) Put(context.Context, driver.Collection, driver.Put) error { return nil }
+func (pretender) Cull(context.Context, driver.Collection, driver.Instant, int, codec.Value) ([]driver.Row, error) {
 	return nil, nil
 }
-func (pretender) Get(driver.Collection, codec.Value, driver.Lookup) (driver.Row, bool, error) {
+func (pretender) Get(context.Context, driver.Collection, codec.Value, driver.Lookup) (driver.Row, bool, error) {
 	return driver.Row{}, false, errProbed
 }
-func (pretender) Touch(driver.Collection, codec.Value, driver.Instant, driver.Instant) (bool, error) {
+func (pretender) Touch(context.Context, driver.Collection, codec.Value, driver.Instant, driver.Instant) (bool, error) {
 	return false, errProbed
 }
-func (pretender) Delete(driver.Collection, codec.Value, driver.Instant) (bool, error) {
+func (pretender) Delete(context.Context, driver.Collection, codec.Value, driver.Instant) (bool, error) {
 	return false, errProbed
 }
-func (pretender) Scan(driver.Collection, driver.Scan) ([]driver.Row, error) { return nil, errProbed }
-func (pretender) Remove(driver.Collection, driver.Filter, int) ([]driver.Row, error) {
+func (pretender) Scan(context.Context, driver.Collection, driver.Scan) ([]driver.Row, error) {
 	return nil, errProbed
 }
-func (pretender) Count(driver.Collection) (int64, error) { return 0, errProbed }
-func (pretender) Fence() (int64, error)                  { return 0, errProbed }
+func (pretender) Remove(context.Context, driver.Collection, driver.Filter, int) ([]driver.Row, error) {
+	return nil, errProbed
+}
+func (pretender) Count(context.Context, driver.Collection) (int64, error) { return 0, errProbed }
+func (pretender) Fence(context.Context) (int64, error)                    { return 0, errProbed }
 
 // single runs fn in a transaction of one member. If fn needs another one it
 // fails with errElsewhere.

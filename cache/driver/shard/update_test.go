@@ -17,14 +17,14 @@ var errOops = errors.New("oops")
 
 // everywhere puts a row into each of n shards, and one each into two
 // collections with stores of their own and one in the first shard.
-func everywhere(tx driver.Tx, n int, c driver.Collection, others ...driver.Collection) error {
+func everywhere(ctx context.Context, tx driver.Tx, n int, c driver.Collection, others ...driver.Collection) error {
 	for _, i := range []int{2, 0, 3, 1}[:n] { // in no order
-		if err := tx.Put(c, driver.Put{Key: keyIn(i, n, 0), Value: number(i), Now: now}); err != nil {
+		if err := tx.Put(ctx, c, driver.Put{Key: keyIn(i, n, 0), Value: number(i), Now: now}); err != nil {
 			return err
 		}
 	}
 	for _, o := range others {
-		if err := tx.Put(o, driver.Put{Key: number(1), Value: number(1), Now: now}); err != nil {
+		if err := tx.Put(ctx, o, driver.Put{Key: number(1), Value: number(1), Now: now}); err != nil {
 			return err
 		}
 	}
@@ -41,8 +41,8 @@ func TestTransaction(t *testing.T) {
 		oc, ojobs := open(t, other, ""), open(t, other, "deque/jobs")
 		count := func() (sum int64) {
 			ok(t, other.View(t.Context(), func(tx driver.Tx) error {
-				a, err := tx.Count(oc)
-				b, berr := tx.Count(ojobs)
+				a, err := tx.Count(t.Context(), oc)
+				b, berr := tx.Count(t.Context(), ojobs)
 				sum = a + b
 				return errors.Join(err, berr)
 			}))
@@ -50,14 +50,14 @@ func TestTransaction(t *testing.T) {
 		}
 		for _, mode := range []driver.Mode{driver.Alone, driver.Shared} {
 			is(t, s.Update(t.Context(), mode, func(tx driver.Tx) error {
-				return errors.Join(everywhere(tx, n, c, others...), errOops)
+				return errors.Join(everywhere(t.Context(), tx, n, c, others...), errOops)
 			}), errOops)
 			equal(t, count(), 0)
 		}
 		func() {
 			defer func() { equal(t, recover(), any("boo")) }()
 			_ = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-				ok(t, everywhere(tx, n, c, others...))
+				ok(t, everywhere(t.Context(), tx, n, c, others...))
 				panic("boo")
 			})
 		}()
@@ -66,7 +66,7 @@ func TestTransaction(t *testing.T) {
 		go func() {
 			defer close(gone)
 			_ = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-				_ = everywhere(tx, n, c, others...)
+				_ = everywhere(t.Context(), tx, n, c, others...)
 				runtime.Goexit()
 				return nil
 			})
@@ -75,8 +75,8 @@ func TestTransaction(t *testing.T) {
 		equal(t, count(), 0)
 		// An operation that fails fails all, also if nobody minds.
 		if err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			ok(t, everywhere(tx, n, c, others...))
-			_ = tx.Put(c, driver.Put{Value: number(1), Now: now}) // no key
+			ok(t, everywhere(t.Context(), tx, n, c, others...))
+			_ = tx.Put(t.Context(), c, driver.Put{Value: number(1), Now: now}) // no key
 			return nil
 		}); err == nil {
 			t.Fatal("committed after a failed operation")
@@ -85,14 +85,14 @@ func TestTransaction(t *testing.T) {
 		// The context ends before the commit.
 		ctx, cancel := context.WithCancelCause(t.Context())
 		is(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-			ok(t, everywhere(tx, n, c, others...))
+			ok(t, everywhere(t.Context(), tx, n, c, others...))
 			cancel(errOops)
 			return nil
 		}), errOops)
 		equal(t, count(), 0)
 		// Nothing was left locked.
 		for _, mode := range []driver.Mode{driver.Shared, driver.Alone} {
-			ok(t, other.Update(t.Context(), mode, func(tx driver.Tx) error { return everywhere(tx, n, oc, ojobs) }))
+			ok(t, other.Update(t.Context(), mode, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, oc, ojobs) }))
 			equal(t, count(), n+1)
 		}
 	})
@@ -105,7 +105,7 @@ func TestSharedTakesOneLock(t *testing.T) {
 	onEngines(t, n, func(t *testing.T, s *Store, _ func() *Store) {
 		c, jobs := open(t, s, ""), open(t, s, "deque/jobs")
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			ok(t, tx.Put(c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}))
+			ok(t, tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}))
 			put(t, s, c, keyIn(2, n, 0)) // would wait for itself
 			put(t, s, jobs, number(1))
 			equal(t, has(t, s, c, keyIn(2, n, 0)), true)
@@ -131,11 +131,11 @@ func TestTimeout(t *testing.T) {
 	hc := open(t, hasty, "")
 	for held := range n {
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			ok(t, tx.Put(c, driver.Put{Key: keyIn(held, n, 0), Now: now}))
+			ok(t, tx.Put(t.Context(), c, driver.Put{Key: keyIn(held, n, 0), Now: now}))
 			is(t, hasty.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(hc, driver.Put{Key: keyIn(held, n, 1), Now: now})
+				return tx.Put(t.Context(), hc, driver.Put{Key: keyIn(held, n, 1), Now: now})
 			}), driver.ErrTimeout)
-			is(t, hasty.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, hc) }), driver.ErrTimeout)
+			is(t, hasty.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, hc) }), driver.ErrTimeout)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			cancel(errOops)
 			is(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return nil }), errOops)
@@ -153,10 +153,10 @@ func TestTimeout(t *testing.T) {
 		})
 	})
 	<-held
-	is(t, hasty.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, hc) }), driver.ErrTimeout)
+	is(t, hasty.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, hc) }), driver.ErrTimeout)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(time.Millisecond, func() { cancel(errOops) })
-	is(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, c) }), errOops)
+	is(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(ctx, tx, n, c) }), errOops)
 	close(let)
 	wg.Wait()
 	for i := range n {
@@ -179,11 +179,11 @@ func TestNoDeadlock(t *testing.T) {
 					err := st.Update(t.Context(), driver.Mode((w/2+i)%2), func(tx driver.Tx) error {
 						for j := range n { // move one along, from each shard to the next
 							key := keyIn((j*(w%3+1)+i)%n, n, 0)
-							r, _, err := tx.Get(cs[st], key, quiet)
+							r, _, err := tx.Get(t.Context(), cs[st], key, quiet)
 							if err != nil {
 								return err
 							}
-							if err := tx.Put(cs[st], driver.Put{Key: key, Value: number(int(r.Value.Integer()) + 1), Now: now}); err != nil {
+							if err := tx.Put(t.Context(), cs[st], driver.Put{Key: key, Value: number(int(r.Value.Integer()) + 1), Now: now}); err != nil {
 								return err
 							}
 						}
@@ -221,11 +221,11 @@ func TestViewIsOfOneMoment(t *testing.T) {
 				}
 				err := s.Update(context.Background(), driver.Mode(i%2), func(tx driver.Tx) error {
 					for j := range n {
-						if err := tx.Put(c, driver.Put{Key: keyIn(j, n, 0), Value: number(i), Now: now}); err != nil {
+						if err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(j, n, 0), Value: number(i), Now: now}); err != nil {
 							return err
 						}
 					}
-					return tx.Put(jobs, driver.Put{Key: number(0), Value: number(i), Now: now})
+					return tx.Put(t.Context(), jobs, driver.Put{Key: number(0), Value: number(i), Now: now})
 				})
 				if err != nil {
 					t.Error(err)
@@ -237,13 +237,13 @@ func TestViewIsOfOneMoment(t *testing.T) {
 			seen := make(map[int64]bool)
 			ok(t, s.View(t.Context(), func(tx driver.Tx) error {
 				for j := range n {
-					r, _, err := tx.Get(c, keyIn(j, n, 0), quiet)
+					r, _, err := tx.Get(t.Context(), c, keyIn(j, n, 0), quiet)
 					if err != nil {
 						return err
 					}
 					seen[r.Value.Integer()] = true
 				}
-				r, _, err := tx.Get(jobs, number(0), quiet)
+				r, _, err := tx.Get(t.Context(), jobs, number(0), quiet)
 				seen[r.Value.Integer()] = true
 				return err
 			}))
@@ -283,12 +283,12 @@ func TestPartialCommit(t *testing.T) {
 		coll := open(t, s, "")
 		m := s.shards[c.fails]
 		m.store = failing{m.store}
-		err = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, coll) })
+		err = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, coll) })
 		is(t, err, driver.ErrFull)
 		equal(t, errors.Is(err, ErrPartial), c.committed > 0)
 		equal(t, len(scan(t, s, coll, driver.Scan{})), c.committed)
 		m.store = m.store.(failing).Store
-		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, coll) }))
+		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, coll) }))
 	}
 }
 
@@ -311,25 +311,25 @@ func TestProbe(t *testing.T) {
 		m  *member
 	}{
 		"nothing": {func(tx driver.Tx) error { return nil }, at("000")},
-		"put":     {func(tx driver.Tx) error { return tx.Put(c, driver.Put{Key: in(2, 0)}) }, at("002")},
+		"put":     {func(tx driver.Tx) error { return tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}) }, at("002")},
 		"put and put": {func(tx driver.Tx) error {
-			return errors.Join(tx.Put(c, driver.Put{Key: in(2, 0)}), tx.Put(c, driver.Put{Key: in(2, 1)}))
+			return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}), tx.Put(t.Context(), c, driver.Put{Key: in(2, 1)}))
 		}, at("002")},
 		"two shards": {func(tx driver.Tx) error {
-			return errors.Join(tx.Put(c, driver.Put{Key: in(2, 0)}), tx.Put(c, driver.Put{Key: in(1, 1)}))
+			return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}), tx.Put(t.Context(), c, driver.Put{Key: in(1, 1)}))
 		}, nil},
-		"get":       {func(tx driver.Tx) error { _, _, err := tx.Get(c, in(1, 0), quiet); return err }, at("001")},
-		"own store": {func(tx driver.Tx) error { _, err := tx.Count(jobs); return err }, at("deque/jobs")},
-		"count":     {func(tx driver.Tx) error { _, err := tx.Count(c); return err }, nil},
+		"get":       {func(tx driver.Tx) error { _, _, err := tx.Get(t.Context(), c, in(1, 0), quiet); return err }, at("001")},
+		"own store": {func(tx driver.Tx) error { _, err := tx.Count(t.Context(), jobs); return err }, at("deque/jobs")},
+		"count":     {func(tx driver.Tx) error { _, err := tx.Count(t.Context(), c); return err }, nil},
 		"fence": {func(tx driver.Tx) error {
-			_, err := tx.Fence()
-			return errors.Join(err, tx.Put(leases, driver.Put{Key: number(1)}))
+			_, err := tx.Fence(t.Context())
+			return errors.Join(err, tx.Put(t.Context(), leases, driver.Put{Key: number(1)}))
 		}, at("000")},
 		"set": {func(tx driver.Tx) error {
-			if err := tx.Put(c, driver.Put{Key: in(1, 0), Now: now}); err != nil {
+			if err := tx.Put(t.Context(), c, driver.Put{Key: in(1, 0), Now: now}); err != nil {
 				return err
 			}
-			_, err := tx.Cull(c, now, 10, in(1, 0))
+			_, err := tx.Cull(t.Context(), c, now, 10, in(1, 0))
 			return err
 		}, at("001")},
 	} {
@@ -347,7 +347,7 @@ func TestContextEndsInCommit(t *testing.T) {
 		c := open(t, s, "")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		s.committing = func(*member) { cancel(errOops) }
-		ok(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(tx, n, c) }))
+		ok(t, s.Update(ctx, driver.Alone, func(tx driver.Tx) error { return everywhere(ctx, tx, n, c) }))
 		equal(t, len(scan(t, s, c, driver.Scan{})), n)
 	})
 }
@@ -360,13 +360,13 @@ func TestSharedNeedsAnother(t *testing.T) {
 		c := open(t, s, "")
 		for _, minds := range []bool{true, false} {
 			ok(t, s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				if _, _, err := tx.Get(c, keyIn(1, n, 0), quiet); err != nil {
+				if _, _, err := tx.Get(t.Context(), c, keyIn(1, n, 0), quiet); err != nil {
 					return err // the probe ends here
 				}
-				if err := tx.Put(c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}); err != nil {
+				if err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}); err != nil {
 					return err
 				}
-				err := tx.Put(c, driver.Put{Key: keyIn(2, n, 0), Value: number(1), Now: now})
+				err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 0), Value: number(1), Now: now})
 				if minds {
 					return err
 				}
@@ -374,7 +374,7 @@ func TestSharedNeedsAnother(t *testing.T) {
 			}))
 			equal(t, has(t, s, c, keyIn(1, n, 0)) && has(t, s, c, keyIn(2, n, 0)), true)
 			ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-				_, err := tx.Remove(c, driver.Filter{}, 9)
+				_, err := tx.Remove(t.Context(), c, driver.Filter{}, 9)
 				return err
 			}))
 		}

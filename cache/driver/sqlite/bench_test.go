@@ -32,7 +32,7 @@ func fill(b *testing.B, n, size int, policy driver.Policy, o *Options) (*Store, 
 				if i == n {
 					break
 				}
-				if err := t.Put(c, driver.Put{Key: key(i), Value: value, Now: at()}); err != nil {
+				if err := t.Put(ctx, c, driver.Put{Key: key(i), Value: value, Now: at()}); err != nil {
 					return err
 				}
 				i++
@@ -91,10 +91,10 @@ func BenchmarkSet(b *testing.B) {
 			for b.Loop() {
 				p := driver.Put{Key: k[rand.IntN(n)], Value: value, Now: at()}
 				err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-					if err := t.Put(c, p); err != nil {
+					if err := t.Put(ctx, c, p); err != nil {
 						return err
 					}
-					_, err := t.Cull(c, p.Now, 10, p.Key)
+					_, err := t.Cull(ctx, c, p.Now, 10, p.Key)
 					return err
 				})
 				if err != nil {
@@ -119,7 +119,7 @@ func BenchmarkDelete(b *testing.B) {
 					k := key(rand.IntN(10_000))
 					start := time.Now()
 					err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-						_, err := t.Delete(c, k, at())
+						_, err := t.Delete(ctx, c, k, at())
 						return err
 					})
 					deleting += time.Since(start)
@@ -127,7 +127,7 @@ func BenchmarkDelete(b *testing.B) {
 						b.Fatal(err)
 					}
 					err = s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-						return t.Put(c, driver.Put{Key: k, Value: value, Now: at()})
+						return t.Put(ctx, c, driver.Put{Key: k, Value: value, Now: at()})
 					})
 					if err != nil {
 						b.Fatal(err)
@@ -153,10 +153,10 @@ func BenchmarkSetParallel(b *testing.B) {
 				for pb.Next() {
 					p := driver.Put{Key: k[seq.Add(1)%100], Value: value, Now: at()}
 					err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-						if err := t.Put(c, p); err != nil {
+						if err := t.Put(ctx, c, p); err != nil {
 							return err
 						}
-						_, err := t.Cull(c, p.Now, 10, p.Key)
+						_, err := t.Cull(ctx, c, p.Now, 10, p.Key)
 						return err
 					})
 					if err != nil {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -22,8 +23,8 @@ func (c *collection) expires(at driver.Instant) {
 }
 
 // Cull implements [driver.Tx].
-func (t *tx) Cull(h driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
-	c, err := t.begin(h, true)
+func (t *tx) Cull(ctx context.Context, h driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
+	c, err := t.begin(ctx, h, true)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}

@@ -40,30 +40,30 @@ func TestUseOfDropped(t *testing.T) {
 				},
 				"Get in a View": func(c driver.Collection) error {
 					return here.View(t.Context(), func(tx driver.Tx) error {
-						_, _, err := tx.Get(c, k, driver.Lookup{Now: at()})
+						_, _, err := tx.Get(t.Context(), c, k, driver.Lookup{Now: at()})
 						return err
 					})
 				},
 				"Scan": func(c driver.Collection) error {
 					return here.View(t.Context(), func(tx driver.Tx) error {
-						_, err := tx.Scan(c, driver.Scan{Limit: 1})
+						_, err := tx.Scan(t.Context(), c, driver.Scan{Limit: 1})
 						return err
 					})
 				},
 				"Count": func(c driver.Collection) error {
 					return here.View(t.Context(), func(tx driver.Tx) error {
-						_, err := tx.Count(c)
+						_, err := tx.Count(t.Context(), c)
 						return err
 					})
 				},
 				"Put": func(c driver.Collection) error {
 					return here.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-						return tx.Put(c, driver.Put{Key: k, Value: k, Now: at()})
+						return tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: at()})
 					})
 				},
 				"Remove": func(c driver.Collection) error {
 					return here.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-						_, err := tx.Remove(c, driver.Filter{}, 1)
+						_, err := tx.Remove(t.Context(), c, driver.Filter{}, 1)
 						return err
 					})
 				},

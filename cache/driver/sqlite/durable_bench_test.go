@@ -55,7 +55,7 @@ func valueFiles(b *testing.B, o *Options, goroutines int, what string) {
 			set(strconv.Itoa(i))
 		case "delete":
 			err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				_, err := tx.Delete(c, codec.TextValue(strconv.Itoa(i)), at())
+				_, err := tx.Delete(ctx, c, codec.TextValue(strconv.Itoa(i)), at())
 				return err
 			})
 			if err != nil {

@@ -79,10 +79,10 @@ func TestEdges(t *testing.T) {
 			c := collectionOf(t, s, "")
 			err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
 				for k := range int64(5) {
-					if err := tx.Put(c, driver.Put{Key: codec.IntegerValue(61 + k), Now: at()}); err != nil {
+					if err := tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(61 + k), Now: at()}); err != nil {
 						t.Error(err)
 					}
-					if _, err := tx.Delete(c, codec.IntegerValue(40+k), at()); err != nil {
+					if _, err := tx.Delete(t.Context(), c, codec.IntegerValue(40+k), at()); err != nil {
 						t.Error(err)
 					}
 				}
@@ -131,7 +131,7 @@ func TestEdges(t *testing.T) {
 				t.Error(err)
 			}
 			if err := s.View(t.Context(), func(tx driver.Tx) error {
-				n, err := tx.Count(c)
+				n, err := tx.Count(t.Context(), c)
 				if n != last-first+1 {
 					t.Errorf("%d rows from %d to %d", n, first, last)
 				}
@@ -156,7 +156,7 @@ func TestEdgeIsWrong(t *testing.T) {
 		c.(*collection).edges.back = edge{known: true, key: codec.IntegerValue(50), bound: codec.IntegerValue(100)}
 		err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
 			_, last := bothEndsIn(t, tx, c)
-			return tx.Put(c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()})
+			return tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()})
 		})
 		if ok := mode == driver.Shared; ok != (err == nil) { // it runs again after the rollback
 			t.Errorf("mode %d: %v", mode, err)
@@ -188,7 +188,7 @@ func bothEnds(t *testing.T, s *Store) (first, last int64) {
 func bothEndsIn(t *testing.T, tx driver.Tx, c driver.Collection) (first, last int64) {
 	t.Helper()
 	for desc, key := range map[bool]*int64{false: &first, true: &last} {
-		rows, err := tx.Scan(c, driver.Scan{
+		rows, err := tx.Scan(t.Context(), c, driver.Scan{
 			Order: driver.ByKey, Desc: desc, Keys: true, Limit: 1,
 			Lower: &driver.Bound{Key: codec.IntegerValue(0), Open: true},
 			Upper: &driver.Bound{Key: codec.IntegerValue(100), Open: true},

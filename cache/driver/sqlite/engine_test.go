@@ -58,7 +58,7 @@ func put(t *testing.T, s *Store, c driver.Collection, p driver.Put) {
 	if p.Now == 0 {
 		p.Now = at()
 	}
-	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(c, p) }); err != nil {
+	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(t.Context(), c, p) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -238,7 +238,7 @@ func TestSweep(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-				_, err := tx.Delete(c, codec.TextValue("gone"), at())
+				_, err := tx.Delete(t.Context(), c, codec.TextValue("gone"), at())
 				return err
 			}); err != nil {
 				t.Fatal(err)
@@ -326,7 +326,7 @@ func TestGroup(t *testing.T) {
 		wg.Go(func() {
 			errs[i] = s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
 				runs[i]++
-				if err := tx.Put(c, driver.Put{Key: codec.IntegerValue(int64(i)), Now: at()}); err != nil {
+				if err := tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(int64(i)), Now: at()}); err != nil {
 					return err
 				}
 				if i == 7 {
@@ -376,7 +376,7 @@ func TestGroupPanic(t *testing.T) {
 			}
 		}()
 		s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-			tx.Put(c, driver.Put{Key: codec.TextValue("k"), Now: at()})
+			tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Now: at()})
 			panic("boom")
 		})
 	}()
@@ -471,7 +471,7 @@ func TestReplaced(t *testing.T) {
 			s.core.writer.looked = time.Time{}
 			for range 3 { // one at once after the other
 				err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-					return tx.Put(c, driver.Put{Key: codec.IntegerValue(2), Value: codec.TextValue("new"), Now: at()})
+					return tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(2), Value: codec.TextValue("new"), Now: at()})
 				})
 				if !errors.Is(err, driver.ErrNotStore) {
 					t.Errorf("%s: Put: %v", name, err)
@@ -507,7 +507,7 @@ func TestJournalModes(t *testing.T) {
 					for i := range 50 {
 						k := codec.IntegerValue(int64(100*g + i))
 						err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-							return tx.Put(c, driver.Put{Key: k, Now: at()})
+							return tx.Put(t.Context(), c, driver.Put{Key: k, Now: at()})
 						})
 						if err != nil {
 							t.Error(err)
@@ -607,7 +607,7 @@ func TestMaxWALSize(t *testing.T) {
 		t.Errorf("the log had %d bytes, where %d are the most", n, int64(most))
 	}
 	err := s.View(t.Context(), func(dt driver.Tx) error {
-		if _, _, err := dt.Get(c, codec.IntegerValue(0), driver.Lookup{Now: at()}); err != nil { // the snapshot begins
+		if _, _, err := dt.Get(t.Context(), c, codec.IntegerValue(0), driver.Lookup{Now: at()}); err != nil { // the snapshot begins
 			return err
 		}
 		if n := largest(); n < 2*most {

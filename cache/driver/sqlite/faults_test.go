@@ -236,7 +236,7 @@ func (f *faulty) run(t *testing.T, all bool) []site {
 		{"delete", func() error { return f.delete(ctx, "c", "deleted") }},
 		{"rollback", func() error {
 			err := f.s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-				if _, err := tx.Delete(f.colls["c"], codec.TextValue("old"), at()); err != nil {
+				if _, err := tx.Delete(ctx, f.colls["c"], codec.TextValue("old"), at()); err != nil {
 					return err
 				}
 				return errRollback
@@ -263,7 +263,7 @@ func (f *faulty) run(t *testing.T, all bool) []site {
 				return err
 			}
 			err = f.s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-				if err := tx.Put(f.colls["c"], driver.Put{Key: codec.TextValue("never"), File: v, Now: at()}); err != nil {
+				if err := tx.Put(ctx, f.colls["c"], driver.Put{Key: codec.TextValue("never"), File: v, Now: at()}); err != nil {
 					return err
 				}
 				return errRollback
@@ -280,7 +280,7 @@ func (f *faulty) run(t *testing.T, all bool) []site {
 		{"compact", func() error { return f.s.Compact(ctx) }},
 		{"remove", func() error {
 			err := f.s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-				_, err := tx.Remove(f.colls[""], driver.Filter{}, 1000)
+				_, err := tx.Remove(ctx, f.colls[""], driver.Filter{}, 1000)
 				return err
 			})
 			for k := range f.may {
@@ -370,13 +370,13 @@ func (f *faulty) put(ctx context.Context, name, key, value string) (err error) {
 	} else {
 		p.Value = codec.BlobValue([]byte(value))
 	}
-	return f.s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(f.colls[name], p) })
+	return f.s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(ctx, f.colls[name], p) })
 }
 
 func (f *faulty) delete(ctx context.Context, name, key string) (err error) {
 	defer func() { f.now([2]string{name, key}, "", err) }()
 	return f.s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-		_, err := tx.Delete(f.colls[name], codec.TextValue(key), at())
+		_, err := tx.Delete(ctx, f.colls[name], codec.TextValue(key), at())
 		return err
 	})
 }

@@ -90,15 +90,15 @@ func exerciseOne(ctx context.Context, dir, backup string, o *Options) error {
 			}
 			io.WriteString(f, "content")
 			f.Finish()
-			s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(c, driver.Put{Key: key, File: f, Now: at()}) })
+			s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(ctx, c, driver.Put{Key: key, File: f, Now: at()}) })
 			f.Discard()
 			s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(c, driver.Put{Key: codec.IntegerValue(int64(i)), Value: codec.TextValue("v"), Now: at()})
+				return tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(int64(i)), Value: codec.TextValue("v"), Now: at()})
 			})
 		}
 		var rows []driver.Row
 		s.View(ctx, func(tx driver.Tx) (err error) {
-			rows, err = tx.Scan(c, driver.Scan{Limit: 100})
+			rows, err = tx.Scan(ctx, c, driver.Scan{Limit: 100})
 			return err
 		})
 		for _, r := range rows {
@@ -113,11 +113,11 @@ func exerciseOne(ctx context.Context, dir, backup string, o *Options) error {
 		}
 		s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
 			if len(rows) > 0 {
-				if _, err := tx.Delete(c, rows[0].Key, at()); err != nil {
+				if _, err := tx.Delete(ctx, c, rows[0].Key, at()); err != nil {
 					return err
 				}
 			}
-			_, err := tx.Cull(c, at(), 1, codec.Value{})
+			_, err := tx.Cull(ctx, c, at(), 1, codec.Value{})
 			return err
 		})
 		s.Stats(ctx, c, true)
@@ -133,7 +133,7 @@ func exerciseOne(ctx context.Context, dir, backup string, o *Options) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Remove(c, driver.Filter{}, 100)
+		_, err = tx.Remove(ctx, c, driver.Filter{}, 100)
 		return err
 	})
 	s.Drop(ctx, "new")

@@ -37,7 +37,7 @@ func TestOthersRestartTheLog(t *testing.T) {
 	}
 	set := func() {
 		err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-			return t.Put(c, driver.Put{Key: key(1), Value: key(2), Now: at()})
+			return t.Put(ctx, c, driver.Put{Key: key(1), Value: key(2), Now: at()})
 		})
 		if err != nil {
 			t.Error(err)
@@ -45,7 +45,7 @@ func TestOthersRestartTheLog(t *testing.T) {
 	}
 	view := func() {
 		err := s.View(ctx, func(t driver.Tx) error {
-			_, err := t.Count(c)
+			_, err := t.Count(ctx, c)
 			get() // on another connection
 			return err
 		})

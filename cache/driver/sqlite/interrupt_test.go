@@ -48,25 +48,25 @@ func TestInterrupted(t *testing.T) {
 	for name, op := range map[string]func(ctx context.Context, s *Store, c driver.Collection) error{
 		"View": func(ctx context.Context, s *Store, c driver.Collection) error {
 			return s.View(ctx, func(t driver.Tx) error {
-				_, err := t.Scan(c, driver.Scan{Tag: tag, Limit: 10})
+				_, err := t.Scan(ctx, c, driver.Scan{Tag: tag, Limit: 10})
 				return err
 			})
 		},
 		"Update, alone": func(ctx context.Context, s *Store, c driver.Collection) error {
 			return s.Update(ctx, driver.Alone, func(t driver.Tx) error {
-				_, err := t.Remove(c, driver.Filter{Tag: tag}, 10)
+				_, err := t.Remove(ctx, c, driver.Filter{Tag: tag}, 10)
 				return err
 			})
 		},
 		"Update, shared": func(ctx context.Context, s *Store, c driver.Collection) error {
 			return s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-				_, err := t.Remove(c, driver.Filter{Tag: tag}, 10)
+				_, err := t.Remove(ctx, c, driver.Filter{Tag: tag}, 10)
 				return err
 			})
 		},
 		"Cull": func(ctx context.Context, s *Store, c driver.Collection) error {
 			return s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-				_, err := t.Cull(c, at(), 10, codec.Value{})
+				_, err := t.Cull(ctx, c, at(), 10, codec.Value{})
 				return err
 			})
 		},
@@ -95,9 +95,9 @@ func TestInterrupted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = s.Update(t.Context(), driver.Alone, func(t driver.Tx) error {
+			err = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
 				for i := range rows {
-					if err := t.Put(c, driver.Put{Key: key(i), Value: codec.TextValue("value"), Now: at()}); err != nil {
+					if err := tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.TextValue("value"), Now: at()}); err != nil {
 						return err
 					}
 				}
@@ -127,7 +127,7 @@ func TestInterrupted(t *testing.T) {
 				}
 				n := int64(0)
 				err := s.View(t.Context(), func(dt driver.Tx) (err error) {
-					n, err = dt.Count(c)
+					n, err = dt.Count(t.Context(), c)
 					return err
 				})
 				if err != nil || n != rows {

@@ -11,8 +11,8 @@ import (
 )
 
 // Get implements [driver.Tx].
-func (t *tx) Get(h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	c, err := t.begin(h, false)
+func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
+	c, err := t.begin(ctx, h, false)
 	if err != nil {
 		return driver.Row{}, false, err
 	}

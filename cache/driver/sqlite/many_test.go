@@ -65,7 +65,7 @@ func TestManyCollections(t *testing.T) {
 				t.Errorf("%s: %v", name(i), r)
 			}
 			err := s.View(t.Context(), func(tx driver.Tx) error {
-				n, err := tx.Count(c)
+				n, err := tx.Count(t.Context(), c)
 				if n != 2 {
 					t.Errorf("%s: %d rows", name(i), n)
 				}
@@ -120,10 +120,10 @@ func TestVolumeOfShared(t *testing.T) {
 			}
 			for i := range 20 {
 				err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-					if err := tx.Put(c, driver.Put{Key: key(i), Value: codec.BlobValue(make([]byte, 5000)), Now: at()}); err != nil {
+					if err := tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.BlobValue(make([]byte, 5000)), Now: at()}); err != nil {
 						return err
 					}
-					gone, err := tx.Cull(c, at(), 10, key(i))
+					gone, err := tx.Cull(t.Context(), c, at(), 10, key(i))
 					if len(gone) > 0 {
 						t.Errorf("%d: %d rows are gone", i, len(gone))
 					}

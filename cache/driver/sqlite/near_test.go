@@ -164,7 +164,7 @@ func TestNearTransactions(t *testing.T) {
 	fromMemory(t, s, c, "k", one, at()) // own writes fill it
 	reads := func(tx driver.Tx, want codec.Value) {
 		t.Helper()
-		r, ok, err := tx.Get(c, key, driver.Lookup{Now: at()})
+		r, ok, err := tx.Get(t.Context(), c, key, driver.Lookup{Now: at()})
 		if err != nil || ok == want.IsNull() || !codec.Equal(r.Value, want) {
 			t.Errorf("in a transaction: %v, %v, %v, want %v", r.Value, ok, err, want)
 		}
@@ -181,12 +181,12 @@ func TestNearTransactions(t *testing.T) {
 					fromMemory(t, s, c, "k", one, at())
 				}()
 				err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
-					if err := tx.Put(c, driver.Put{Key: key, Value: two, Now: at()}); err != nil {
+					if err := tx.Put(t.Context(), c, driver.Put{Key: key, Value: two, Now: at()}); err != nil {
 						return err
 					}
 					reads(tx, two)
 					fromMemory(t, s, c, "k", one, at())
-					if _, err := tx.Delete(c, key, at()); err != nil {
+					if _, err := tx.Delete(t.Context(), c, key, at()); err != nil {
 						return err
 					}
 					reads(tx, codec.Value{})
@@ -210,7 +210,7 @@ func TestNearTransactions(t *testing.T) {
 		t.Error(err)
 	}
 	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-		_, err := tx.Delete(c, key, at())
+		_, err := tx.Delete(t.Context(), c, key, at())
 		return err
 	}); err != nil {
 		t.Error(err)
@@ -228,7 +228,7 @@ func TestNearGroup(t *testing.T) {
 		key := fmt.Sprint("k", i)
 		all.Go(func() {
 			err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				if err := tx.Put(c, driver.Put{Key: codec.TextValue(key), Value: codec.TextValue(key), Now: at()}); err != nil {
+				if err := tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue(key), Value: codec.TextValue(key), Now: at()}); err != nil {
 					return err
 				}
 				if i%5 == 0 {

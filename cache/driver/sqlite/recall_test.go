@@ -28,17 +28,17 @@ func TestRecall(t *testing.T) {
 	}
 	now := at()
 	put := func(tx driver.Tx, c driver.Collection, k, v codec.Value) {
-		if err := tx.Put(c, driver.Put{Key: k, Value: v, Now: now}); err != nil {
+		if err := tx.Put(ctx, c, driver.Put{Key: k, Value: v, Now: now}); err != nil {
 			t.Error(err)
 		}
 	}
 	get := func(tx driver.Tx, c driver.Collection, k codec.Value) {
-		if _, _, err := tx.Get(c, k, driver.Lookup{Now: now, Quiet: true}); err != nil {
+		if _, _, err := tx.Get(ctx, c, k, driver.Lookup{Now: now, Quiet: true}); err != nil {
 			t.Error(err)
 		}
 	}
 	del := func(tx driver.Tx, k codec.Value) {
-		if _, err := tx.Delete(c, k, now); err != nil {
+		if _, err := tx.Delete(ctx, c, k, now); err != nil {
 			t.Error(err)
 		}
 	}
@@ -113,7 +113,7 @@ func TestRecall(t *testing.T) {
 		failure := errors.New("rolled back")
 		err := s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
 			ops.do(tx)
-			rows, err := tx.Remove(c, driver.Filter{IDs: []int64{0, row.ID}}, 9)
+			rows, err := tx.Remove(ctx, c, driver.Filter{IDs: []int64{0, row.ID}}, 9)
 			got := "none"
 			if len(rows) > 0 {
 				got = fmt.Sprint(rows[0].Size)
@@ -128,7 +128,7 @@ func TestRecall(t *testing.T) {
 		}
 	}
 	if err := s.View(ctx, func(tx driver.Tx) error {
-		n, err := tx.Count(c)
+		n, err := tx.Count(ctx, c)
 		if n != 4 {
 			t.Errorf("%d rows", n)
 		}

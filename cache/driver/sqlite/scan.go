@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // Scan implements [driver.Tx].
-func (t *tx) Scan(h driver.Collection, s driver.Scan) ([]driver.Row, error) {
-	c, err := t.begin(h, false)
+func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]driver.Row, error) {
+	c, err := t.begin(ctx, h, false)
 	if err != nil || s.Limit <= 0 {
 		return nil, err
 	}
@@ -219,8 +220,8 @@ func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]
 }
 
 // Remove implements [driver.Tx].
-func (t *tx) Remove(h driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {
-	c, err := t.begin(h, true)
+func (t *tx) Remove(ctx context.Context, h driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {
+	c, err := t.begin(ctx, h, true)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func TestDeletedIsGoneFromSharedMemory(t *testing.T) {
 	put := func() {
 		t.Helper()
 		update(t, s, func(tx driver.Tx) error {
-			return tx.Put(c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue(strings.Repeat(secret, 20)), Now: at()})
+			return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue(strings.Repeat(secret, 20)), Now: at()})
 		})
 	}
 	there := func() bool {
@@ -39,23 +39,23 @@ func TestDeletedIsGoneFromSharedMemory(t *testing.T) {
 	for name, op := range map[string]func() error{
 		"Delete": func() error {
 			return s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				_, err := tx.Delete(c, codec.TextValue("k"), at())
+				_, err := tx.Delete(t.Context(), c, codec.TextValue("k"), at())
 				return err
 			})
 		},
 		"Put of another value": func() error {
 			return s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("x"), Now: at()})
+				return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("x"), Now: at()})
 			})
 		},
 		"Put of a value that is not shared": func() error {
 			return s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(c, driver.Put{Key: codec.TextValue("k"), Value: codec.BlobValue(make([]byte, 1<<17)), Now: at()})
+				return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.BlobValue(make([]byte, 1<<17)), Now: at()})
 			})
 		},
 		"Remove": func() error {
 			return s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-				_, err := tx.Remove(c, driver.Filter{}, 100)
+				_, err := tx.Remove(t.Context(), c, driver.Filter{}, 100)
 				return err
 			})
 		},
@@ -105,7 +105,7 @@ func TestMappedFilesCutShort(t *testing.T) {
 			put := func(v int64) {
 				t.Helper()
 				update(t, s, func(tx driver.Tx) error {
-					return tx.Put(c, driver.Put{Key: codec.TextValue("k"), Value: codec.IntegerValue(v), Now: at()})
+					return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.IntegerValue(v), Now: at()})
 				})
 			}
 			expect := func(want int64) {
@@ -124,7 +124,7 @@ func TestMappedFilesCutShort(t *testing.T) {
 			put(2)
 			expect(2)
 			update(t, s, func(tx driver.Tx) error {
-				r, ok, err := tx.Get(c, codec.TextValue("k"), driver.Lookup{Now: at()})
+				r, ok, err := tx.Get(t.Context(), c, codec.TextValue("k"), driver.Lookup{Now: at()})
 				if err == nil && (!ok || r.Value.Integer() != 2) {
 					t.Error("in a transaction:", r.Value, ok)
 				}

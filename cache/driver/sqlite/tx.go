@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -93,15 +94,15 @@ func (t *tx) fail(err error) error {
 	return err
 }
 
-// begin checks what every method has to check, and returns the collection
-// behind a handle.
-func (t *tx) begin(h driver.Collection, write bool) (*collection, error) {
+// begin checks what every method has to check, has ctx interrupt its statements, and
+// returns the collection behind a handle.
+func (t *tx) begin(ctx context.Context, h driver.Collection, write bool) (*collection, error) {
 	c, err := t.core.own(h)
 	if err != nil {
 		return nil, err
 	}
-	if t.failed {
-		return nil, t.failure
+	if err := t.use(ctx); err != nil {
+		return nil, err
 	}
 	if !write {
 		return c, nil
@@ -121,6 +122,18 @@ func (t *tx) begin(h driver.Collection, write bool) (*collection, error) {
 	return c, nil
 }
 
+// use has ctx interrupt the statements of a method.
+func (t *tx) use(ctx context.Context) error {
+	if t.failed {
+		return t.failure
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	t.conn.ctx = ctx
+	return nil
+}
+
 // changed notes that c has to be told to watchers after the commit.
 func (t *tx) changed(c *collection) {
 	for _, o := range t.touched {
@@ -132,8 +145,8 @@ func (t *tx) changed(c *collection) {
 }
 
 // Put implements [driver.Tx].
-func (t *tx) Put(h driver.Collection, p driver.Put) error {
-	c, err := t.begin(h, true)
+func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) error {
+	c, err := t.begin(ctx, h, true)
 	if err != nil {
 		return err
 	}
@@ -246,8 +259,8 @@ func (t *tx) overwrite(c *collection, p *driver.Put, v *stored, f found, keep bo
 }
 
 // Touch implements [driver.Tx].
-func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
-	c, err := t.begin(h, true)
+func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
+	c, err := t.begin(ctx, h, true)
 	if err != nil {
 		return false, err
 	}
@@ -274,8 +287,8 @@ func (t *tx) Touch(h driver.Collection, key codec.Value, expire, now driver.Inst
 }
 
 // Delete implements [driver.Tx].
-func (t *tx) Delete(h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
-	c, err := t.begin(h, true)
+func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
+	c, err := t.begin(ctx, h, true)
 	if err != nil {
 		return false, err
 	}
@@ -323,8 +336,8 @@ func (t *tx) deleteRow(c *collection, id int64, file string) error {
 }
 
 // Count implements [driver.Tx].
-func (t *tx) Count(h driver.Collection) (int64, error) {
-	c, err := t.begin(h, false)
+func (t *tx) Count(ctx context.Context, h driver.Collection) (int64, error) {
+	c, err := t.begin(ctx, h, false)
 	if err != nil {
 		return 0, err
 	}
@@ -339,12 +352,12 @@ func (t *tx) Count(h driver.Collection) (int64, error) {
 }
 
 // Fence implements [driver.Tx].
-func (t *tx) Fence() (int64, error) {
+func (t *tx) Fence(ctx context.Context) (int64, error) {
 	if !t.write {
 		return 0, fmt.Errorf("transaction cannot write: %w", driver.ErrReadOnly)
 	}
-	if t.failed {
-		return 0, t.failure
+	if err := t.use(ctx); err != nil {
+		return 0, err
 	}
 	n, err := t.conn.integer(fmt.Sprintf("UPDATE Meta SET value = value + 1"+
 		" WHERE key = 'fence' AND typeof(value) = 'integer' AND value BETWEEN 0 AND %d RETURNING value", int64(fenceLimit-2)))

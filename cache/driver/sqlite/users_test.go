@@ -43,7 +43,7 @@ func asUser(ctx context.Context, dir, name string) error {
 		}
 		var rows []driver.Row
 		if err := s.View(ctx, func(tx driver.Tx) (err error) {
-			rows, err = tx.Scan(c, driver.Scan{Limit: 1000})
+			rows, err = tx.Scan(ctx, c, driver.Scan{Limit: 1000})
 			return err
 		}); err != nil {
 			return err
@@ -68,7 +68,7 @@ func asUser(ctx context.Context, dir, name string) error {
 				return err
 			}
 			err = s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(c, driver.Put{Key: codec.TextValue(fmt.Sprint(name, i)), File: f, Now: at()})
+				return tx.Put(ctx, c, driver.Put{Key: codec.TextValue(fmt.Sprint(name, i)), File: f, Now: at()})
 			})
 			f.Discard()
 			if err != nil {
@@ -77,7 +77,7 @@ func asUser(ctx context.Context, dir, name string) error {
 		}
 		if len(rows) > 0 {
 			if err := s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-				_, err := tx.Delete(c, rows[0].Key, at())
+				_, err := tx.Delete(ctx, c, rows[0].Key, at())
 				return err
 			}); err != nil {
 				return err

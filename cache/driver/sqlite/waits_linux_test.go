@@ -290,12 +290,12 @@ func turnsChild(args []string, hear func() string) error {
 		for range me + 3 { // a watch that ends now and then
 			n := int64(0)
 			if err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				r, _, err := tx.Get(c, codec.TextValue("n"), driver.Lookup{Now: at()})
+				r, _, err := tx.Get(ctx, c, codec.TextValue("n"), driver.Lookup{Now: at()})
 				if n = r.Value.Integer(); err != nil || n%all != me || n >= rounds {
 					return err
 				}
 				n++
-				return tx.Put(c, driver.Put{Key: codec.TextValue("n"), Value: codec.IntegerValue(n), Now: at()})
+				return tx.Put(ctx, c, driver.Put{Key: codec.TextValue("n"), Value: codec.IntegerValue(n), Now: at()})
 			}); err != nil {
 				return err
 			}
