@@ -21,18 +21,10 @@ func (c *Cache[K, V]) getMany(ctx context.Context, keys []K) (es []Entry[K, V], 
 		return nil, err
 	}
 	l := c.reading()
-	rows := make([]driver.Row, 0, len(keys))
-	err = c.view(ctx, func(tx driver.Tx) error {
-		for _, key := range encoded {
-			row, ok, err := tx.Get(ctx, c.dc, key, l)
-			if err != nil {
-				return err
-			}
-			if ok {
-				rows = append(rows, row)
-			}
-		}
-		return nil
+	var rows []driver.Row
+	err = c.view(ctx, func(tx driver.Tx) (err error) {
+		rows, err = tx.GetMany(ctx, c.dc, encoded, l)
+		return err
 	})
 	for i := 0; err == nil && i < len(rows); i++ {
 		var e Entry[K, V]
@@ -81,22 +73,16 @@ func (c *Cache[K, V]) setMany(ctx context.Context, entries iter.Seq2[K, V], opts
 		if err != nil {
 			return err
 		}
+		c.room(&p)
 		puts = append(puts, p)
 	}
 	if len(puts) == 0 {
 		return c.ready(ctx)
 	}
 	var gone []driver.Row
-	err = c.write(ctx, modeFor(len(puts)), func(tx driver.Tx) error {
-		gone = nil
-		for _, p := range puts {
-			rows, err := c.store(ctx, tx, p)
-			if err != nil {
-				return err
-			}
-			gone = append(gone, rows...)
-		}
-		return nil
+	err = c.write(ctx, modeFor(len(puts)), func(tx driver.Tx) (err error) {
+		gone, err = tx.PutMany(ctx, c.dc, puts)
+		return err
 	})
 	if err == nil {
 		c.notify(gone, puts[len(puts)-1].Now)

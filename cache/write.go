@@ -157,32 +157,26 @@ func (h *handle) tooLong(size int64) error {
 	return fmt.Errorf("%w: %d bytes, where the store's limit for a value in memory is %d", ErrTooLarge, size, h.st.maxLen)
 }
 
-// store puts a row and makes room for it. It returns the rows that OnEvict is
-// to be told of: those removed, and the one that p overwrites if it has expired.
-func (h *handle) store(ctx context.Context, tx driver.Tx, p driver.Put) ([]driver.Row, error) {
-	gone, err := h.expired(ctx, tx, p.Key, p.Now)
-	if err != nil {
-		return nil, err
+// room has a Put make room, and return the rows that OnEvict is to be told of:
+// those removed, and the one that it overwrites if that has expired.
+func (h *handle) room(p *driver.Put) {
+	p.Expired = h.shared.evicted != nil
+	switch {
+	case !h.shared.persistent:
+		p.Cull = driver.CullLimit
+	case p.Expire != 0: // else expired rows would stay until somebody calls Expire
+		p.Cull = 2
 	}
-	if err := tx.Put(ctx, h.dc, p); err != nil {
-		return nil, err
-	}
-	limit := h.dc.Settings().CullLimit
-	if h.shared.persistent {
-		limit = 0
-		if p.Expire != 0 { // else expired rows would stay until somebody calls Expire
-			limit = 2
-		}
-	}
-	if limit == 0 {
-		return gone, nil
-	}
-	culled, err := tx.Cull(ctx, h.dc, p.Now, limit, p.Key)
-	return append(gone, culled...), err
 }
 
-// expired returns the row of a key that is about to be overwritten or deleted,
-// if its time is over at now and somebody wants to know.
+// store puts a row, with room for it, and returns the rows of [handle.room].
+func (h *handle) store(ctx context.Context, tx driver.Tx, p driver.Put) ([]driver.Row, error) {
+	h.room(&p)
+	return tx.Put(ctx, h.dc, p)
+}
+
+// expired returns the row of a key that is about to be deleted, if its time is
+// over at now and somebody wants to know.
 func (h *handle) expired(ctx context.Context, tx driver.Tx, key codec.Value, now driver.Instant) ([]driver.Row, error) {
 	if h.shared.evicted == nil {
 		return nil, nil

@@ -222,13 +222,24 @@ type Tx interface {
 	// never missing from what this Store returns.
 	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)
 
+	// GetMany is Get of each of keys. It returns the rows of those that have one,
+	// in the order of keys.
+	GetMany(ctx context.Context, c Collection, keys []codec.Value, l Lookup) ([]Row, error)
+
 	// Put stores a row. An existing row of an equal key is replaced and keeps
 	// its ID, and so its place in insertion order, and its Key as first
 	// written; its access count starts again at 0 and both its times become
 	// p.Now; its old value file is removed after the commit. With p.Keep an
 	// existing row whose time is not over at p.Now keeps expiry, tag, access
 	// count and access time, and only value and store time change.
-	Put(ctx context.Context, c Collection, p Put) error
+	//
+	// Put then makes room, as Cull(ctx, c, p.Now, p.Cull, p.Key) does. It returns,
+	// without values, with p.Expired the row that it replaced, if the time of that
+	// was over at p.Now, under p.Key, and then those that were removed to make room.
+	Put(ctx context.Context, c Collection, p Put) ([]Row, error)
+
+	// PutMany is Put of each of ps, one after the other.
+	PutMany(ctx context.Context, c Collection, ps []Put) ([]Row, error)
 
 	// Touch sets the expiry (0: never) of a row whose time is not over at now,
 	// and nothing else.
@@ -298,6 +309,21 @@ type Put struct {
 	Tag    codec.Value // Null: none
 	Keep   bool
 	Now    Instant
+
+	Cull    int  // the most rows to be removed to make room: 0 for none, or CullLimit
+	Expired bool // whether a replaced row whose time was over is asked for
+}
+
+// CullLimit, as a Put's Cull, is the CullLimit of the collection's settings.
+const CullLimit = -1
+
+// Room returns the most rows that p removes to make room, in a collection with
+// settings s.
+func (p *Put) Room(s *Settings) int {
+	if p.Cull == CullLimit {
+		return s.CullLimit
+	}
+	return p.Cull
 }
 
 // Row is a stored row. It belongs to whoever asked for it.

@@ -26,7 +26,7 @@ var closeTests = tests{
 
 	{"WaitsForRunningTransactions", func(e *env) {
 		second := e.open(Options{}) // keeps the directory in use
-		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 1)) })
+		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("k", 1))) })
 		reading, read := make(chan struct{}), make(chan struct{})
 		viewed := e.background(func() error {
 			return e.s.View(e.ctx, func(tx driver.Tx) error {
@@ -76,7 +76,7 @@ var closeTests = tests{
 		for i := range writers {
 			waits = append(waits, e.background(func() error {
 				for n := 1; ; n++ {
-					err := e.s.Update(e.ctx, driver.Mode(i%2), func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair(i, n)) })
+					err := e.s.Update(e.ctx, driver.Mode(i%2), func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair(i, n))) })
 					if err != nil {
 						return err
 					}

@@ -161,7 +161,7 @@ var collectionTests = tests{
 		if _, _, err := e.s.Get(e.ctx, e.c, val("k"), quiet); err == nil {
 			e.Error("Get accepts a collection that the engine did not make")
 		}
-		if err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 1)) }); err == nil {
+		if err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("k", 1))) }); err == nil {
 			e.Error("Put accepts a collection that the engine did not make")
 		}
 		if _, _, err := e.s.Watch(e.c); err == nil {
@@ -219,12 +219,20 @@ type txUse struct {
 func txUses(ctx context.Context, c driver.Collection) map[string]txUse {
 	return map[string]txUse{
 		"Get": {false, func(tx driver.Tx) error { _, _, err := tx.Get(ctx, c, val("k"), quiet); return err }},
+		"GetMany": {false, func(tx driver.Tx) error {
+			_, err := tx.GetMany(ctx, c, []codec.Value{val("k")}, quiet)
+			return err
+		}},
+		"PutMany": {true, func(tx driver.Tx) error {
+			_, err := tx.PutMany(ctx, c, []driver.Put{pair("k", 1)})
+			return err
+		}},
 		"Scan": {false, func(tx driver.Tx) error {
 			_, err := tx.Scan(ctx, c, driver.Scan{Limit: 1})
 			return err
 		}},
 		"Count":  {false, func(tx driver.Tx) error { _, err := tx.Count(ctx, c); return err }},
-		"Put":    {true, func(tx driver.Tx) error { return tx.Put(ctx, c, pair("k", 1)) }},
+		"Put":    {true, func(tx driver.Tx) error { return errOf(tx.Put(ctx, c, pair("k", 1))) }},
 		"Touch":  {true, func(tx driver.Tx) error { _, err := tx.Touch(ctx, c, val("k"), 0, now); return err }},
 		"Delete": {true, func(tx driver.Tx) error { _, err := tx.Delete(ctx, c, val("k"), now); return err }},
 		"Remove": {true, func(tx driver.Tx) error { _, err := tx.Remove(ctx, c, driver.Filter{}, 1); return err }},

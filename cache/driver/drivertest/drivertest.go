@@ -51,6 +51,7 @@ func Run(t *testing.T, h Harness) {
 		{"Scan", scanTests},
 		{"Pages", pageTests},
 		{"Remove", removeTests},
+		{"Batch", batchTests},
 		{"Cull", cullTests},
 		{"Accesses", accessTests},
 		{"Collections", collectionTests},

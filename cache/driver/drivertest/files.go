@@ -127,9 +127,9 @@ var fileTests = tests{
 		content := string(noise(200_000))
 		for name, end := range map[string]func(tx driver.Tx) error{
 			"Delete": func(tx driver.Tx) error { _, err := tx.Delete(e.ctx, e.c, val("k"), now); return err },
-			"Put":    func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 1)) },
+			"Put":    func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("k", 1))) },
 			"Put file": func(tx driver.Tx) error {
-				return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: e.file(codec.Blob, []byte("x")), Now: now})
+				return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: e.file(codec.Blob, []byte("x")), Now: now}))
 			},
 			"Remove": func(tx driver.Tx) error { _, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 9); return err },
 		} {
@@ -192,7 +192,7 @@ var fileTests = tests{
 			waits = append(waits, e.background(func() error {
 				defer f.Discard()
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.ctx, e.c, driver.Put{Key: val(i), File: f, Now: now}); err != nil {
+					if err := errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val(i), File: f, Now: now})); err != nil {
 						return err
 					}
 					if i%4 == 0 {
@@ -224,7 +224,7 @@ var fileTests = tests{
 		finished := e.file(codec.Blob, []byte("x"))
 		finished.Discard()
 		err = e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: finished, Now: now})
+			return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: finished, Now: now}))
 		})
 		if err == nil {
 			e.Error("a discarded file can be put")
@@ -238,7 +238,7 @@ var fileTests = tests{
 		e.ok(err)
 		defer f.Discard()
 		err = e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now})
+			return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now}))
 		})
 		if err == nil {
 			e.Error("an unfinished file can be put")

@@ -41,7 +41,7 @@ var maintenanceTests = tests{
 						_, err := tx.Delete(e.ctx, e.c, val(i%5), now)
 						return err
 					}
-					return tx.Put(e.ctx, e.c, driver.Put{Key: val(i % 5), File: f, Now: now})
+					return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val(i % 5), File: f, Now: now}))
 				})
 				f.Discard()
 				if err != nil {

@@ -19,6 +19,8 @@ type op struct {
 	now      driver.Instant
 	key      codec.Value
 	put      driver.Put
+	puts     []driver.Put
+	keys     []codec.Value
 	file     []byte // content of a value file, for put
 	lookup   driver.Lookup
 	expire   driver.Instant
@@ -39,7 +41,9 @@ type opKind int
 
 const (
 	opPut opKind = iota
+	opPutMany
 	opGet
+	opGetMany
 	opTouch
 	opDelete
 	opScan
@@ -61,7 +65,7 @@ const (
 )
 
 var opNamesByKind = [...]string{
-	"put", "get", "touch", "delete", "scan", "pages", "remove", "cull", "count", "fence", "increment",
+	"put", "put many", "get", "get many", "touch", "delete", "scan", "pages", "remove", "cull", "count", "fence", "increment",
 	"update", "view", "snapshot", "lookups", "stats", "configure", "drop", "names",
 }
 
@@ -93,14 +97,26 @@ func (o op) String() string {
 	if o.kind < opUpdate || o.kind > opSnapshot && o.kind != opNames {
 		add("%q", collections[o.collection])
 	}
+	put := func(p *driver.Put) {
+		add("key=%s expire=%s tag=%s keep=%v now=%s cull=%d expired=%v", show(p.Key), at(p.Expire), show(p.Tag), p.Keep, at(p.Now), p.Cull, p.Expired)
+		if o.file != nil {
+			add("%v file of %d", p.Value.Kind(), len(o.file))
+		} else {
+			add("value=%s", show(p.Value))
+		}
+	}
 	switch o.kind {
 	case opPut:
-		add("key=%s expire=%s tag=%s keep=%v now=%s", show(o.put.Key), at(o.put.Expire), show(o.put.Tag), o.put.Keep, at(o.put.Now))
-		if o.file != nil {
-			add("%v file of %d", o.put.Value.Kind(), len(o.file))
-		} else {
-			add("value=%s", show(o.put.Value))
+		put(&o.put)
+	case opPutMany:
+		for i := range o.puts {
+			put(&o.puts[i])
 		}
+	case opGetMany:
+		for _, k := range o.keys {
+			add("key=%s", show(k))
+		}
+		add("now=%s quiet=%v bare=%v", at(o.lookup.Instant()), o.lookup.Quiet, o.lookup.Bare)
 	case opGet:
 		add("key=%s now=%s quiet=%v bare=%v", show(o.key), at(o.lookup.Instant()), o.lookup.Quiet, o.lookup.Bare)
 	case opLookups:
@@ -272,19 +288,28 @@ func (g *generator) reads(n int) []op {
 // inner returns an operation inside of a transaction.
 func (g *generator) inner(writes bool) op {
 	o := op{collection: g.choose(len(collections)), now: g.now}
-	kinds := []opKind{opGet, opGet, opScan, opScan, opPages, opCount}
+	kinds := []opKind{opGet, opGet, opGetMany, opScan, opScan, opPages, opCount}
 	if writes {
-		kinds = append(kinds, opPut, opPut, opPut, opPut, opPut, opPut, opTouch, opDelete, opRemove, opCull, opFence, opIncrement)
+		kinds = append(kinds, opPut, opPut, opPut, opPut, opPut, opPutMany, opTouch, opDelete, opRemove, opCull, opFence, opIncrement)
 	}
 	switch o.kind = kinds[g.choose(len(kinds))]; o.kind {
 	case opPut:
-		o.put = driver.Put{Key: g.key(), Value: g.value(), Expire: g.expire(), Tag: g.tag(), Keep: g.chance(3), Now: g.now}
+		o.put = g.put()
 		if k := o.put.Value.Kind(); (k == codec.Text || k == codec.Blob) && g.chance(3) {
 			o.file = append([]byte{}, o.put.Value.Text()...)
 			o.file = append(o.file, o.put.Value.Blob()...)
 		}
+	case opPutMany:
+		for range g.choose(4) {
+			o.puts = append(o.puts, g.put())
+		}
 	case opGet:
 		o.key, o.lookup = g.key(), lookup(g.instant(), g.chance(2), g.chance(3))
+	case opGetMany:
+		for range g.choose(5) {
+			o.keys = append(o.keys, g.key())
+		}
+		o.lookup = lookup(g.instant(), g.chance(2), g.chance(3))
 	case opTouch:
 		o.key, o.expire = g.key(), g.expire()
 	case opDelete, opIncrement:
@@ -303,6 +328,17 @@ func (g *generator) inner(writes bool) op {
 		}
 	}
 	return o
+}
+
+func (g *generator) put() driver.Put {
+	p := driver.Put{Key: g.key(), Value: g.value(), Expire: g.expire(), Tag: g.tag(), Keep: g.chance(3), Now: g.now, Expired: g.chance(2)}
+	switch g.choose(6) {
+	case 0:
+		p.Cull = driver.CullLimit
+	case 1:
+		p.Cull = 1 + g.choose(4)
+	}
+	return p
 }
 
 func (g *generator) scan() driver.Scan {

@@ -131,7 +131,7 @@ var putTests = tests{
 	}},
 
 	{"NullKey", func(e *env) {
-		err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair(nil, 1)) })
+		err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair(nil, 1))) })
 		if err == nil {
 			e.Error("Put accepts Null as a key")
 		}

@@ -34,7 +34,7 @@ var readOnlyTests = tests{
 			e.Errorf("value file holds %q", got)
 		}
 		checkStore(e, s)
-		e.ok(writer.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, wc, pair(5, "new")) }))
+		e.ok(writer.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, wc, pair(5, "new"))) }))
 		e.wantValue(5, "new")
 	}},
 

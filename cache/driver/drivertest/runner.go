@@ -274,7 +274,18 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 		if f := c.files[o]; f != nil {
 			p.File = f
 		}
-		return tx.Put(c.ctx, collection, p)
+		out.Rows, err = tx.Put(c.ctx, collection, p)
+		out.Rows = c.comparable(out.Rows, p.Expired)
+		return err
+	case opPutMany:
+		out.Rows, err = tx.PutMany(c.ctx, collection, o.puts)
+		out.Rows = c.comparable(out.Rows, slices.ContainsFunc(o.puts, func(p driver.Put) bool { return p.Expired }))
+		return err
+	case opGetMany:
+		out.Rows, err = tx.GetMany(c.ctx, collection, o.keys, o.lookup)
+		out.Rows = c.comparable(out.Rows, true)
+		c.blurred = c.blurred || !o.lookup.Quiet
+		return err
 	case opGet:
 		row, ok, err := tx.Get(c.ctx, collection, o.key, o.lookup)
 		if err != nil {
@@ -336,7 +347,7 @@ func incrementOrStart(ctx context.Context, tx driver.Tx, c driver.Collection, o 
 		return 0, err
 	}
 	n := r.Value.Integer() + 1
-	return n, tx.Put(ctx, c, driver.Put{Key: o.key, Value: codec.IntegerValue(n), Keep: ok, Now: o.now})
+	return n, errOf(tx.Put(ctx, c, driver.Put{Key: o.key, Value: codec.IntegerValue(n), Keep: ok, Now: o.now}))
 }
 
 // found notes the result of a Get, with the content of a value file.

@@ -14,7 +14,7 @@ func increment(ctx context.Context, tx driver.Tx, c driver.Collection, key any) 
 	if err != nil {
 		return err
 	}
-	return tx.Put(ctx, c, pair(key, r.Value.Integer()+1))
+	return errOf(tx.Put(ctx, c, pair(key, r.Value.Integer()+1)))
 }
 
 var sharedTests = tests{
@@ -55,7 +55,7 @@ var sharedTests = tests{
 		for i := range members {
 			waits = append(waits, e.background(func() error {
 				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.ctx, e.c, pair(i, i)); err != nil {
+					if err := errOf(tx.Put(e.ctx, e.c, pair(i, i))); err != nil {
 						return err
 					}
 					if err := increment(e.ctx, tx, e.c, "n"); err != nil {
@@ -131,7 +131,7 @@ var sharedTests = tests{
 					if _, _, err := tx.Get(e.ctx, e.c, val("k"), driver.Lookup{Now: now}); err != nil {
 						return err
 					}
-					if err := tx.Put(e.ctx, e.c, pair(i, i)); err != nil {
+					if err := errOf(tx.Put(e.ctx, e.c, pair(i, i))); err != nil {
 						return err
 					}
 					if i%4 == 0 {

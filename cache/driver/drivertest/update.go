@@ -97,7 +97,7 @@ var updateTests = tests{
 		}), errRollback)
 		e.wantErr(e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
 			_, err := tx.Delete(e.ctx, e.c, val("file"), now)
-			return errors.Join(err, tx.Put(e.ctx, e.c, pair("new", 1)), errRollback)
+			return errors.Join(err, errOf(tx.Put(e.ctx, e.c, pair("new", 1))), errRollback)
 		}), errRollback)
 		e.wantUntouched(before)
 	}},
@@ -143,7 +143,7 @@ var updateTests = tests{
 				defer close(ended)
 				defer func() { recover() }()
 				e.s.Update(e.ctx, driver.Own, func(tx driver.Tx) error {
-					if err := tx.Put(e.ctx, e.c, pair("new", 1)); err != nil {
+					if err := errOf(tx.Put(e.ctx, e.c, pair("new", 1))); err != nil {
 						return err
 					}
 					leave()
@@ -172,7 +172,7 @@ var updateTests = tests{
 		for _, end := range []error{errRollback, nil} {
 			err := e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
 				e.putTx(tx, pair("k", 1))
-				e.ok(tx.Put(e.ctx, other, pair("k", 2)))
+				e.ok(errOf(tx.Put(e.ctx, other, pair("k", 2))))
 				return end
 			})
 			e.wantErr(err, end)

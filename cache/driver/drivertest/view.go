@@ -29,7 +29,7 @@ var viewTests = tests{
 			e.update(func(tx driver.Tx) { ruin(e, tx) })
 			look()
 			e.ok(e.background(func() error {
-				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("newer", 1)) })
+				return e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("newer", 1))) })
 			})())
 			look()
 		})
@@ -79,7 +79,7 @@ var viewTests = tests{
 		}
 		f := e.file(codec.Blob, []byte("x"))
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
-			return tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now})
+			return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now}))
 		}), driver.ErrReadOnly)
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
 			_, err := tx.Fence(e.ctx)
@@ -119,7 +119,7 @@ var viewTests = tests{
 
 	{"WhileAWriterRuns", func(e *env) {
 		e.put(pair("k", 1))
-		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return tx.Put(e.ctx, e.c, pair("k", 2)) })
+		release := e.hold(e.s, e.ctx, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("k", 2))) })
 		for range 20 {
 			e.wantValue("k", 1)
 		}
@@ -138,10 +138,10 @@ var viewTests = tests{
 				default:
 				}
 				err := e.s.Update(e.ctx, driver.Shared, func(tx driver.Tx) error {
-					if err := tx.Put(e.ctx, e.c, pair("a", i)); err != nil {
+					if err := errOf(tx.Put(e.ctx, e.c, pair("a", i))); err != nil {
 						return err
 					}
-					return tx.Put(e.ctx, e.c, pair("b", i))
+					return errOf(tx.Put(e.ctx, e.c, pair("b", i)))
 				})
 				if err != nil {
 					return err

@@ -24,7 +24,7 @@ func ended() context.Context {
 
 // writes are the calls that wait for other writers.
 func (e *env) writes(s driver.Store, c driver.Collection) map[string]func(context.Context) error {
-	put := func(tx driver.Tx) error { return tx.Put(e.ctx, c, pair("unwanted", 1)) }
+	put := func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, c, pair("unwanted", 1))) }
 	return map[string]func(context.Context) error{
 		"Alone":  func(ctx context.Context) error { return s.Update(ctx, driver.Alone, put) },
 		"Shared": func(ctx context.Context) error { return s.Update(ctx, driver.Shared, put) },
@@ -146,7 +146,7 @@ var waitTests = tests{
 		for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
 			ctx, cancel := context.WithCancelCause(e.ctx)
 			err := e.s.Update(ctx, mode, func(tx driver.Tx) error {
-				err := tx.Put(ctx, e.c, pair("inside", 1))
+				err := errOf(tx.Put(ctx, e.c, pair("inside", 1)))
 				cancel(errCause)
 				return err
 			})
@@ -173,7 +173,7 @@ var waitTests = tests{
 				own = ctx
 			}
 			waits = append(waits, e.background(func() error {
-				return e.s.Update(own, driver.Mode(i%2), func(tx driver.Tx) error { return tx.Put(ctx, e.c, pair(i, i)) })
+				return e.s.Update(own, driver.Mode(i%2), func(tx driver.Tx) error { return errOf(tx.Put(own, e.c, pair(i, i))) })
 			}))
 		}
 		cancel(errCause)
@@ -208,12 +208,12 @@ var waitTests = tests{
 		}
 		e.ok(release())
 		e.wantNothingWritten()
-		e.ok(s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return tx.Put(e.ctx, c, pair("k", 2)) }))
+		e.ok(s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, c, pair("k", 2))) }))
 	}},
 
 	{"AbandonedTransactionIsRolledBack", func(e *env) {
 		ctx, cancel := context.WithCancelCause(e.ctx)
-		release := e.hold(e.s, ctx, func(tx driver.Tx) error { return tx.Put(ctx, e.c, pair("k", 1)) })
+		release := e.hold(e.s, ctx, func(tx driver.Tx) error { return errOf(tx.Put(ctx, e.c, pair("k", 1))) })
 		cancel(errCause)
 		if err := release(); err != nil {
 			e.wantErr(err, errCause)

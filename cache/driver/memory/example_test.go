@@ -24,7 +24,8 @@ func ExampleData() {
 		return
 	}
 	err = writer.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		return tx.Put(ctx, c, driver.Put{Key: codec.TextValue("en"), Value: codec.TextValue("hello"), Now: 1})
+		_, err := tx.Put(ctx, c, driver.Put{Key: codec.TextValue("en"), Value: codec.TextValue("hello"), Now: 1})
+		return err
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -69,7 +69,8 @@ func TestRunTwice(t *testing.T) {
 			if n, err := tx.Count(t.Context(), c); err != nil || n != int64(mode) {
 				t.Errorf("%d rows from before, %v", n, err)
 			}
-			return tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(int64(mode)), Now: 1})
+			_, err := tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(int64(mode)), Now: 1})
+			return err
 		})
 		if err != nil {
 			t.Error(err)
@@ -85,7 +86,8 @@ func TestVolume(t *testing.T) {
 	defer s.Close()
 	c := open(t, s)
 	err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-		return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("key"), Value: codec.IntegerValue(1), Tag: codec.TextValue("tag"), Now: 1})
+		_, err := tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("key"), Value: codec.IntegerValue(1), Tag: codec.TextValue("tag"), Now: 1})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -162,3 +162,10 @@ func (r *row) copy(bare bool) driver.Row {
 	c.Value = c.Value.Clone()
 	return c
 }
+
+// found is copy for a caller who has asked for key.
+func (r *row) found(key codec.Value, bare bool) driver.Row {
+	c := r.copy(bare)
+	c.Key = key.Clone()
+	return c
+}

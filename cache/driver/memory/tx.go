@@ -76,7 +76,7 @@ func (x *tx) Get(ctx context.Context, c driver.Collection, key codec.Value, l dr
 	if r == nil {
 		return driver.Row{}, false, nil
 	}
-	return r.copy(l.Bare), true, nil
+	return r.found(key, l.Bare), true, nil
 }
 
 // leave notes that a Get found r in t, or nothing. In a transaction that
@@ -96,15 +96,44 @@ func (x *tx) leave(t *table, r *row, l driver.Lookup) {
 	m.apply(x.state)
 }
 
-func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) error {
+func (x *tx) GetMany(ctx context.Context, c driver.Collection, keys []codec.Value, l driver.Lookup) ([]driver.Row, error) {
+	var out []driver.Row
+	for _, key := range keys {
+		r, ok, err := x.Get(ctx, c, key, l)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) ([]driver.Row, error) {
+	var out []driver.Row
+	for _, p := range ps {
+		rows, err := x.Put(ctx, c, p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
+}
+
+func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) (out []driver.Row, err error) {
 	t, err := x.change(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.Key.IsNull() {
-		return errNullKey
+		return nil, errNullKey
 	}
 	old := t.byKey(p.Key)
+	if p.Expired && old != nil && t.over(old, p.Now) {
+		out = append(out, old.found(p.Key, true))
+	}
 	r := &row{life: new(life), Row: driver.Row{
 		Stored:   p.Now,
 		Accessed: p.Now,
@@ -127,14 +156,19 @@ func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) error {
 	} else {
 		f, ok := p.File.(*file)
 		if !ok || !f.ready(x.store.data) || slices.Contains(x.taken, f) {
-			return errNoFile
+			return nil, errNoFile
 		}
 		x.taken = append(x.taken, f)
 		r.File, r.FileKind, r.Size = f.name, f.kind, f.Size()
 	}
 	x.unreference(old)
 	t.store(old, r)
-	return nil
+	room := p.Room(&t.settings)
+	if room <= 0 {
+		return out, nil
+	}
+	culled, err := x.Cull(ctx, c, p.Now, room, p.Key)
+	return append(out, culled...), err
 }
 
 func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {

@@ -26,6 +26,7 @@ var exceptions = map[string][]string{
 	"each shard culls by itself": {
 		"Cull/ExpiredThenPolicy", "Cull/LeastRecentlyStored", "Cull/LeastRecentlyUsed", "Cull/LeastFrequentlyUsed", "Cull/Keep",
 		"Cull/StopsBelowSizeLimit", "Cull/SameTransaction", "Cull/ManyRows",
+		"Batch/PutMakesRoom", "Batch/PutMakesRoomAsTheSettingsSay", "Batch/PutManyIsPutOfEach",
 	},
 	"an ID has the number of the shard in it": {"Cull/ReturnsRows"},
 	"transactions on different shards do not wait for each other": {

@@ -75,7 +75,7 @@ func put(t testing.TB, s driver.Store, c driver.Collection, keys ...codec.Value)
 	t.Helper()
 	for _, k := range keys {
 		ok(t, s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-			return tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: now})
+			return errOf(tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: now}))
 		}))
 	}
 }
@@ -146,3 +146,6 @@ func contains(t testing.TB, all []string, name string, want bool) {
 }
 
 func show1(k codec.Value) string { return show([]driver.Row{{Key: k}}) }
+
+// errOf returns the error of a call that also returns something else.
+func errOf[T any](_ T, err error) error { return err }

@@ -347,7 +347,7 @@ func TestFiles(t *testing.T) {
 				ok(t, f.Finish())
 				for _, end := range []error{errOops, errOops, nil} {
 					is(t, s.Update(t.Context(), driver.Mode(i%2), func(tx driver.Tx) error {
-						return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: key, File: f, Now: now}), end)
+						return errors.Join(errOf(tx.Put(t.Context(), c, driver.Put{Key: key, File: f, Now: now})), end)
 					}), end)
 				}
 				f.Discard()
@@ -381,7 +381,7 @@ func TestFiles(t *testing.T) {
 		h.Discard()
 		for _, f := range []driver.File{f, g, h} {
 			if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 5), File: f, Now: now})
+				return errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 5), File: f, Now: now}))
 			}); err == nil {
 				t.Error("a file that is not ready is put")
 			}

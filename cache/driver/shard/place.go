@@ -191,9 +191,9 @@ func (s *Store) claim(ctx context.Context, have, n int) error {
 			return nil
 		}
 		stored = n
-		err = tx.Put(ctx, meta, driver.Put{Key: metaCount, Value: codec.IntegerValue(int64(n)), Now: 1})
+		_, err = tx.Put(ctx, meta, driver.Put{Key: metaCount, Value: codec.IntegerValue(int64(n)), Now: 1})
 		if err == nil && have == n { // Python has divided it
-			err = tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
+			_, err = tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
 		}
 		return err
 	})
@@ -233,7 +233,8 @@ func (s *Store) divide(ctx context.Context) error {
 		}
 	}
 	return s.first().store.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-		return tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
+		_, err := tx.Put(ctx, meta, driver.Put{Key: metaDivided, Now: 1})
+		return err
 	})
 }
 
@@ -286,7 +287,8 @@ func (s *Store) beside(ctx context.Context, rel string, in home, create bool) (h
 				return err
 			}
 			row.Value = codec.TextValue(where)
-			return tx.Put(ctx, meta, driver.Put{Key: key, Value: row.Value, Now: 1})
+			_, err = tx.Put(ctx, meta, driver.Put{Key: key, Value: row.Value, Now: 1})
+			return err
 		})
 		if err != nil {
 			return in, false, err

@@ -43,7 +43,7 @@ func TestScanMergesExactly(t *testing.T) {
 				if i%3 > 0 {
 					p.Expire = now + driver.Instant(i%7)
 				}
-				if err := tx.Put(t.Context(), c, p); err != nil {
+				if err := errOf(tx.Put(t.Context(), c, p)); err != nil {
 					return err
 				}
 			}
@@ -108,7 +108,7 @@ func TestScanLikeUnsharded(t *testing.T) {
 				s driver.Store
 				c driver.Collection
 			}{{s, c}, {one, oc}} {
-				ok(t, side.s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(t.Context(), side.c, p) }))
+				ok(t, side.s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return errOf(tx.Put(t.Context(), side.c, p)) }))
 			}
 		}
 		for _, o := range []driver.Order{driver.ByKey, driver.ByExpire} {

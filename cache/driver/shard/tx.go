@@ -72,18 +72,46 @@ func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l dr
 	return r, ok, t.branches.failed(err)
 }
 
+// GetMany implements [driver.Tx].
+func (t *tx) GetMany(ctx context.Context, h driver.Collection, keys []codec.Value, l driver.Lookup) ([]driver.Row, error) {
+	out := make([]driver.Row, 0, len(keys))
+	for _, key := range keys {
+		r, ok, err := t.Get(ctx, h, key, l)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
 // Put implements [driver.Tx].
-func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) error {
+func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) ([]driver.Row, error) {
 	dt, c, i, err := t.keyed(h, p.Key, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if f, ok := p.File.(*file); ok && dt != (pretender{}) {
 		if p.File, err = f.in(ctx, t.store, c.members[i]); err != nil {
-			return t.branches.failed(err)
+			return nil, t.branches.failed(err)
 		}
 	}
-	return t.branches.failed(dt.Put(ctx, c.parts[i], p))
+	gone, err := dt.Put(ctx, c.parts[i], p)
+	return c.globalAll(i, gone), t.branches.failed(err)
+}
+
+// PutMany implements [driver.Tx].
+func (t *tx) PutMany(ctx context.Context, h driver.Collection, ps []driver.Put) (gone []driver.Row, err error) {
+	for _, p := range ps {
+		rows, err := t.Put(ctx, h, p)
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, rows...)
+	}
+	return gone, nil
 }
 
 // Touch implements [driver.Tx].

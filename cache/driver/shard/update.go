@@ -68,7 +68,15 @@ func (p *probe) failed(err error) error { return err }
 // succeeds; anything else ends the probe.
 type pretender struct{}
 
-func (pretender) Put(context.Context, driver.Collection, driver.Put) error { return nil }
+func (pretender) GetMany(context.Context, driver.Collection, []codec.Value, driver.Lookup) ([]driver.Row, error) {
+	return nil, errProbed
+}
+func (pretender) Put(context.Context, driver.Collection, driver.Put) ([]driver.Row, error) {
+	return nil, nil
+}
+func (pretender) PutMany(context.Context, driver.Collection, []driver.Put) ([]driver.Row, error) {
+	return nil, nil
+}
 func (pretender) Cull(context.Context, driver.Collection, driver.Instant, int, codec.Value) ([]driver.Row, error) {
 	return nil, nil
 }

@@ -19,12 +19,12 @@ var errOops = errors.New("oops")
 // collections with stores of their own and one in the first shard.
 func everywhere(ctx context.Context, tx driver.Tx, n int, c driver.Collection, others ...driver.Collection) error {
 	for _, i := range []int{2, 0, 3, 1}[:n] { // in no order
-		if err := tx.Put(ctx, c, driver.Put{Key: keyIn(i, n, 0), Value: number(i), Now: now}); err != nil {
+		if err := errOf(tx.Put(ctx, c, driver.Put{Key: keyIn(i, n, 0), Value: number(i), Now: now})); err != nil {
 			return err
 		}
 	}
 	for _, o := range others {
-		if err := tx.Put(ctx, o, driver.Put{Key: number(1), Value: number(1), Now: now}); err != nil {
+		if err := errOf(tx.Put(ctx, o, driver.Put{Key: number(1), Value: number(1), Now: now})); err != nil {
 			return err
 		}
 	}
@@ -76,7 +76,7 @@ func TestTransaction(t *testing.T) {
 		// An operation that fails fails all, also if nobody minds.
 		if err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
 			ok(t, everywhere(t.Context(), tx, n, c, others...))
-			_ = tx.Put(t.Context(), c, driver.Put{Value: number(1), Now: now}) // no key
+			_ = errOf(tx.Put(t.Context(), c, driver.Put{Value: number(1), Now: now})) // no key
 			return nil
 		}); err == nil {
 			t.Fatal("committed after a failed operation")
@@ -105,7 +105,7 @@ func TestSharedTakesOneLock(t *testing.T) {
 	onEngines(t, n, func(t *testing.T, s *Store, _ func() *Store) {
 		c, jobs := open(t, s, ""), open(t, s, "deque/jobs")
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			ok(t, tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}))
+			ok(t, errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now})))
 			put(t, s, c, keyIn(2, n, 0)) // would wait for itself
 			put(t, s, jobs, number(1))
 			equal(t, has(t, s, c, keyIn(2, n, 0)), true)
@@ -131,9 +131,9 @@ func TestTimeout(t *testing.T) {
 	hc := open(t, hasty, "")
 	for held := range n {
 		ok(t, s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-			ok(t, tx.Put(t.Context(), c, driver.Put{Key: keyIn(held, n, 0), Now: now}))
+			ok(t, errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(held, n, 0), Now: now})))
 			is(t, hasty.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(t.Context(), hc, driver.Put{Key: keyIn(held, n, 1), Now: now})
+				return errOf(tx.Put(t.Context(), hc, driver.Put{Key: keyIn(held, n, 1), Now: now}))
 			}), driver.ErrTimeout)
 			is(t, hasty.Update(t.Context(), driver.Alone, func(tx driver.Tx) error { return everywhere(t.Context(), tx, n, hc) }), driver.ErrTimeout)
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -183,7 +183,7 @@ func TestNoDeadlock(t *testing.T) {
 							if err != nil {
 								return err
 							}
-							if err := tx.Put(t.Context(), cs[st], driver.Put{Key: key, Value: number(int(r.Value.Integer()) + 1), Now: now}); err != nil {
+							if err := errOf(tx.Put(t.Context(), cs[st], driver.Put{Key: key, Value: number(int(r.Value.Integer()) + 1), Now: now})); err != nil {
 								return err
 							}
 						}
@@ -221,11 +221,11 @@ func TestViewIsOfOneMoment(t *testing.T) {
 				}
 				err := s.Update(context.Background(), driver.Mode(i%2), func(tx driver.Tx) error {
 					for j := range n {
-						if err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(j, n, 0), Value: number(i), Now: now}); err != nil {
+						if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(j, n, 0), Value: number(i), Now: now})); err != nil {
 							return err
 						}
 					}
-					return tx.Put(t.Context(), jobs, driver.Put{Key: number(0), Value: number(i), Now: now})
+					return errOf(tx.Put(t.Context(), jobs, driver.Put{Key: number(0), Value: number(i), Now: now}))
 				})
 				if err != nil {
 					t.Error(err)
@@ -311,22 +311,22 @@ func TestProbe(t *testing.T) {
 		m  *member
 	}{
 		"nothing": {func(tx driver.Tx) error { return nil }, at("000")},
-		"put":     {func(tx driver.Tx) error { return tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}) }, at("002")},
+		"put":     {func(tx driver.Tx) error { return errOf(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)})) }, at("002")},
 		"put and put": {func(tx driver.Tx) error {
-			return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}), tx.Put(t.Context(), c, driver.Put{Key: in(2, 1)}))
+			return errors.Join(errOf(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)})), errOf(tx.Put(t.Context(), c, driver.Put{Key: in(2, 1)})))
 		}, at("002")},
 		"two shards": {func(tx driver.Tx) error {
-			return errors.Join(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)}), tx.Put(t.Context(), c, driver.Put{Key: in(1, 1)}))
+			return errors.Join(errOf(tx.Put(t.Context(), c, driver.Put{Key: in(2, 0)})), errOf(tx.Put(t.Context(), c, driver.Put{Key: in(1, 1)})))
 		}, nil},
 		"get":       {func(tx driver.Tx) error { _, _, err := tx.Get(t.Context(), c, in(1, 0), quiet); return err }, at("001")},
 		"own store": {func(tx driver.Tx) error { _, err := tx.Count(t.Context(), jobs); return err }, at("deque/jobs")},
 		"count":     {func(tx driver.Tx) error { _, err := tx.Count(t.Context(), c); return err }, nil},
 		"fence": {func(tx driver.Tx) error {
 			_, err := tx.Fence(t.Context())
-			return errors.Join(err, tx.Put(t.Context(), leases, driver.Put{Key: number(1)}))
+			return errors.Join(err, errOf(tx.Put(t.Context(), leases, driver.Put{Key: number(1)})))
 		}, at("000")},
 		"set": {func(tx driver.Tx) error {
-			if err := tx.Put(t.Context(), c, driver.Put{Key: in(1, 0), Now: now}); err != nil {
+			if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: in(1, 0), Now: now})); err != nil {
 				return err
 			}
 			_, err := tx.Cull(t.Context(), c, now, 10, in(1, 0))
@@ -363,10 +363,10 @@ func TestSharedNeedsAnother(t *testing.T) {
 				if _, _, err := tx.Get(t.Context(), c, keyIn(1, n, 0), quiet); err != nil {
 					return err // the probe ends here
 				}
-				if err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now}); err != nil {
+				if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(1, n, 0), Value: number(1), Now: now})); err != nil {
 					return err
 				}
-				err := tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 0), Value: number(1), Now: now})
+				err := errOf(tx.Put(t.Context(), c, driver.Put{Key: keyIn(2, n, 0), Value: number(1), Now: now}))
 				if minds {
 					return err
 				}

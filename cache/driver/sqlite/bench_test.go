@@ -32,7 +32,7 @@ func fill(b *testing.B, n, size int, policy driver.Policy, o *Options) (*Store, 
 				if i == n {
 					break
 				}
-				if err := t.Put(ctx, c, driver.Put{Key: key(i), Value: value, Now: at()}); err != nil {
+				if _, err := t.Put(ctx, c, driver.Put{Key: key(i), Value: value, Now: at()}); err != nil {
 					return err
 				}
 				i++
@@ -89,13 +89,9 @@ func BenchmarkSet(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for b.Loop() {
-				p := driver.Put{Key: k[rand.IntN(n)], Value: value, Now: at()}
+				p := driver.Put{Key: k[rand.IntN(n)], Value: value, Now: at(), Cull: 10}
 				err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-					if err := t.Put(ctx, c, p); err != nil {
-						return err
-					}
-					_, err := t.Cull(ctx, c, p.Now, 10, p.Key)
-					return err
+					return errOf(t.Put(ctx, c, p))
 				})
 				if err != nil {
 					b.Fatal(err)
@@ -127,7 +123,7 @@ func BenchmarkDelete(b *testing.B) {
 						b.Fatal(err)
 					}
 					err = s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-						return t.Put(ctx, c, driver.Put{Key: k, Value: value, Now: at()})
+						return errOf(t.Put(ctx, c, driver.Put{Key: k, Value: value, Now: at()}))
 					})
 					if err != nil {
 						b.Fatal(err)
@@ -151,13 +147,9 @@ func BenchmarkSetParallel(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					p := driver.Put{Key: k[seq.Add(1)%100], Value: value, Now: at()}
+					p := driver.Put{Key: k[seq.Add(1)%100], Value: value, Now: at(), Cull: 10}
 					err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-						if err := t.Put(ctx, c, p); err != nil {
-							return err
-						}
-						_, err := t.Cull(ctx, c, p.Now, 10, p.Key)
-						return err
+						return errOf(t.Put(ctx, c, p))
 					})
 					if err != nil {
 						b.Fatal(err)

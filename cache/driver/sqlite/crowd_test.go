@@ -48,7 +48,7 @@ func TestCrowd(t *testing.T) {
 	set := func(s *Store, within *bool) error {
 		err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
 			*within = held()
-			return t.Put(ctx, c, driver.Put{Key: key(1), Value: key(2), Now: at()})
+			return errOf(t.Put(ctx, c, driver.Put{Key: key(1), Value: key(2), Now: at()}))
 		})
 		if held() {
 			t.Error("the lock is held after the transaction")

@@ -28,6 +28,10 @@ func (t *tx) Cull(ctx context.Context, h driver.Collection, now driver.Instant, 
 	if err != nil || limit <= 0 {
 		return nil, err
 	}
+	return t.cull(c, now, limit, keep)
+}
+
+func (t *tx) cull(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	out, err := t.cullExpired(c, now, limit, keep)
 	if err == nil && len(out) < limit {
 		out, err = t.cullVolume(c, limit, keep, out)

@@ -58,7 +58,7 @@ func TestUseOfDropped(t *testing.T) {
 				},
 				"Put": func(c driver.Collection) error {
 					return here.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-						return tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: at()})
+						return errOf(tx.Put(t.Context(), c, driver.Put{Key: k, Value: k, Now: at()}))
 					})
 				},
 				"Remove": func(c driver.Collection) error {

@@ -79,7 +79,7 @@ func TestEdges(t *testing.T) {
 			c := collectionOf(t, s, "")
 			err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
 				for k := range int64(5) {
-					if err := tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(61 + k), Now: at()}); err != nil {
+					if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(61 + k), Now: at()})); err != nil {
 						t.Error(err)
 					}
 					if _, err := tx.Delete(t.Context(), c, codec.IntegerValue(40+k), at()); err != nil {
@@ -156,7 +156,7 @@ func TestEdgeIsWrong(t *testing.T) {
 		c.(*collection).edges.back = edge{known: true, key: codec.IntegerValue(50), bound: codec.IntegerValue(100)}
 		err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
 			_, last := bothEndsIn(t, tx, c)
-			return tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()})
+			return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()}))
 		})
 		if ok := mode == driver.Shared; ok != (err == nil) { // it runs again after the rollback
 			t.Errorf("mode %d: %v", mode, err)

@@ -58,7 +58,7 @@ func put(t *testing.T, s *Store, c driver.Collection, p driver.Put) {
 	if p.Now == 0 {
 		p.Now = at()
 	}
-	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return tx.Put(t.Context(), c, p) }); err != nil {
+	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return errOf(tx.Put(t.Context(), c, p)) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -326,7 +326,7 @@ func TestGroup(t *testing.T) {
 		wg.Go(func() {
 			errs[i] = s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
 				runs[i]++
-				if err := tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(int64(i)), Now: at()}); err != nil {
+				if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(int64(i)), Now: at()})); err != nil {
 					return err
 				}
 				if i == 7 {
@@ -376,7 +376,7 @@ func TestGroupPanic(t *testing.T) {
 			}
 		}()
 		s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-			tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Now: at()})
+			errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Now: at()}))
 			panic("boom")
 		})
 	}()
@@ -471,7 +471,7 @@ func TestReplaced(t *testing.T) {
 			s.core.writer.looked = time.Time{}
 			for range 3 { // one at once after the other
 				err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-					return tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(2), Value: codec.TextValue("new"), Now: at()})
+					return errOf(tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(2), Value: codec.TextValue("new"), Now: at()}))
 				})
 				if !errors.Is(err, driver.ErrNotStore) {
 					t.Errorf("%s: Put: %v", name, err)
@@ -507,7 +507,7 @@ func TestJournalModes(t *testing.T) {
 					for i := range 50 {
 						k := codec.IntegerValue(int64(100*g + i))
 						err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-							return tx.Put(t.Context(), c, driver.Put{Key: k, Now: at()})
+							return errOf(tx.Put(t.Context(), c, driver.Put{Key: k, Now: at()}))
 						})
 						if err != nil {
 							t.Error(err)
@@ -626,3 +626,6 @@ func TestMaxWALSize(t *testing.T) {
 		t.Errorf("after the View, the log has %d bytes", n)
 	}
 }
+
+// errOf returns the error of a call that also returns something else.
+func errOf[T any](_ T, err error) error { return err }

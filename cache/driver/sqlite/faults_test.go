@@ -263,7 +263,7 @@ func (f *faulty) run(t *testing.T, all bool) []site {
 				return err
 			}
 			err = f.s.Update(ctx, driver.Alone, func(tx driver.Tx) error {
-				if err := tx.Put(ctx, f.colls["c"], driver.Put{Key: codec.TextValue("never"), File: v, Now: at()}); err != nil {
+				if err := errOf(tx.Put(ctx, f.colls["c"], driver.Put{Key: codec.TextValue("never"), File: v, Now: at()})); err != nil {
 					return err
 				}
 				return errRollback
@@ -370,7 +370,7 @@ func (f *faulty) put(ctx context.Context, name, key, value string) (err error) {
 	} else {
 		p.Value = codec.BlobValue([]byte(value))
 	}
-	return f.s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(ctx, f.colls[name], p) })
+	return f.s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return errOf(tx.Put(ctx, f.colls[name], p)) })
 }
 
 func (f *faulty) delete(ctx context.Context, name, key string) (err error) {

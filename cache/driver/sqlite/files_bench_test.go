@@ -22,7 +22,7 @@ func setFile(b *testing.B, s *Store, c driver.Collection, key string, content []
 	f.Write(content)
 	f.Finish()
 	if err := s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-		return tx.Put(ctx, c, driver.Put{Key: codec.TextValue(key), File: f, Now: at()})
+		return errOf(tx.Put(ctx, c, driver.Put{Key: codec.TextValue(key), File: f, Now: at()}))
 	}); err != nil {
 		b.Error(err)
 	}

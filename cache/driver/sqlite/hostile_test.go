@@ -90,10 +90,10 @@ func exerciseOne(ctx context.Context, dir, backup string, o *Options) error {
 			}
 			io.WriteString(f, "content")
 			f.Finish()
-			s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return tx.Put(ctx, c, driver.Put{Key: key, File: f, Now: at()}) })
+			s.Update(ctx, driver.Shared, func(tx driver.Tx) error { return errOf(tx.Put(ctx, c, driver.Put{Key: key, File: f, Now: at()})) })
 			f.Discard()
 			s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(int64(i)), Value: codec.TextValue("v"), Now: at()})
+				return errOf(tx.Put(ctx, c, driver.Put{Key: codec.IntegerValue(int64(i)), Value: codec.TextValue("v"), Now: at()}))
 			})
 		}
 		var rows []driver.Row

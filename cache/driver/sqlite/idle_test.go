@@ -37,7 +37,7 @@ func TestOthersRestartTheLog(t *testing.T) {
 	}
 	set := func() {
 		err := s.Update(ctx, driver.Shared, func(t driver.Tx) error {
-			return t.Put(ctx, c, driver.Put{Key: key(1), Value: key(2), Now: at()})
+			return errOf(t.Put(ctx, c, driver.Put{Key: key(1), Value: key(2), Now: at()}))
 		})
 		if err != nil {
 			t.Error(err)

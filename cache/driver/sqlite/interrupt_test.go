@@ -97,7 +97,7 @@ func TestInterrupted(t *testing.T) {
 			}
 			err = s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
 				for i := range rows {
-					if err := tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.TextValue("value"), Now: at()}); err != nil {
+					if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.TextValue("value"), Now: at()})); err != nil {
 						return err
 					}
 				}

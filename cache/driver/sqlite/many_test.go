@@ -120,7 +120,7 @@ func TestVolumeOfShared(t *testing.T) {
 			}
 			for i := range 20 {
 				err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
-					if err := tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.BlobValue(make([]byte, 5000)), Now: at()}); err != nil {
+					if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: key(i), Value: codec.BlobValue(make([]byte, 5000)), Now: at()})); err != nil {
 						return err
 					}
 					gone, err := tx.Cull(t.Context(), c, at(), 10, key(i))

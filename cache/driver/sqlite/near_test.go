@@ -181,7 +181,7 @@ func TestNearTransactions(t *testing.T) {
 					fromMemory(t, s, c, "k", one, at())
 				}()
 				err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
-					if err := tx.Put(t.Context(), c, driver.Put{Key: key, Value: two, Now: at()}); err != nil {
+					if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: key, Value: two, Now: at()})); err != nil {
 						return err
 					}
 					reads(tx, two)
@@ -228,7 +228,7 @@ func TestNearGroup(t *testing.T) {
 		key := fmt.Sprint("k", i)
 		all.Go(func() {
 			err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				if err := tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue(key), Value: codec.TextValue(key), Now: at()}); err != nil {
+				if err := errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue(key), Value: codec.TextValue(key), Now: at()})); err != nil {
 					return err
 				}
 				if i%5 == 0 {

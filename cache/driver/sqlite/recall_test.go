@@ -28,7 +28,7 @@ func TestRecall(t *testing.T) {
 	}
 	now := at()
 	put := func(tx driver.Tx, c driver.Collection, k, v codec.Value) {
-		if err := tx.Put(ctx, c, driver.Put{Key: k, Value: v, Now: now}); err != nil {
+		if err := errOf(tx.Put(ctx, c, driver.Put{Key: k, Value: v, Now: now})); err != nil {
 			t.Error(err)
 		}
 	}

@@ -25,7 +25,7 @@ func TestDeletedIsGoneFromSharedMemory(t *testing.T) {
 	put := func() {
 		t.Helper()
 		update(t, s, func(tx driver.Tx) error {
-			return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue(strings.Repeat(secret, 20)), Now: at()})
+			return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue(strings.Repeat(secret, 20)), Now: at()}))
 		})
 	}
 	there := func() bool {
@@ -45,12 +45,12 @@ func TestDeletedIsGoneFromSharedMemory(t *testing.T) {
 		},
 		"Put of another value": func() error {
 			return s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("x"), Now: at()})
+				return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.TextValue("x"), Now: at()}))
 			})
 		},
 		"Put of a value that is not shared": func() error {
 			return s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.BlobValue(make([]byte, 1<<17)), Now: at()})
+				return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.BlobValue(make([]byte, 1<<17)), Now: at()}))
 			})
 		},
 		"Remove": func() error {
@@ -105,7 +105,7 @@ func TestMappedFilesCutShort(t *testing.T) {
 			put := func(v int64) {
 				t.Helper()
 				update(t, s, func(tx driver.Tx) error {
-					return tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.IntegerValue(v), Now: at()})
+					return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("k"), Value: codec.IntegerValue(v), Now: at()}))
 				})
 			}
 			expect := func(want int64) {

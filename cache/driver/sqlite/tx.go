@@ -145,18 +145,55 @@ func (t *tx) changed(c *collection) {
 }
 
 // Put implements [driver.Tx].
-func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) error {
+func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) ([]driver.Row, error) {
 	c, err := t.begin(ctx, h, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return t.putOne(c, &p, nil)
+}
+
+// PutMany implements [driver.Tx].
+func (t *tx) PutMany(ctx context.Context, h driver.Collection, ps []driver.Put) (gone []driver.Row, err error) {
+	c, err := t.begin(ctx, h, true)
+	if err != nil {
+		return nil, err
+	}
+	for i := range ps {
+		if gone, err = t.putOne(c, &ps[i], gone); err != nil {
+			return nil, err
+		}
+	}
+	return gone, nil
+}
+
+// putOne puts a row and makes room. It adds the rows that are gone to gone.
+func (t *tx) putOne(c *collection, p *driver.Put, gone []driver.Row) ([]driver.Row, error) {
 	if p.Key.IsNull() {
-		return errors.New("a key cannot be NULL")
+		return nil, errors.New("a key cannot be NULL")
 	}
-	if err := t.put(c, &p); err != nil {
-		return t.fail(c.explain(err))
+	s := c.settings.Load()
+	if p.Expired {
+		r, ok, err := t.lookup(c, p.Key, driver.Lookup{Quiet: true, Bare: true})
+		if err != nil {
+			return nil, t.fail(c.explain(err))
+		}
+		if ok && s.Over(r.Stored, r.Expire, p.Now) {
+			gone = append(gone, r)
+		}
 	}
-	return nil
+	if err := t.put(c, p); err != nil {
+		return nil, t.fail(c.explain(err))
+	}
+	room := p.Room(s)
+	if room <= 0 {
+		return gone, nil
+	}
+	culled, err := t.cull(c, p.Now, room, p.Key)
+	if err != nil {
+		return nil, err
+	}
+	return append(gone, culled...), nil
 }
 
 func (t *tx) put(c *collection, p *driver.Put) error {

@@ -68,7 +68,7 @@ func asUser(ctx context.Context, dir, name string) error {
 				return err
 			}
 			err = s.Update(ctx, driver.Shared, func(tx driver.Tx) error {
-				return tx.Put(ctx, c, driver.Put{Key: codec.TextValue(fmt.Sprint(name, i)), File: f, Now: at()})
+				return errOf(tx.Put(ctx, c, driver.Put{Key: codec.TextValue(fmt.Sprint(name, i)), File: f, Now: at()}))
 			})
 			f.Discard()
 			if err != nil {

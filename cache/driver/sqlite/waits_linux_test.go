@@ -295,7 +295,7 @@ func turnsChild(args []string, hear func() string) error {
 					return err
 				}
 				n++
-				return tx.Put(ctx, c, driver.Put{Key: codec.TextValue("n"), Value: codec.IntegerValue(n), Now: at()})
+				return errOf(tx.Put(ctx, c, driver.Put{Key: codec.TextValue("n"), Value: codec.IntegerValue(n), Now: at()}))
 			}); err != nil {
 				return err
 			}
