@@ -83,8 +83,8 @@ func (s *Store) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
 	if err == nil {
 		err = ended(ctx)
 	}
-	if err == nil {
-		err = s.engine.Check(ctx, opts.Mend, func(p Problem) {
+	if e, ok := s.engine.(driver.Checker); ok && err == nil {
+		err = e.Check(ctx, opts.Mend, func(p Problem) {
 			r.add(p)
 			opts.tell("", r)
 		})

@@ -152,7 +152,7 @@ func ExampleStore_Volume() {
 	check(c.Set(ctx, "large", strings.Repeat("x", 100_000)))
 	v, err := c.Store().Volume(ctx)
 	check(err)
-	fmt.Println(v.Files, v.Total() == v.Database+v.WAL+v.Files)
+	fmt.Println(v.Parts["files"], v.Total == v.Parts["database"]+v.Parts["log"]+v.Parts["files"])
 	// Output: 100000 true
 }
 

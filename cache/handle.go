@@ -218,7 +218,7 @@ func (h *handle) load(ctx context.Context, r *driver.Row) error {
 	if r.File == "" {
 		return nil
 	}
-	content, err := h.st.engine.OpenFile(ctx, h.dc, *r)
+	content, err := h.openFile(ctx, r)
 	if err == nil {
 		r.Value, err = h.readAll(content, r.FileKind)
 	}
@@ -248,7 +248,7 @@ func (h *handle) fill(ctx context.Context, key codec.Value, l driver.Lookup, r *
 func (h *handle) open(ctx context.Context, key codec.Value, l driver.Lookup, r *driver.Row) (driver.Content, error) {
 	l.Quiet, l.Slide = true, 0 // counted before
 	for {
-		content, err := h.st.engine.OpenFile(ctx, h.dc, *r)
+		content, err := h.openFile(ctx, r)
 		if err == nil || !errors.Is(err, fs.ErrNotExist) {
 			return content, err
 		}
@@ -271,6 +271,13 @@ func (h *handle) open(ctx context.Context, key codec.Value, l driver.Lookup, r *
 		}
 		*r = again
 	}
+}
+
+func (h *handle) openFile(ctx context.Context, r *driver.Row) (driver.Content, error) {
+	if h.st.files == nil {
+		return nil, fmt.Errorf("%w: a row refers to a file, where there are none", ErrCorrupt)
+	}
+	return h.st.files.OpenFile(ctx, h.dc, *r)
 }
 
 func missingFile(err error) error {

@@ -22,10 +22,10 @@ func (c *Cache[K, V]) Len(ctx context.Context) (n int64, err error) {
 	return n, c.fail(ctx, "Len", err)
 }
 
-// Volume tells what the store that the collection is in takes on disk, other
+// Volume is [Store.Volume] of the store that the collection is in, other
 // collections included.
 func (c *Cache[K, V]) Volume(ctx context.Context) (Volume, error) {
-	v, err := c.st.engine.Volume(ctx)
+	v, err := c.st.volume(ctx)
 	return v, c.fail(ctx, "Volume", err)
 }
 

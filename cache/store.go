@@ -18,6 +18,7 @@ import (
 // the death of any of them; see [Synchronous] for power cuts.
 type Store struct {
 	engine driver.Store
+	files  driver.Filer // the engine; nil if it keeps all values in their rows
 	now    func() time.Time
 	log    *slog.Logger
 	maxLen int64 // of a value in memory
@@ -62,7 +63,8 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 // closes the engine.
 func NewStore(engine driver.Store, o *StoreOptions) *Store {
 	opts := o.withDefaults()
-	return &Store{engine: engine, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, decoders: map[string]decoder{}}
+	files, _ := engine.(driver.Filer)
+	return &Store{engine: engine, files: files, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, decoders: map[string]decoder{}}
 }
 
 // Close writes what is still to be written and releases the store. It waits
@@ -76,7 +78,12 @@ func (s *Store) Close() error {
 }
 
 // Dir returns the store's directory, or "" if it has none.
-func (s *Store) Dir() string { return s.engine.Dir() }
+func (s *Store) Dir() string {
+	if e, ok := s.engine.(driver.Directory); ok {
+		return e.Dir()
+	}
+	return ""
+}
 
 // ReadOnly reports whether the store was opened for reading only.
 func (s *Store) ReadOnly() bool { return s.engine.ReadOnly() }
@@ -102,23 +109,34 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	return wrap(ctx, "Drop", name, s.engine.Drop(ctx, name))
 }
 
-// Volume is what a store takes on disk, in bytes. Its method Total adds up its
-// fields:
+// Volume is what a store takes, in bytes:
 //
-//	Database int64 // pages of the database
-//	WAL      int64 // log of commits that are not in the database yet
-//	Files    int64 // value files
+//	Total int64
+//	Parts map[string]int64 // what Total is the sum of
+//
+// A store in a directory has the parts "database", its pages, "log", commits that
+// are not in the database yet, and "files", values in files of their own.
 type Volume = driver.Volume
 
-// Volume tells what the store takes on disk.
+// Volume returns what the store takes, on disk or wherever it is. It fails with
+// errors.ErrUnsupported where that is not known.
 func (s *Store) Volume(ctx context.Context) (Volume, error) {
-	v, err := s.engine.Volume(ctx)
+	v, err := s.volume(ctx)
 	return v, wrap(ctx, "Volume", "", err)
+}
+
+func (s *Store) volume(ctx context.Context) (Volume, error) {
+	e, err := driver.As[driver.Measurer](s.engine)
+	if err != nil {
+		return Volume{}, err
+	}
+	return e.Volume(ctx)
 }
 
 // Backup writes a consistent copy of the store, as of some moment during the
 // call, into dir. Others may write meanwhile. The error is fs.ErrExist if dir
-// is not empty, and ErrInvalid if it is inside of the store or "".
+// is not empty, ErrInvalid if it is inside of the store or "", and
+// errors.ErrUnsupported if the store is in no directory.
 func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.outside(ctx); err != nil {
 		return wrap(ctx, "Backup", "", err)
@@ -126,20 +144,31 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	if dir == "" {
 		return wrap(ctx, "Backup", "", invalid("no directory given"))
 	}
+	e, err := driver.As[driver.Directory](s.engine)
+	if err != nil {
+		return wrap(ctx, "Backup", "", err)
+	}
 	began := s.now()
-	err := wrap(ctx, "Backup", "", s.engine.Backup(ctx, dir))
+	err = wrap(ctx, "Backup", "", e.Backup(ctx, dir))
 	s.logDone(ctx, "backup", began, err)
 	return err
 }
 
-// Compact gives unused space back to the file system. Writers may have to
-// wait for it.
+// Compact gives unused space back to the file system, where the store does not do
+// that by itself. Writers may have to wait for it.
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.outside(ctx); err != nil {
 		return wrap(ctx, "Compact", "", err)
 	}
+	if s.ReadOnly() {
+		return wrap(ctx, "Compact", "", ErrReadOnly)
+	}
+	e, ok := s.engine.(driver.Compacter)
+	if !ok {
+		return nil
+	}
 	began := s.now()
-	err := wrap(ctx, "Compact", "", s.engine.Compact(ctx))
+	err := wrap(ctx, "Compact", "", e.Compact(ctx))
 	s.logDone(ctx, "compact", began, err)
 	return err
 }

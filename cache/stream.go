@@ -9,7 +9,8 @@ import (
 )
 
 // SetFrom stores what r reads until io.EOF under k, always in a file and
-// without holding it in memory. Nobody sees the entry before it is complete;
+// without holding it in memory, if the store has files: one that is not in a
+// directory may have none. Nobody sees the entry before it is complete;
 // when reading fails, nothing is changed.
 //
 // The bytes are stored as they are, where Set would store what the values'
@@ -54,10 +55,14 @@ func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Opti
 		return err
 	}
 	in := &limitedReader{ctx: ctx, r: r, c: c.dc, limit: sizeLimit(c.dc)}
-	err = c.setFile(ctx, &p, sample.Kind(), func(w io.Writer) error {
-		_, err := io.Copy(w, in)
-		return err
-	})
+	if c.st.files != nil {
+		err = c.setFile(ctx, &p, sample.Kind(), func(w io.Writer) error {
+			_, err := io.Copy(w, in)
+			return err
+		})
+	} else {
+		p.Value, err = c.readFrom(in, sample.Kind())
+	}
 	if err != nil {
 		return err
 	}
@@ -66,6 +71,20 @@ func (c *Cache[K, V]) setFrom(ctx context.Context, k K, r io.Reader, opts []Opti
 	p.Now = c.st.instant()
 	p.Expire = w.expire(p.Now, c.shared.ttl)
 	return c.set(ctx, p)
+}
+
+// readFrom reads a value to be kept in its row.
+func (h *handle) readFrom(r io.Reader, kind codec.Kind) (v codec.Value, err error) {
+	b, err := io.ReadAll(io.LimitReader(r, h.st.maxLen+1))
+	switch {
+	case err != nil:
+		return v, err
+	case int64(len(b)) > h.st.maxLen:
+		return v, h.tooLong(int64(len(b)))
+	case kind == codec.Text:
+		return codec.TextValue(string(b)), nil
+	}
+	return codec.BlobValue(b), nil
 }
 
 // limitedReader fails when its context ends or limit is exceeded.

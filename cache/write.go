@@ -66,7 +66,7 @@ func (h *handle) setValue(ctx context.Context, p *driver.Put, enc codec.Value) e
 	large := false
 	if k := enc.Kind(); k == codec.Text || k == codec.Blob {
 		size = int64(enc.Len())
-		large = size >= s.MinFileSize
+		large = h.st.files != nil && size >= s.MinFileSize
 	}
 	if limit := sizeLimit(h.dc); size > limit {
 		return tooLarge(h.dc, size)
@@ -113,10 +113,10 @@ func (h *handle) setFile(ctx context.Context, p *driver.Put, kind codec.Kind, fn
 
 // create starts a value file for a key, Null if that is not known yet.
 func (h *handle) create(ctx context.Context, key codec.Value, kind codec.Kind) (driver.File, error) {
-	if e, ok := h.st.engine.(driver.KeyedCreator); ok {
+	if e, ok := h.st.files.(driver.KeyedFiler); ok {
 		return e.CreateFor(ctx, h.dc, key, kind)
 	}
-	return h.st.engine.Create(ctx, kind)
+	return h.st.files.Create(ctx, kind)
 }
 
 // discard is to be called for each prepared Put, in any case, when the

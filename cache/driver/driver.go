@@ -9,6 +9,8 @@ package driver
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -66,23 +68,6 @@ type Store interface {
 	// Get is View with a single tx.Get, for engines that can do it faster.
 	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)
 
-	// Create starts a value that is kept outside the rows, in a file. The
-	// file belongs to the caller until a Put takes it. Create and OpenFile may
-	// be called while a transaction of the same goroutine is running, OpenFile
-	// also for a file that this transaction has put.
-	Create(ctx context.Context, kind codec.Kind) (File, error)
-
-	// OpenFile opens the value of a row that has one outside (Row.File is not
-	// empty). What it returns stays readable after the row is overwritten or
-	// deleted. If the row was changed since it was read, the file may be there
-	// for a while; when it is gone the error is [fs.ErrNotExist]: read the row
-	// again. A file whose row
-	// another process has changed may be missing for a View that still sees
-	// the row; files that this process removes stay for its running Views.
-	// Where the engine has a descriptor, the Content implements
-	// [syscall.Conn].
-	OpenFile(ctx context.Context, c Collection, r Row) (Content, error)
-
 	// Stats returns how many Gets found something and how many did not since
 	// the counters were last reset, exactly, by all processes, for the time
 	// that Settings.Statistics was on. With reset they start again from 0,
@@ -93,22 +78,6 @@ type Store interface {
 	// given the stored ones, and returns the new. Other processes take notice
 	// with their next write, at the latest after a second or so.
 	Configure(ctx context.Context, c Collection, fn func(*Settings)) (Settings, error)
-
-	// Volume tells what the store takes on disk.
-	Volume(ctx context.Context) (Volume, error)
-
-	// Check looks for damage, calls report for each problem found and, with
-	// mend, repairs it. Others may read and write meanwhile, though they may
-	// have to wait.
-	Check(ctx context.Context, mend bool, report func(Problem)) error
-
-	// Backup writes a consistent copy of the store, as of some moment during
-	// the call, into dir, which must be empty or not exist. Others may write
-	// meanwhile.
-	Backup(ctx context.Context, dir string) error
-
-	// Compact gives unused space back to the file system.
-	Compact(ctx context.Context) error
 
 	// Watch returns a channel that receives (at least) once after any commit,
 	// by any process, that may have changed c, and a function that ends the
@@ -149,9 +118,6 @@ type Store interface {
 	// ReadOnly reports whether the store was opened for reading only.
 	ReadOnly() bool
 
-	// Dir returns the store's directory, or "" if it has none.
-	Dir() string
-
 	// Close writes what is still to be written and releases everything. It
 	// waits for running transactions. Close after Close does nothing.
 	Close() error
@@ -175,18 +141,93 @@ type Collection interface {
 	Settings() Settings
 }
 
-// KeyedCreator is an optional interface of a Store in which the key decides
-// where a value is kept. A File of Create can be put as well, but may have to
-// be copied then.
-type KeyedCreator interface {
+// The interfaces below are optional: a Store implements those that are of use for
+// it. Where it is made of other stores that may lack one, its methods fail with
+// [errors.ErrUnsupported].
+
+// As returns s as a Store with an optional interface, and fails with
+// [errors.ErrUnsupported] if it has not got it.
+func As[T Store](s Store) (T, error) {
+	out, ok := s.(T)
+	if !ok {
+		return out, fmt.Errorf("%w by this kind of store", errors.ErrUnsupported)
+	}
+	return out, nil
+}
+
+// Filer is a Store that can keep a value outside of its row, in a file. Where a
+// Store is none, all values are in their rows.
+type Filer interface {
+	Store
+
+	// Create starts a value that is kept outside the rows. The file belongs to the
+	// caller until a Put takes it. Create and OpenFile may be called while a
+	// transaction of the same goroutine is running, OpenFile also for a file that
+	// this transaction has put.
+	Create(ctx context.Context, kind codec.Kind) (File, error)
+
+	// OpenFile opens the value of a row that has one outside (Row.File is not
+	// empty). What it returns stays readable after the row is overwritten or
+	// deleted. If the row was changed since it was read, the file may be there for a
+	// while; when it is gone the error is [fs.ErrNotExist]: read the row again. A
+	// file whose row another process has changed may be missing for a View that
+	// still sees the row; files that this process removes stay for its running
+	// Views. Where the engine has a descriptor, the Content implements
+	// [syscall.Conn].
+	OpenFile(ctx context.Context, c Collection, r Row) (Content, error)
+}
+
+// KeyedFiler is a Filer in which the key decides where a value is kept. A File of
+// Create can be put as well, but may have to be copied then.
+type KeyedFiler interface {
+	Filer
+
 	// CreateFor is Create for a value that will be put under a key of c, or,
 	// if key is Null, under one that is not known yet.
 	CreateFor(ctx context.Context, c Collection, key codec.Value, kind codec.Kind) (File, error)
 }
 
-// NearCached is an optional interface of a Store that answers Gets from copies
-// in memory.
+// Directory is a Store that is kept in a directory.
+type Directory interface {
+	Store
+
+	// Dir returns its path.
+	Dir() string
+
+	// Backup writes a consistent copy of the store, as of some moment during the
+	// call, into dir, which must be empty or not exist. Others may write meanwhile.
+	Backup(ctx context.Context, dir string) error
+}
+
+// Checker is a Store that can be damaged by others, such as the disk.
+type Checker interface {
+	Store
+
+	// Check looks for damage, calls report for each problem found and, with mend,
+	// repairs it. Others may read and write meanwhile, though they may have to wait.
+	Check(ctx context.Context, mend bool, report func(Problem)) error
+}
+
+// Measurer is a Store that knows how much it keeps.
+type Measurer interface {
+	Store
+
+	// Volume returns what the store takes, on disk or wherever it is.
+	Volume(ctx context.Context) (Volume, error)
+}
+
+// Compacter is a Store that does not give room back by itself.
+type Compacter interface {
+	Store
+
+	// Compact gives unused space back to the file system.
+	Compact(ctx context.Context) error
+}
+
+// NearCached is a Store that answers Gets from copies in memory.
 type NearCached interface {
+	Store
+
 	// Near returns what the copies are worth, for all collections.
 	Near() NearStats
 }

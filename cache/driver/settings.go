@@ -88,15 +88,15 @@ type NearStats struct {
 	Bytes  int64 // of memory in use
 }
 
-// Volume is what a store takes on disk, in bytes.
+// Volume is what a store takes, in bytes.
 type Volume struct {
-	Database int64 // pages of the database
-	WAL      int64 // log of commits that are not in the database yet
-	Files    int64 // value files
-}
+	Total int64
 
-// Total returns the sum of all parts.
-func (v Volume) Total() int64 { return v.Database + v.WAL + v.Files }
+	// Parts are what Total is the sum of, by the engine's names for them. Those of
+	// package sqlite are "database", its pages, "log", commits that are not in the
+	// database yet, and "files", values in files of their own.
+	Parts map[string]int64
+}
 
 // ProblemKind says what is wrong.
 type ProblemKind string

@@ -141,5 +141,5 @@ type storeStats struct {
 
 func (h *hashes) volume(ctx context.Context) (storeStats, error) {
 	v, err := h.ofFile.Volume(ctx)
-	return storeStats{Dir: h.dir, Volume: v.Total()}, err
+	return storeStats{Dir: h.dir, Volume: v.Total}, err
 }

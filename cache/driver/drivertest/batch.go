@@ -91,7 +91,7 @@ var batchTests = tests{
 		e.setPolicy(driver.LeastRecentlyStored)
 		e.wantGoneRows(e.putting([]driver.Put{}...), ``)
 		e.put(until("x", now-2), stored("old", now-8))
-		file := driver.Put{Key: val("file"), File: e.file(codec.Blob, []byte("content")), Now: now - 1}
+		file := e.large(driver.Put{Key: val("file"), Now: now - 1}, codec.Blob, []byte("content"))
 		again := making(pair("x", 2), 1)
 		again.Expired = true
 		gone := e.putting(file, pair("k", 1), again, pair("k", 2), making(pair("l", 3), 1))

@@ -158,8 +158,7 @@ var cullTests = tests{
 		})
 		e.ok(err)
 		for i := range 10 {
-			f := e.file(codec.Blob, make([]byte, mib))
-			e.put(driver.Put{Key: val(i), File: f, Now: now + driver.Instant(i)})
+			e.put(e.large(driver.Put{Key: val(i), Now: now + driver.Instant(i)}, codec.Blob, make([]byte, mib)))
 		}
 		// Files are counted in full, all the rest is less than a mebibyte.
 		got := keys(e.cull(100, nil))

@@ -40,7 +40,8 @@ const patience = 30 * time.Second
 // now is the instant at which most tests take place.
 const now = driver.Instant(1_750_000_000)
 
-// Run tests the engine behind h. It leaves a store behind after each test
+// Run tests the engine behind h, with those optional interfaces that its Stores
+// have. It leaves a store behind after each test
 // that Check finds nothing wrong with, and no goroutines.
 func Run(t *testing.T, h Harness) {
 	topics := []topic{
@@ -63,11 +64,31 @@ func Run(t *testing.T, h Harness) {
 		{"Wait", waitTests},
 		{"Close", closeTests},
 		{"ReadOnly", readOnlyTests},
-		{"Files", fileTests},
 		{"Watch", watchTests},
 		{"Sessions", sessionTests},
 		{"Fence", fenceTests},
-		{"Maintenance", maintenanceTests},
+	}
+	s, err := h.Open(t, t.TempDir(), Options{Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.(driver.Filer); ok {
+		topics = append(topics, topic{"Files", fileTests})
+	}
+	if _, ok := s.(driver.Checker); ok {
+		topics = append(topics, topic{"Check", checkTests})
+	}
+	if _, ok := s.(driver.Measurer); ok {
+		topics = append(topics, topic{"Volume", volumeTests})
+	}
+	if _, ok := s.(driver.Compacter); ok {
+		topics = append(topics, topic{"Compact", compactTests})
+	}
+	if _, ok := s.(driver.Directory); ok {
+		topics = append(topics, topic{"Backup", backupTests})
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 	if h.LoseSession != nil {
 		topics = append(topics, topic{"LostSessions", lossTests})
@@ -176,10 +197,14 @@ func (e *env) finish() {
 	checkStore(e, s)
 }
 
-// checkStore fails the test if Check finds a problem.
+// checkStore fails the test if Check, where there is one, finds a problem.
 func checkStore(t testing.TB, s driver.Store) {
 	t.Helper()
-	err := s.Check(context.Background(), false, func(p driver.Problem) { t.Errorf("Check found %+v", p) })
+	c, ok := s.(driver.Checker)
+	if !ok {
+		return
+	}
+	err := c.Check(context.Background(), false, func(p driver.Problem) { t.Errorf("Check found %+v", p) })
 	if err != nil {
 		t.Errorf("Check: %v", err)
 	}

@@ -12,10 +12,10 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// putFile stores content in a file and returns the row.
+// putFile stores a large value and returns the row.
 func (e *env) putFile(key any, kind codec.Kind, content []byte) driver.Row {
 	e.Helper()
-	e.put(driver.Put{Key: val(key), File: e.file(kind, content), Now: now})
+	e.put(e.large(driver.Put{Key: val(key), Now: now}, kind, content))
 	return e.row(key)
 }
 
@@ -64,7 +64,7 @@ var fileTests = tests{
 
 	{"Large", func(e *env) {
 		content := noise(5 << 20)
-		f, err := e.s.Create(e.ctx, codec.Blob)
+		f, err := filer(e.s).Create(e.ctx, codec.Blob)
 		e.ok(err)
 		defer f.Discard()
 		for part := range bytes.SplitSeq(content, []byte{0}) { // in pieces of all sizes
@@ -91,7 +91,7 @@ var fileTests = tests{
 	{"Content", func(e *env) {
 		want := noise(100_000)
 		r := e.putFile("k", codec.Blob, want)
-		f, err := e.s.OpenFile(e.ctx, e.c, r)
+		f, err := filer(e.s).OpenFile(e.ctx, e.c, r)
 		e.ok(err)
 		if err := iotest.TestReader(f, want); err != nil { // reads, seeks and reads at
 			e.Error(err)
@@ -134,14 +134,14 @@ var fileTests = tests{
 			"Remove": func(tx driver.Tx) error { _, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 9); return err },
 		} {
 			r := e.putFile("k", codec.Blob, []byte(content))
-			f, err := e.s.OpenFile(e.ctx, e.c, r)
+			f, err := filer(e.s).OpenFile(e.ctx, e.c, r)
 			e.ok(err)
 			e.ok(e.s.Update(e.ctx, driver.Alone, end))
 			if got, err := io.ReadAll(f); err != nil || string(got) != content {
 				e.Errorf("after %s: %d bytes, %v", name, len(got), err)
 			}
 			// A reader that has the row of before gets what that had, or is told.
-			if again, err := e.s.OpenFile(e.ctx, e.c, r); err == nil {
+			if again, err := filer(e.s).OpenFile(e.ctx, e.c, r); err == nil {
 				if got, err := io.ReadAll(again); err != nil || string(got) != content {
 					e.Errorf("after %s: %d bytes of the row before, %v", name, len(got), err)
 				}
@@ -215,7 +215,7 @@ var fileTests = tests{
 	}},
 
 	{"Discard", func(e *env) {
-		unfinished, err := e.s.Create(e.ctx, codec.Blob)
+		unfinished, err := filer(e.s).Create(e.ctx, codec.Blob)
 		e.ok(err)
 		_, err = unfinished.Write([]byte("x"))
 		e.ok(err)
@@ -234,7 +234,7 @@ var fileTests = tests{
 	}},
 
 	{"UnfinishedCannotBePut", func(e *env) {
-		f, err := e.s.Create(e.ctx, codec.Blob)
+		f, err := filer(e.s).Create(e.ctx, codec.Blob)
 		e.ok(err)
 		defer f.Discard()
 		err = e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
@@ -263,14 +263,14 @@ var fileTests = tests{
 
 	{"OpenFileWithoutFile", func(e *env) {
 		e.put(pair("k", 1))
-		if _, err := e.s.OpenFile(e.ctx, e.c, e.row("k")); err == nil {
+		if _, err := filer(e.s).OpenFile(e.ctx, e.c, e.row("k")); err == nil {
 			e.Error("OpenFile of a value in the row succeeds")
 		}
 	}},
 
 	{"KindsWithoutFiles", func(e *env) {
 		for _, k := range []codec.Kind{codec.Null, codec.Integer, codec.Real} {
-			if f, err := e.s.Create(e.ctx, k); err == nil {
+			if f, err := filer(e.s).Create(e.ctx, k); err == nil {
 				f.Discard()
 				e.Errorf("Create accepts a value of kind %v", k)
 			}

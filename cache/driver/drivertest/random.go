@@ -3,6 +3,7 @@ package drivertest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,10 @@ func run(t testing.TB, program []op, sides []Side) *failure {
 			t.Fatalf("%s: %v", s.Name, err)
 		}
 		runners = append(runners, r)
+	}
+	inline := slices.ContainsFunc(runners, func(r *runner) bool { _, ok := r.handles[0].(driver.Filer); return !ok })
+	for _, r := range runners {
+		r.inline = inline
 	}
 	// In the end everything is looked at.
 	complete := append(program[:len(program):len(program)], inspection()...)

@@ -27,6 +27,7 @@ type runner struct {
 	name    string
 	handles []driver.Store
 	opened  [][]driver.Collection // by handle
+	inline  bool                  // no values are put in files: one of the sides has none
 }
 
 // outcome is all that can be seen of an operation.
@@ -186,10 +187,10 @@ func (c *call) settleAll() error {
 func (c *call) create(ops []op) error {
 	for i := range ops {
 		o := &ops[i]
-		if o.kind != opPut || o.file == nil {
+		if o.kind != opPut || o.file == nil || c.inline {
 			continue
 		}
-		f, err := c.store.Create(c.ctx, o.put.Value.Kind())
+		f, err := filer(c.store).Create(c.ctx, o.put.Value.Kind())
 		if err != nil {
 			return err
 		}
@@ -360,7 +361,7 @@ func (c *call) found(o *op, out *outcome, row driver.Row, ok bool) error {
 		row.Key = o.key // 1 or 1.0: Get may return the key that it was given
 	}
 	if row.File != "" && !c.unread {
-		f, err := c.store.OpenFile(c.ctx, c.collection(o), row)
+		f, err := filer(c.store).OpenFile(c.ctx, c.collection(o), row)
 		if err != nil {
 			return err
 		}

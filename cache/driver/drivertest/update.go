@@ -12,14 +12,14 @@ import (
 func seeded(e *env) []driver.Row {
 	e.setPolicy(driver.LeastRecentlyStored)
 	scanned(e)
-	e.put(driver.Put{Key: val("file"), File: e.file(codec.Text, []byte("content")), Now: now})
+	e.put(e.large(driver.Put{Key: val("file"), Now: now}, codec.Text, []byte("content")))
 	return e.scan(driver.Scan{})
 }
 
 // ruin does everything that a transaction can do.
 func ruin(e *env, tx driver.Tx) {
 	e.putTx(tx, pair("a", "replaced"), pair("new", 1), pair("file", "inline"))
-	e.putTx(tx, driver.Put{Key: val("newfile"), File: e.file(codec.Blob, []byte("x")), Now: now})
+	e.putTx(tx, e.large(driver.Put{Key: val("newfile"), Now: now}, codec.Blob, []byte("x")))
 	_, err := tx.Delete(e.ctx, e.c, val("m"), now)
 	e.ok(err)
 	_, err = tx.Touch(e.ctx, e.c, val("b"), 0, now)

@@ -77,9 +77,9 @@ var viewTests = tests{
 				e.Errorf("%s: %v", name, err)
 			}
 		}
-		f := e.file(codec.Blob, []byte("x"))
+		large := e.large(driver.Put{Key: val("k"), Now: now}, codec.Blob, []byte("x"))
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
-			return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("k"), File: f, Now: now}))
+			return errOf(tx.Put(e.ctx, e.c, large))
 		}), driver.ErrReadOnly)
 		e.wantErr(e.s.View(e.ctx, func(tx driver.Tx) error {
 			_, err := tx.Fence(e.ctx)

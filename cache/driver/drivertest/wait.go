@@ -45,23 +45,33 @@ func (e *env) writes(s driver.Store, c driver.Collection) map[string]func(contex
 func (e *env) calls(s driver.Store, c driver.Collection) map[string]func(context.Context) error {
 	all := e.writes(s, c)
 	for name, call := range map[string]func(context.Context) error{
-		"View":   func(ctx context.Context) error { return s.View(ctx, func(driver.Tx) error { return nil }) },
-		"Get":    func(ctx context.Context) error { _, _, err := s.Get(ctx, c, val("k"), quiet); return err },
-		"Names":  func(ctx context.Context) error { _, err := s.Names(ctx); return err },
-		"Stats":  func(ctx context.Context) error { _, err := s.Stats(ctx, c, false); return err },
-		"Create": func(ctx context.Context) error { _, err := s.Create(ctx, codec.Blob); return err },
-		"OpenFile": func(ctx context.Context) error {
-			_, err := s.OpenFile(ctx, c, driver.Row{Key: val("k"), File: "nowhere.val", FileKind: codec.Blob})
-			return err
-		},
-		"Volume":  func(ctx context.Context) error { _, err := s.Volume(ctx); return err },
-		"Check":   func(ctx context.Context) error { return s.Check(ctx, false, func(driver.Problem) {}) },
-		"Backup":  func(ctx context.Context) error { return s.Backup(ctx, e.TempDir()) },
-		"Compact": func(ctx context.Context) error { return s.Compact(ctx) },
+		"View":    func(ctx context.Context) error { return s.View(ctx, func(driver.Tx) error { return nil }) },
+		"Get":     func(ctx context.Context) error { _, _, err := s.Get(ctx, c, val("k"), quiet); return err },
+		"Names":   func(ctx context.Context) error { _, err := s.Names(ctx); return err },
+		"Stats":   func(ctx context.Context) error { _, err := s.Stats(ctx, c, false); return err },
 		"Session": func(ctx context.Context) error { _, _, err := s.Session(ctx); return err },
 		"Alive":   func(ctx context.Context) error { _, err := s.Alive(ctx, "none"); return err },
 	} {
 		all[name] = call
+	}
+	if s, ok := s.(driver.Filer); ok {
+		all["Create"] = func(ctx context.Context) error { _, err := s.Create(ctx, codec.Blob); return err }
+		all["OpenFile"] = func(ctx context.Context) error {
+			_, err := s.OpenFile(ctx, c, driver.Row{Key: val("k"), File: "nowhere.val", FileKind: codec.Blob})
+			return err
+		}
+	}
+	if s, ok := s.(driver.Measurer); ok {
+		all["Volume"] = func(ctx context.Context) error { _, err := s.Volume(ctx); return err }
+	}
+	if s, ok := s.(driver.Checker); ok {
+		all["Check"] = func(ctx context.Context) error { return s.Check(ctx, false, func(driver.Problem) {}) }
+	}
+	if s, ok := s.(driver.Directory); ok {
+		all["Backup"] = func(ctx context.Context) error { return s.Backup(ctx, e.TempDir()) }
+	}
+	if s, ok := s.(driver.Compacter); ok {
+		all["Compact"] = func(ctx context.Context) error { return s.Compact(ctx) }
 	}
 	return all
 }

@@ -18,13 +18,11 @@ var watchTests = tests{
 	{"AnyChange", func(e *env) {
 		second := e.open(Options{})
 		watches := []<-chan struct{}{e.watch(e.s, e.c), e.watch(e.s, e.c), e.watch(second, e.collection(second, "test"))}
-		f := e.file(codec.Blob, []byte("x"))
+		large := e.large(driver.Put{Key: val("f"), Now: now}, codec.Blob, []byte("x"))
 		for _, change := range []func(tx driver.Tx) error{
 			func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, pair("new", 1))) },
 			func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, until("k", now+5))) },
-			func(tx driver.Tx) error {
-				return errOf(tx.Put(e.ctx, e.c, driver.Put{Key: val("f"), File: f, Now: now}))
-			},
+			func(tx driver.Tx) error { return errOf(tx.Put(e.ctx, e.c, large)) },
 			func(tx driver.Tx) error { _, err := tx.Touch(e.ctx, e.c, val("k"), now+9, now); return err },
 			func(tx driver.Tx) error { _, err := tx.Delete(e.ctx, e.c, val("k"), now); return err },
 			func(tx driver.Tx) error { _, err := tx.Remove(e.ctx, e.c, driver.Filter{}, 9); return err },

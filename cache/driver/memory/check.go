@@ -6,7 +6,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// Check implements [driver.Store]. Only a mistake in this package can be
+// Check implements [driver.Checker]. Only a mistake in this package can be
 // found, so there is nothing to mend.
 func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem)) error {
 	if err := s.enter(ctx); err != nil {

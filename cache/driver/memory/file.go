@@ -25,7 +25,7 @@ type file struct {
 	finished, committed bool
 }
 
-// Create implements [driver.Store].
+// Create implements [driver.Filer].
 func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (f *file) ready(d *Data) bool {
 	return f.finished && !f.committed && d.files[f.name] == f
 }
 
-// OpenFile implements [driver.Store].
+// OpenFile implements [driver.Filer].
 func (s *Store) OpenFile(ctx context.Context, c driver.Collection, r driver.Row) (driver.Content, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -151,17 +150,17 @@ func (s *Store) Stats(ctx context.Context, c driver.Collection, reset bool) (dri
 	return stats, nil
 }
 
-// Volume implements [driver.Store]. Everything is counted as database.
+// Volume implements [driver.Measurer], with a part "memory".
 func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 	if err := s.enter(ctx); err != nil {
 		return driver.Volume{}, err
 	}
 	defer s.leave()
-	var v driver.Volume
+	var n int64
 	for t := range maps.Values(s.data.state.Load().tables) {
-		v.Database += t.volume
+		n += t.volume
 	}
-	return v, nil
+	return driver.Volume{Total: n, Parts: map[string]int64{"memory": n}}, nil
 }
 
 // Names implements [driver.Store].
@@ -173,33 +172,8 @@ func (s *Store) Names(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(s.data.state.Load().tables)), nil
 }
 
-// Backup implements [driver.Store]. It fails with [errors.ErrUnsupported]:
-// nothing could open a directory made from memory.
-func (s *Store) Backup(ctx context.Context, dir string) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
-	return fmt.Errorf("memory: backup to a directory: %w", errors.ErrUnsupported)
-}
-
-// Compact implements [driver.Store]. It has nothing to do.
-func (s *Store) Compact(ctx context.Context) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
-	if s.options.ReadOnly {
-		return driver.ErrReadOnly
-	}
-	return nil
-}
-
 // ReadOnly implements [driver.Store].
 func (s *Store) ReadOnly() bool { return s.options.ReadOnly }
-
-// Dir implements [driver.Store]. A store in memory has none.
-func (s *Store) Dir() string { return "" }
 
 // Close implements [driver.Store]. The data remains if it was made as a
 // [Data].

@@ -11,7 +11,7 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// CreateFor implements [driver.KeyedCreator]: the file is made where the key
+// CreateFor implements [driver.KeyedFiler]: the file is made where the key
 // is.
 func (s *Store) CreateFor(ctx context.Context, h driver.Collection, key codec.Value, kind codec.Kind) (driver.File, error) {
 	c, err := s.own(h)
@@ -21,7 +21,15 @@ func (s *Store) CreateFor(ctx context.Context, h driver.Collection, key codec.Va
 	if key.IsNull() && len(c.parts) > 1 {
 		return s.Create(ctx, kind)
 	}
-	return c.members[c.of(key)].store.Create(ctx, kind)
+	return c.members[c.of(key)].create(ctx, kind)
+}
+
+func (m *member) create(ctx context.Context, kind codec.Kind) (driver.File, error) {
+	st, err := driver.As[driver.Filer](m.store)
+	if err != nil {
+		return nil, err
+	}
+	return st.Create(ctx, kind)
 }
 
 // file is a value whose key is not known before it is put. It is written to a
@@ -36,7 +44,7 @@ type file struct {
 	copies   map[*member]driver.File
 }
 
-// Create implements [driver.Store]. CreateFor saves Put a copy.
+// Create implements [driver.Filer]. CreateFor saves Put a copy.
 func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -107,7 +115,7 @@ func (f *file) in(ctx context.Context, s *Store, m *member) (driver.File, error)
 	case f.copies[m] != nil:
 		return f.copies[m], nil
 	}
-	to, err := m.store.Create(ctx, f.kind)
+	to, err := m.create(ctx, f.kind)
 	if err != nil {
 		return nil, err
 	}

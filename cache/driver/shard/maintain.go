@@ -13,19 +13,28 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// Volume implements [driver.Store].
+// Volume implements [driver.Measurer].
 func (s *Store) Volume(ctx context.Context) (sum driver.Volume, err error) {
 	if err := s.enter(ctx); err != nil {
 		return sum, err
 	}
+	sum.Parts = make(map[string]int64)
 	err = s.everyone(ctx, func(m *member) error {
-		v, err := m.store.Volume(ctx)
-		sum.Database += v.Database
-		sum.WAL += v.WAL
-		sum.Files += v.Files
+		st, err := driver.As[driver.Measurer](m.store)
+		if err != nil {
+			return err
+		}
+		v, err := st.Volume(ctx)
+		sum.Total += v.Total
+		for part, n := range v.Parts {
+			sum.Parts[part] += n
+		}
 		return err
 	})
-	return sum, err
+	if err != nil {
+		return driver.Volume{}, err
+	}
+	return sum, nil
 }
 
 // Near implements [driver.NearCached].
@@ -41,15 +50,20 @@ func (s *Store) Near() (sum driver.NearStats) {
 	return sum
 }
 
-// Compact implements [driver.Store].
+// Compact implements [driver.Compacter].
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
-	return s.everyone(ctx, func(m *member) error { return m.store.Compact(ctx) })
+	return s.everyone(ctx, func(m *member) error {
+		if st, ok := m.store.(driver.Compacter); ok {
+			return st.Compact(ctx)
+		}
+		return nil
+	})
 }
 
-// Backup implements [driver.Store]. Each shard is copied as of a moment of
+// Backup implements [driver.Directory]. Each shard is copied as of a moment of
 // its own.
 func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.enter(ctx); err != nil {
@@ -63,11 +77,15 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
 	}
 	return s.everyone(ctx, func(m *member) error {
-		return m.store.Backup(ctx, filepath.Join(dir, filepath.FromSlash(m.rel)))
+		st, err := driver.As[driver.Directory](m.store)
+		if err != nil {
+			return err
+		}
+		return st.Backup(ctx, filepath.Join(dir, filepath.FromSlash(m.rel)))
 	})
 }
 
-// Check implements [driver.Store]. Beside what the engine finds it reports
+// Check implements [driver.Checker]. Beside what the engine finds it reports
 // rows that are not in the shard that their key belongs to, where nobody
 // finds them.
 func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem)) error {
@@ -75,7 +93,11 @@ func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem
 		return err
 	}
 	err := s.everyone(ctx, func(m *member) error {
-		return m.store.Check(ctx, mend, func(p driver.Problem) {
+		st, ok := m.store.(driver.Checker)
+		if !ok {
+			return nil
+		}
+		return st.Check(ctx, mend, func(p driver.Problem) {
 			if i := s.number(m); i < 0 && p.Collection == "" {
 				p.Collection = m.rel
 			} else if p.Collection == "" && p.Row != 0 {

@@ -48,7 +48,7 @@ func idIn(i int, id int64) int64 {
 	}
 }
 
-// OpenFile implements [driver.Store].
+// OpenFile implements [driver.Filer].
 func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row) (driver.Content, error) {
 	if err := s.enter(ctx); err != nil {
 		return nil, err
@@ -61,7 +61,11 @@ func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row)
 		if file, ok := strings.CutPrefix(r.File, m.rel+"/"); ok {
 			_, r.ID = localID(r.ID)
 			r.File = file
-			return m.store.OpenFile(ctx, c.parts[i], r)
+			st, err := driver.As[driver.Filer](m.store)
+			if err != nil {
+				return nil, err
+			}
+			return st.OpenFile(ctx, c.parts[i], r)
 		}
 	}
 	return nil, fmt.Errorf("%w: row refers to no file of the store", driver.ErrCorrupt)

@@ -112,8 +112,12 @@ type Store struct {
 }
 
 var (
-	_ driver.Store        = (*Store)(nil)
-	_ driver.KeyedCreator = (*Store)(nil)
+	_ driver.Directory  = (*Store)(nil)
+	_ driver.Checker    = (*Store)(nil)
+	_ driver.Measurer   = (*Store)(nil)
+	_ driver.Compacter  = (*Store)(nil)
+	_ driver.NearCached = (*Store)(nil)
+	_ driver.KeyedFiler = (*Store)(nil)
 )
 
 // member is one of the stores.
@@ -271,7 +275,7 @@ func (s *Store) visit(ctx context.Context, rel string, fn func(*member) error) (
 // ReadOnly implements [driver.Store].
 func (s *Store) ReadOnly() bool { return s.first().store.ReadOnly() }
 
-// Dir implements [driver.Store].
+// Dir implements [driver.Directory].
 func (s *Store) Dir() string { return s.place.Dir() }
 
 // Session implements [driver.Store]. It is that of the first shard.

@@ -23,7 +23,7 @@ import (
 // was restored from it gives out no number twice.
 const fenceLeap = 1 << 40
 
-// Backup implements [driver.Store]. Writers wait while the value files are
+// Backup implements [driver.Directory]. Writers wait while the value files are
 // linked, which takes some microseconds for each, and not while they and the
 // database are copied.
 func (s *Store) Backup(ctx context.Context, dir string) (err error) {
@@ -309,7 +309,7 @@ func (b *backup) cleanUp() {
 	}
 }
 
-// Compact implements [driver.Store]. It rewrites the database, for which it
+// Compact implements [driver.Compacter]. It rewrites the database, for which it
 // needs as much free space again, and keeps other writers waiting.
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.gate.enter(); err != nil {

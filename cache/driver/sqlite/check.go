@@ -25,7 +25,7 @@ type checker struct {
 	indexes bool // some of the database's are damaged
 }
 
-// Check implements [driver.Store].
+// Check implements [driver.Checker].
 func (s *Store) Check(ctx context.Context, mend bool, report func(driver.Problem)) error {
 	if err := s.gate.enter(); err != nil {
 		return err

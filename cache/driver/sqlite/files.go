@@ -74,7 +74,7 @@ type file struct {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Create implements [driver.Store].
+// Create implements [driver.Filer].
 func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err
@@ -413,7 +413,7 @@ func (c *core) viewed() bool {
 	return len(c.trash.views) > 0
 }
 
-// OpenFile implements [driver.Store].
+// OpenFile implements [driver.Filer].
 func (s *Store) OpenFile(ctx context.Context, h driver.Collection, r driver.Row) (driver.Content, error) {
 	if err := s.gate.enter(); err != nil {
 		return nil, err

@@ -8,9 +8,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// Volume implements [driver.Store].
-func (s *Store) Volume(ctx context.Context) (v driver.Volume, err error) {
-	err = s.View(ctx, func(dt driver.Tx) error {
+// Volume implements [driver.Measurer].
+func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
+	var database, log, files int64
+	err := s.View(ctx, func(dt driver.Tx) error {
 		cn := dt.(*tx).conn
 		pages, err := cn.integer("PRAGMA page_count")
 		if err != nil {
@@ -20,7 +21,7 @@ func (s *Store) Volume(ctx context.Context) (v driver.Volume, err error) {
 		if err != nil {
 			return err
 		}
-		v.Database = pages * size
+		database = pages * size
 		ids, err := cn.owners()
 		if err != nil {
 			return err
@@ -34,18 +35,21 @@ func (s *Store) Volume(ctx context.Context) (v driver.Volume, err error) {
 			if err != nil {
 				return err
 			}
-			v.Files = saturate(v.Files, n)
+			files = saturate(files, n)
 		}
 		return nil
 	})
 	if err != nil {
-		return v, err
+		return driver.Volume{}, err
 	}
 	info, err := s.core.files.Lstat(databaseName + "-wal")
 	if err == nil {
-		v.WAL = info.Size()
+		log = info.Size()
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return v, translate(err)
+		return driver.Volume{}, translate(err)
 	}
-	return v, nil
+	return driver.Volume{
+		Total: saturate(saturate(database, log), files),
+		Parts: map[string]int64{"database": database, "log": log, "files": files},
+	}, nil
 }
