@@ -215,5 +215,30 @@ func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop fu
 	return ended, stop, wrap(context.Background(), "WatchSession", "", err)
 }
 
+// Listen calls fn with each message that [Store.Signal] sends to name, on a goroutine
+// of its own and for one at a time, until stop is called. Nobody else may listen to
+// the name: it should have the name of a session in it. own says that the user of this
+// process has sent the message; anybody on the machine may. fn must not wait, nor keep
+// the message. It fails with errors.ErrUnsupported where processes cannot be told but
+// by Watch.
+func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop func(), err error) {
+	e, err := driver.As[driver.Signaler](s.engine)
+	if err == nil {
+		stop, err = e.Listen(name, fn)
+	}
+	return stop, wrap(context.Background(), "Listen", "", err)
+}
+
+// Signal sends a message of up to 1024 bytes to whoever listens to name, in whichever
+// process. It does not wait, and fails if the message will not be heard, because nobody
+// listens or has no room for more, and with errors.ErrUnsupported as Listen does.
+func (s *Store) Signal(name string, message []byte) error {
+	e, err := driver.As[driver.Signaler](s.engine)
+	if err == nil {
+		err = e.Signal(name, message)
+	}
+	return wrap(context.Background(), "Signal", "", err)
+}
+
 // instant returns the current moment.
 func (s *Store) instant() driver.Instant { return driver.At(s.now()) }

@@ -31,7 +31,7 @@ func init() {
 		p.hear()
 		return g.Unlock()
 	}
-	// holdlong is hold with a name that no bell can ring.
+	// holdlong is hold with a name that is too long for a ring.
 	helpers["holdlong"] = func(ctx context.Context, p *peer) error {
 		l, err := dsync.NewLock(ctx, p.st, longName, nil)
 		if err != nil {
@@ -206,7 +206,7 @@ func init() {
 	}
 }
 
-var longName = strings.Repeat("long", 200)
+var longName = strings.Repeat("long", 300)
 
 const contenders = 2 // goroutines of each process
 

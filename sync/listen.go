@@ -7,14 +7,14 @@ import (
 
 const (
 	// rest is the least time between two looks at rows because something in
-	// the collection has changed, where there are no bells.
+	// the collection has changed, where no rings are heard.
 	rest = 5 * time.Millisecond
 
 	// linger is how long the listener stays when nobody waits any more.
 	linger = time.Second
 )
 
-// longRest is the least time between two looks where there are bells. Then
+// longRest is the least time between two looks where rings are heard. Then
 // Watch is the net below, for changes that nobody tells of, such as a row that
 // is deleted: every change would wake every process that waits. Tests do
 // without.
@@ -24,13 +24,13 @@ var longRest = time.Second
 // has changed their row. It lives while there is interest, and a little
 // longer.
 //
-// Who is granted a claim is told by its bell. Whoever cannot reach that shouts
+// A process that is granted a claim is told by a ring. One that cannot ring shouts
 // instead, by a change of a collection that all listeners watch and that is
 // not changed for anything else.
 type listener struct {
 	shouts *watch
 	rows   *watch
-	bell   *bell         // the space's; nil if there is none
+	rings  bool          // rings are heard
 	idle   chan struct{} // has room for one: interest has ended
 	ended  chan struct{} // the goroutine has ended
 }
@@ -40,17 +40,17 @@ type listener struct {
 func (s *space) listen() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.current.Load(); s.bell == nil && p != nil && s.st.Dir() != "" {
-		s.bell = hang(p.owner, s.hear)
+	if p := s.current.Load(); s.stopRings == nil && p != nil {
+		s.stopRings = s.hearRings(p)
 	}
 	if s.listener == nil {
 		l := &listener{
 			shouts: &watch{of: s.shouts.Watch}, rows: &watch{of: s.rows.Watch},
 			idle: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
-		l.bell = s.bell
+		l.rings = s.stopRings != nil
 		err := l.rows.begin()
-		if err == nil && l.bell != nil {
+		if err == nil && l.rings {
 			err = l.shouts.begin()
 		}
 		if err != nil {
@@ -95,7 +95,7 @@ func (s *space) run(l *listener) {
 			s.pokeAll()
 		case <-changed:
 			changed = nil
-			if l.bell == nil {
+			if !l.rings {
 				s.pokeAll()
 				pause.Reset(rest)
 			} else {
@@ -103,7 +103,7 @@ func (s *space) run(l *listener) {
 				pause.Reset(longRest)
 			}
 		case <-pause.C:
-			if l.bell != nil && l.rows.begin() == nil {
+			if l.rings && l.rows.begin() == nil {
 				s.pokeAll() // for what has changed in between
 			}
 			changed = l.rows.changed

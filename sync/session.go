@@ -42,11 +42,13 @@ func (s *space) session(ctx context.Context) (*session, error) {
 	}
 	p = &session{name: name, owner: fmt.Sprintf("%s.%d", name, number.Add(1)), lost: lost}
 	s.mu.Lock()
-	old := s.bell
-	s.bell = nil // it has the name of the session before
+	old := s.stopRings
+	s.stopRings = nil // it has the name of the session before
 	s.current.Store(p)
 	s.mu.Unlock()
-	old.remove()
+	if old != nil {
+		old()
+	}
 	return p, nil
 }
 

@@ -22,7 +22,6 @@ type space struct {
 	rows   *cache.Cache[string, lease]
 	shouts *cache.Cache[string, string] // see listener
 	closed chan struct{}                // closed when the store's Close begins
-	ringer ringer
 
 	beginning sync.Mutex              // held while a session is begun; before mu
 	current   atomic.Pointer[session] // nil until there is one; changed with both held
@@ -35,7 +34,7 @@ type space struct {
 	observed  map[*hold]struct{} // those whose context somebody uses
 	interests int                // waiters and observed holds
 	listener  *listener          // nil until there is interest
-	bell      *bell              // the session's; nil until there has been interest, or if there can be none
+	stopRings func()             // of the session; nil until there has been interest, or if rings cannot be heard
 
 	swept  string                  // where the last sweep ended; used in transactions only
 	strays atomic.Pointer[[]stray] // claims that could not be given back
@@ -136,13 +135,14 @@ func (s *space) close() {
 	// Until its hold was lost somebody may have asked for a context, and so for
 	// these.
 	s.mu.Lock()
-	l, b := s.listener, s.bell
+	l, b := s.listener, s.stopRings
 	s.mu.Unlock()
 	if l != nil {
 		<-l.ended
 	}
-	b.remove()
-	s.ringer.close()
+	if b != nil {
+		b()
+	}
 }
 
 // update changes the row of key, in a transaction, by fn, which returns
@@ -284,9 +284,7 @@ func (s *space) tell(key string, claims []claim) {
 			other.hear(key, c)
 			continue
 		}
-		if s.st.Dir() != "" {
-			heard = s.ringer.ring(key, c) && heard
-		}
+		heard = s.ring(key, c) && heard
 	}
 	if !heard {
 		s.shout()

@@ -224,6 +224,25 @@ type Compacter interface {
 	Compact(ctx context.Context) error
 }
 
+// Signaler is a Store through which processes send each other messages, which are
+// heard sooner than Watch tells of a commit. They can be lost, and anybody on the
+// machine may send one.
+type Signaler interface {
+	Store
+
+	// Listen calls fn, on a goroutine of its own and for one at a time, with each
+	// message that is sent to name, until stop is called, which waits for fn and has to
+	// come before Close. Nobody else may listen to the name: it is one made of a
+	// session's, for instance. own
+	// says that a process has sent the message that may do what this one may. fn must
+	// not wait, nor keep the message.
+	Listen(name string, fn func(message []byte, own bool)) (stop func(), err error)
+
+	// Signal sends a message of up to 1024 bytes, and fails if it will not be heard.
+	// It does not wait.
+	Signal(name string, message []byte) error
+}
+
 // NearCached is a Store that answers Gets from copies in memory.
 type NearCached interface {
 	Store

@@ -5,6 +5,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -74,6 +75,9 @@ func Run(t *testing.T, h Harness) {
 	}
 	if _, ok := s.(driver.Filer); ok {
 		topics = append(topics, topic{"Files", fileTests})
+	}
+	if st, ok := s.(driver.Signaler); ok && !errors.Is(st.Signal("nobody", nil), errors.ErrUnsupported) {
+		topics = append(topics, topic{"Signals", signalTests})
 	}
 	if _, ok := s.(driver.Checker); ok {
 		topics = append(topics, topic{"Check", checkTests})

@@ -117,6 +117,7 @@ var (
 	_ driver.Measurer   = (*Store)(nil)
 	_ driver.Compacter  = (*Store)(nil)
 	_ driver.NearCached = (*Store)(nil)
+	_ driver.Signaler   = (*Store)(nil)
 	_ driver.KeyedFiler = (*Store)(nil)
 )
 

@@ -87,3 +87,21 @@ func (w *watch) close() {
 	w.stop()
 	close(w.changed)
 }
+
+// Listen implements [driver.Signaler].
+func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop func(), err error) {
+	st, err := driver.As[driver.Signaler](s.first().store)
+	if err != nil {
+		return nil, err
+	}
+	return st.Listen(name, fn)
+}
+
+// Signal implements [driver.Signaler].
+func (s *Store) Signal(name string, message []byte) error {
+	st, err := driver.As[driver.Signaler](s.first().store)
+	if err != nil {
+		return err
+	}
+	return st.Signal(name, message)
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
@@ -36,6 +37,7 @@ type core struct {
 	readers    *pool
 	maintainer *maintainer // nil if read-only
 	sessions   sessions
+	sender     notify.Sender
 	watches    watches
 	ends       ends
 	trash      trashCan
@@ -496,6 +498,7 @@ func (c *core) close() error {
 	var errs []error
 	c.watches.close()
 	c.ends.close()
+	c.sender.Close()
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
 	}

@@ -1,9 +1,7 @@
 package sync
 
 import (
-	"crypto/rand"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -13,8 +11,8 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// stranger returns a function that sends to the bell of owner, with control
-// messages or without.
+// stranger returns a function that sends to owner as a process does that knows
+// nothing but the name, with control messages or without.
 func stranger(t *testing.T, owner string) (send func(msg, oob []byte)) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
@@ -24,70 +22,9 @@ func stranger(t *testing.T, owner string) (send func(msg, oob []byte)) {
 	t.Cleanup(func() { unix.Close(fd) })
 	return func(msg, oob []byte) {
 		t.Helper()
-		if err := unix.Sendmsg(fd, msg, oob, &unix.SockaddrUnix{Name: address(owner)}, 0); err != nil {
+		if err := unix.Sendmsg(fd, msg, oob, &unix.SockaddrUnix{Name: "@go-diskcache/" + owner}, 0); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func openFiles(t *testing.T) int {
-	t.Helper()
-	files, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(files)
-}
-
-// What is no ring is not heard and does not deafen, leaves no descriptor behind,
-// and a bell that was removed can be hung again.
-func TestBell(t *testing.T) {
-	for range 3 {
-		type ring struct {
-			key string
-			c   claim
-		}
-		rings := make(chan ring, 10)
-		b := hang("test.1", func(key string, c *claim) { rings <- ring{key, *c} })
-		if b == nil {
-			t.Fatal("there can be no bell")
-		}
-		send := stranger(t, "test.1")
-		before := openFiles(t)
-		sizes := []int{0, 1, ringHead - 1, ringHead + maxKey + 1, 64 << 10, 0}
-		for _, n := range sizes {
-			msg := make([]byte, n)
-			rand.Read(msg)
-			send(msg, nil)
-			// With descriptors, which the receiver would have to close.
-			send(msg, unix.UnixRights(0, 1, 2, 0, 1, 2))
-		}
-		var r ringer
-		c := claim{Owner: "test.1", ID: newID(), Token: 4, Since: 5}
-		for deadline := time.Now().Add(time.Minute); !r.ring("k", &c); runtime.Gosched() { // it has room for few
-			if time.Now().After(deadline) {
-				t.Fatal("the bell cannot be rung")
-			}
-		}
-		select {
-		case got := <-rings:
-			if got.key != "k" || got.c != c {
-				t.Errorf("heard %q %+v, want %+v", got.key, got.c, c)
-			}
-		case <-time.After(time.Minute):
-			t.Fatal("the bell is deaf")
-		}
-		if after := openFiles(t); after > before+1 { // that of r
-			t.Errorf("%d descriptors are open, %d were before", after, before)
-		}
-		b.remove()
-		if len(rings) > 0 {
-			t.Errorf("heard %q as well", (<-rings).key)
-		}
-		if r.ring("k", &c) {
-			t.Error("a bell that was removed can be rung")
-		}
-		r.close()
 	}
 }
 
@@ -122,7 +59,7 @@ func TestForgedRing(t *testing.T) {
 	var row lease
 	for hung := false; len(row.Queue) == 0 || !hung; {
 		s.mu.Lock()
-		hung = s.bell != nil
+		hung = s.stopRings != nil
 		s.mu.Unlock()
 		if row, _, err = s.rows.Get(t.Context(), key); err != nil {
 			t.Fatal(err)

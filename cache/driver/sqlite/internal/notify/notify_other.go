@@ -1,0 +1,25 @@
+//go:build !linux
+
+package notify
+
+import "errors"
+
+// A Mailbox is only to be had on Linux.
+type Mailbox struct{}
+
+// Listen fails.
+func Listen(string, func(message []byte, own bool)) (*Mailbox, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// Close does nothing.
+func (m *Mailbox) Close() {}
+
+// A Sender cannot send.
+type Sender struct{}
+
+// Send fails.
+func (s *Sender) Send(string, []byte) error { return errors.ErrUnsupported }
+
+// Close does nothing.
+func (s *Sender) Close() {}
