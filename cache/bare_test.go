@@ -1,11 +1,14 @@
 package cache_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -51,4 +54,50 @@ func TestBareEngine(t *testing.T) {
 	report := must(st.Check(ctx, nil))(t)
 	equal(t, report.OK(), true)
 	equal(t, report.Rows, 3) // the values can be decoded
+}
+
+// told is an engine that keeps its own time, remembers how collections are opened,
+// and does not know what became of a transaction.
+type told struct {
+	driver.Store
+	now   time.Time
+	specs map[string]driver.Spec
+}
+
+func (e *told) Now() time.Time { return e.now }
+
+func (e *told) Open(ctx context.Context, name string, s driver.Spec) (driver.Collection, error) {
+	e.specs[name] = s
+	return e.Store.Open(ctx, name, s)
+}
+
+func (e *told) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+	if err := e.Store.Update(ctx, mode, fn); err != nil {
+		return err
+	}
+	return fmt.Errorf("connection reset: %w", driver.ErrUncertain)
+}
+
+func TestWhatEnginesAreToldAndTell(t *testing.T) {
+	e := &told{Store: memory.New(nil), now: time.Unix(1_900_000_000, 0), specs: map[string]driver.Spec{}}
+	st := cache.NewStore(e, nil)
+	defer st.Close()
+	if got := st.Now(); !got.Equal(e.now) {
+		t.Errorf("it is %v by the store, and %v by its engine", got, e.now)
+	}
+	entries := open[string, string](t, st, "entries", nil)
+	open[string, string](t, st, "kept", &cache.Options[string, string]{Persistent: true})
+	equal(t, e.specs["cache/entries"].Durable, false)
+	equal(t, e.specs["cache/kept"].Durable, true)
+
+	err := entries.Set(t.Context(), "k", "v", cache.TTL(time.Minute))
+	is(t, err, cache.ErrUncertain)
+	if !strings.Contains(err.Error(), "look whether it was") {
+		t.Errorf("%v does not say what to do", err)
+	}
+	has(t, entries, "k", "v")
+	e.now = e.now.Add(time.Minute)
+	_, found, err := entries.Get(t.Context(), "k")
+	ok(t, err)
+	equal(t, found, false)
 }

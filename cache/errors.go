@@ -57,6 +57,11 @@ var (
 	// do what is needed to the directory or a file in it.
 	ErrPermission = driver.ErrPermission
 
+	// ErrUncertain means that the connection to a server broke while a write was
+	// being committed: it has taken place as a whole, or not at all. A store in a
+	// directory always knows.
+	ErrUncertain = driver.ErrUncertain
+
 	// ErrOverflow means that the result does not fit: a sum its number type,
 	// or a new key of a queue the range of such keys. Nothing was changed.
 	ErrOverflow = errors.New("result is out of range")
@@ -117,6 +122,7 @@ var advice = []struct {
 	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
 	{ErrCorrupt, "run Store.Check if the store can be opened, or restore a backup"},
 	{ErrPermission, "give this user the rights to the directory and all in it, or open with StoreOptions.ReadOnly if it may read"},
+	{ErrUncertain, "look whether it was, or do it again if that does no harm"},
 	{ErrReadOnly, "open for writing, outside of View, where the file system and the rights to the directory allow it"},
 }
 

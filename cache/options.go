@@ -158,6 +158,7 @@ func (o *Options[K, V]) spec() driver.Spec {
 		ValueCodec: o.Values.Name(),
 		Settings:   s,
 		Configure:  o.configure,
+		Durable:    o.Persistent,
 	}
 }
 

@@ -63,6 +63,12 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 // closes the engine.
 func NewStore(engine driver.Store, o *StoreOptions) *Store {
 	opts := o.withDefaults()
+	if opts.Now == nil {
+		opts.Now = time.Now
+		if e, ok := engine.(driver.Clocked); ok {
+			opts.Now = e.Now
+		}
+	}
 	files, _ := engine.(driver.Filer)
 	return &Store{engine: engine, files: files, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, decoders: map[string]decoder{}}
 }

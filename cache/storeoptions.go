@@ -155,9 +155,6 @@ func (o *StoreOptions) withDefaults() StoreOptions {
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
-	if out.Now == nil {
-		out.Now = time.Now
-	}
 	switch {
 	case out.MaxValueSize == 0:
 		out.MaxValueSize = min(1<<30, (math.MaxInt>>3)+1)

@@ -175,6 +175,15 @@ func (t *Tx) Fence() (n int64, err error) {
 	return n, wrap(t.ctx, "Fence", "", err)
 }
 
+// Alive is [Store.Alive], as a part of the transaction.
+func (t *Tx) Alive(session string) (ok bool, err error) {
+	err = t.do(t.ctx, false, func(dt driver.Tx) (err error) {
+		ok, err = dt.Alive(t.ctx, session)
+		return err
+	})
+	return ok, wrap(t.ctx, "Alive", "", err)
+}
+
 // AfterCommit has fn called on the goroutine of Update, once the transaction
 // is committed and before Update returns. It is not called if the transaction
 // is rolled back, or has ended already. In a joined Update it waits for the

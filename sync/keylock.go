@@ -147,7 +147,7 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (o occupied, err er
 		}
 		if !o.free && o.session != "" {
 			alive := true
-			if alive, err = st.Alive(ctx, o.session); err != nil {
+			if alive, err = tx.Alive(o.session); err != nil {
 				return err
 			}
 			o.free = !alive

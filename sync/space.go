@@ -160,7 +160,7 @@ func (s *space) update(ctx context.Context, key string, fn func(l *lease, exists
 			if s.isOwn(session) {
 				return true, nil
 			}
-			return s.st.Alive(ctx, session)
+			return tx.Alive(session)
 		}}
 		var write bool
 		granted, write, err = fn(&l, ok, w)

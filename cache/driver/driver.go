@@ -63,6 +63,16 @@ type Store interface {
 	// running any more when Update returns. With Own the same holds, but that
 	// fn runs on the caller's goroutine, and may panic or end it. With Alone fn
 	// runs exactly once, on the caller's goroutine.
+	//
+	// Transactions are serializable: all that commit read and write as if they ran one
+	// after another, and one that begins after another was committed as if it ran
+	// after it. An engine may have Shared and Own transactions run at the same time as
+	// others that touch other collections or other rows, and run one again that got
+	// into the way of another. An Alone transaction keeps all other writers of the
+	// store waiting, from its start to its end; a View keeps nobody waiting.
+	//
+	// Where the engine cannot find out whether a transaction was committed, since the
+	// connection to a server broke meanwhile, Update fails with [ErrUncertain].
 	Update(ctx context.Context, mode Mode, fn func(tx Tx) error) error
 
 	// Get is View with a single tx.Get, for engines that can do it faster.
@@ -243,6 +253,15 @@ type Signaler interface {
 	Signal(name string, message []byte) error
 }
 
+// Clocked is a Store with a clock of its own, by which entries expire where several
+// machines share it.
+type Clocked interface {
+	Store
+
+	// Now returns the time. It does not wait.
+	Now() time.Time
+}
+
 // NearCached is a Store that answers Gets from copies in memory.
 type NearCached interface {
 	Store
@@ -265,6 +284,13 @@ type Spec struct {
 	KeyCodec, ValueCodec string // as stored with the collection; "" accepts any
 	Settings             Settings
 	Configure            func(*Settings)
+
+	// Durable says that what a transaction changes in the collection must survive
+	// more than the death of this process, namely whatever this kind of store
+	// survives at all: a power cut, or the end of a server. Without it, as for a
+	// cache, the engine may acknowledge before. A [Tx.Fence] makes a transaction
+	// durable too. An engine in which all transactions are alike takes no notice.
+	Durable bool
 }
 
 // Tx is a running transaction. Its methods fail only when the store does
@@ -334,10 +360,15 @@ type Tx interface {
 	// Count returns the number of rows, expired ones included.
 	Count(ctx context.Context, c Collection) (int64, error)
 
-	// Fence returns the next number of a counter that belongs to the store,
-	// is the same for all collections and processes, starts at 1 and never
-	// repeats or goes back, also across restarts and backups.
+	// Fence returns a number that is higher than those of all transactions that
+	// were committed before this one, in all collections and processes, also across
+	// restarts and backups. Numbers are positive and less than 1<<43; some may be
+	// left out.
 	Fence(ctx context.Context) (int64, error)
+
+	// Alive is [Store.Alive], asked by a transaction that, for instance, grants a
+	// lock.
+	Alive(ctx context.Context, session string) (bool, error)
 }
 
 // Lookup says how Get reads. What a Get leaves behind, accesses, counts and
@@ -388,7 +419,7 @@ func (p *Put) Room(s *Settings) int {
 
 // Row is a stored row. It belongs to whoever asked for it.
 type Row struct {
-	ID       int64 // insertion order: one more than the largest in the collection when it was new; never changes while the row lives
+	ID       int64 // insertion order: larger than all in the collection when it was new; never changes while the row lives
 	Key      codec.Value
 	Value    codec.Value // Null if left out or outside
 	File     string      // name of the value file, relative to the store; "" if the value is in the row

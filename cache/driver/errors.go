@@ -20,4 +20,5 @@ var (
 	ErrTooLarge      = codec.ErrTooLarge // one error for every limit of a size
 	ErrInvalid       = errors.New("invalid argument")
 	ErrPermission    = errors.New("permission denied")
+	ErrUncertain     = errors.New("it is not known whether the transaction was committed")
 )

@@ -18,20 +18,22 @@ func (e *env) fence(s driver.Store, mode driver.Mode) (n int64, err error) {
 var fenceTests = tests{
 	{"CountsUp", func(e *env) {
 		second := e.open(Options{})
-		for want := int64(1); want <= 10; want++ {
-			n, err := e.fence([]driver.Store{e.s, second}[want%2], driver.Mode(want%2))
+		last := int64(0)
+		for i := range 10 {
+			n, err := e.fence([]driver.Store{e.s, second}[i%2], driver.Mode(i%2))
 			e.ok(err)
-			if n != want {
-				e.Errorf("Fence is %d, want %d", n, want)
+			if n <= last || n >= 1<<43 {
+				e.Errorf("Fence is %d after %d", n, last)
 			}
+			last = n
 		}
 		e.reopen()
 		e.ok(e.s.Drop(e.ctx, "test"))
 		e.c = e.collection(e.s, "test")
 		n, err := e.fence(e.s, driver.Alone)
 		e.ok(err)
-		if n != 11 {
-			e.Errorf("Fence is %d after reopening, want 11", n)
+		if n <= last || n >= 1<<43 {
+			e.Errorf("Fence is %d after %d and reopening", n, last)
 		}
 	}},
 
@@ -41,7 +43,7 @@ var fenceTests = tests{
 			e.ok(err)
 			b, err := tx.Fence(e.ctx)
 			e.ok(err)
-			if a != 1 || b != 2 {
+			if a < 1 || b <= a {
 				e.Errorf("Fences are %d and %d", a, b)
 			}
 		})

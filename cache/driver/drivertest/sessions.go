@@ -11,6 +11,20 @@ func (e *env) wantAlive(s driver.Store, session string, want bool) {
 	if got != want {
 		e.Errorf("Alive is %v, want %v", got, want)
 	}
+	ask := func(tx driver.Tx) (err error) {
+		got, err = tx.Alive(e.ctx, session)
+		return err
+	}
+	e.ok(s.View(e.ctx, ask))
+	if got != want {
+		e.Errorf("Alive is %v in a View, want %v", got, want)
+	}
+	if !s.ReadOnly() {
+		e.ok(s.Update(e.ctx, driver.Shared, ask))
+		if got != want {
+			e.Errorf("Alive is %v in an Update, want %v", got, want)
+		}
+	}
 }
 
 // session returns the name of a store's session, which must not be lost.

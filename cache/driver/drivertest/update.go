@@ -62,10 +62,12 @@ var updateTests = tests{
 				e.Errorf("%s in a View: %v, want the cause of its context's end", name, err)
 			}
 		}
-		e.wantErr(e.s.Update(e.ctx, driver.Alone, func(tx driver.Tx) error {
-			_, err := tx.Fence(ended())
-			return err
-		}), errCause)
+		for _, use := range []func(tx driver.Tx) error{
+			func(tx driver.Tx) error { return errOf(tx.Fence(ended())) },
+			func(tx driver.Tx) error { return errOf(tx.Alive(ended(), "s")) },
+		} {
+			e.wantErr(e.s.Update(e.ctx, driver.Alone, use), errCause)
+		}
 		e.wantUntouched(before)
 	}},
 

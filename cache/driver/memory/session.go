@@ -62,10 +62,13 @@ func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
 		return false, err
 	}
 	defer s.leave()
-	d := s.data
+	return s.data.alive(session), nil
+}
+
+func (d *Data) alive(session string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sessions[session], nil
+	return d.sessions[session]
 }
 
 // WatchSession implements [driver.Store].

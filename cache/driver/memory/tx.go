@@ -307,6 +307,16 @@ func (x *tx) Fence(ctx context.Context) (int64, error) {
 	return x.state.fence, nil
 }
 
+func (x *tx) Alive(ctx context.Context, session string) (bool, error) {
+	switch {
+	case x.ended:
+		return false, errEnded
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	}
+	return x.store.data.alive(session), nil
+}
+
 func (x *tx) removeAll(t *table, rows []*row) []driver.Row {
 	removed := make([]driver.Row, len(rows))
 	for i, r := range rows {

@@ -213,6 +213,11 @@ func (t *tx) Count(ctx context.Context, h driver.Collection) (sum int64, err err
 	return sum, err
 }
 
+// Alive implements [driver.Tx]. Sessions are those of the first shard.
+func (t *tx) Alive(ctx context.Context, session string) (bool, error) {
+	return t.store.Alive(ctx, session) // not by a transaction of that shard, which may have no part in this one
+}
+
 // Fence implements [driver.Tx]. It is the counter of the first shard.
 func (t *tx) Fence(ctx context.Context) (int64, error) {
 	dt, err := t.branches.at(t.store.first(), true)

@@ -96,6 +96,7 @@ func (pretender) Remove(context.Context, driver.Collection, driver.Filter, int) 
 	return nil, errProbed
 }
 func (pretender) Count(context.Context, driver.Collection) (int64, error) { return 0, errProbed }
+func (pretender) Alive(context.Context, string) (bool, error)             { return false, errProbed }
 func (pretender) Fence(context.Context) (int64, error)                    { return 0, errProbed }
 
 // single runs fn in a transaction of one member. If fn needs another one it

@@ -407,6 +407,14 @@ func (t *tx) Fence(ctx context.Context) (int64, error) {
 	return n, nil
 }
 
+// Alive implements [driver.Tx].
+func (t *tx) Alive(ctx context.Context, session string) (bool, error) {
+	if err := t.use(ctx); err != nil {
+		return false, err
+	}
+	return t.core.sessions.alive(session)
+}
+
 // fenceLimit is more than any fence.
 const fenceLimit = 1 << 43
 
