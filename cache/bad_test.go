@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -52,11 +53,11 @@ func TestOptionsAreValidated(t *testing.T) {
 func TestNegativeSizes(t *testing.T) {
 	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "store")
 	for _, shards := range []int{0, 2} {
-		_, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: -1, Shards: shards})
+		_, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{SQLite: &sqlite.Options{CacheSize: -1}, Shards: shards})
 		is(t, err, cache.ErrInvalid)
-		_, err = cache.Open[string, string](ctx, dir, &cache.Options[string, string]{Store: &cache.StoreOptions{CacheSize: -1, Shards: shards}})
+		_, err = cache.Open[string, string](ctx, dir, &cache.Options[string, string]{Store: &cache.StoreOptions{SQLite: &sqlite.Options{CacheSize: -1}, Shards: shards}})
 		is(t, err, cache.ErrInvalid)
-		_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{MaxWALSize: -1, Shards: shards})
+		_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{SQLite: &sqlite.Options{MaxWALSize: -1}, Shards: shards})
 		is(t, err, cache.ErrInvalid)
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the directory exists: %v", err)
@@ -64,7 +65,7 @@ func TestNegativeSizes(t *testing.T) {
 	}
 	for _, shards := range []int{0, 2} {
 		c := must(cache.Open[string, string](ctx, filepath.Join(dir, fmt.Sprint(shards)), &cache.Options[string, string]{
-			Store: &cache.StoreOptions{MmapSize: -1, NearCache: -1, Timeout: -1, Shards: shards},
+			Store: &cache.StoreOptions{SQLite: &sqlite.Options{MmapSize: -1, NearCache: -1}, Timeout: -1, Shards: shards},
 		}))(t)
 		set(t, c, "k", "v")
 		has(t, c, "k", "v")

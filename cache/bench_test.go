@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
 // Benchmarks report the median and the 99th percentile of single calls beside
@@ -89,7 +90,7 @@ func BenchmarkGet(b *testing.B) {
 			for _, n := range benchSizes {
 				b.Run(fmt.Sprintf("near=%d/%s/entries=%d", near, policy, n), func(b *testing.B) {
 					c := benchCache(b, n, 1024, &cache.Options[string, []byte]{
-						Policy: policy, Store: &cache.StoreOptions{NearCache: near},
+						Policy: policy, Store: &cache.StoreOptions{SQLite: &sqlite.Options{NearCache: near}},
 					})
 					keys := benchKeys(n)
 					var l latencies

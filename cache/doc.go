@@ -65,7 +65,7 @@
 // the death of any of them. A power cut may undo the last commits of each store:
 // it is then as it was after some commit, with all value files, and that it
 // happened is told to the Logger when the store is opened. What was there when
-// the last process closed the store is not undone, and with [SyncFull] nothing is.
+// the last process closed the store is not undone, and with [sqlite.SyncFull] nothing is.
 // With Shards each shard has commits of its own. While another program has the
 // database open after a power cut, or if it has opened it first and copied the log
 // into it, a value of the last moments can be lost: reading it is [ErrCorrupt]. So

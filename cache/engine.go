@@ -19,8 +19,13 @@ func openEngine(ctx context.Context, dir string, o StoreOptions) (driver.Store, 
 		}
 	} else {
 		var st *shard.Store
-		o.CacheSize = perShard(o.CacheSize, sqlite.DefaultCacheSize, o.Shards)
-		o.NearCache = perShard(o.NearCache, sqlite.DefaultNearCache, o.Shards)
+		var divided sqlite.Options
+		if o.SQLite != nil {
+			divided = *o.SQLite
+		}
+		divided.CacheSize = perShard(divided.CacheSize, sqlite.DefaultCacheSize, o.Shards)
+		divided.NearCache = perShard(divided.NearCache, sqlite.DefaultNearCache, o.Shards)
+		o.SQLite = &divided
 		st, err = shard.Open(ctx, dir, o.Shards, func(ctx context.Context, dir string) (driver.Store, error) {
 			return openSQLite(ctx, dir, o)
 		})
@@ -47,19 +52,12 @@ func perShard(size, byDefault int64, shards int) int64 {
 }
 
 func openSQLite(ctx context.Context, dir string, o StoreOptions) (driver.Store, error) {
-	st, err := sqlite.Open(ctx, dir, &sqlite.Options{
-		Timeout:      o.Timeout,
-		ReadOnly:     o.ReadOnly,
-		Synchronous:  sqlite.Synchronous(o.Synchronous),
-		JournalMode:  sqlite.JournalMode(o.JournalMode),
-		AutoVacuum:   sqlite.AutoVacuum(o.AutoVacuum),
-		CacheSize:    o.CacheSize,
-		MmapSize:     o.MmapSize,
-		MaxWALSize:   o.MaxWALSize,
-		NearCache:    o.NearCache,
-		AllowNetwork: o.AllowNetwork,
-		Logger:       o.Logger,
-	})
+	var opts sqlite.Options
+	if o.SQLite != nil {
+		opts = *o.SQLite
+	}
+	opts.Timeout, opts.ReadOnly, opts.Logger = o.Timeout, o.ReadOnly, o.Logger
+	st, err := sqlite.Open(ctx, dir, &opts)
 	if err != nil {
 		return nil, err // not a nil *sqlite.Store in an interface
 	}

@@ -50,7 +50,7 @@ var (
 
 	// ErrNetwork means that the directory is on a network file system or in a
 	// folder shared with another machine, where locks cannot be relied upon: see
-	// StoreOptions.AllowNetwork.
+	// sqlite.Options.AllowNetwork.
 	ErrNetwork = driver.ErrNetwork
 
 	// ErrPermission means that the operating system does not let this process
@@ -119,7 +119,7 @@ var advice = []struct {
 	{ErrTooLarge, "raise the limit: Options.SizeLimit, StoreOptions.MaxValueSize or that of codec.ZlibLimit; SetFrom and OpenValue need no memory for a value"},
 	{ErrNotStore, "choose an empty directory or one that a store made, and close and open a store again that was replaced"},
 	{ErrNewerFormat, "update this program"},
-	{ErrNetwork, "use a local disk, or set StoreOptions.AllowNetwork if one machine alone uses the directory"},
+	{ErrNetwork, "use a local disk, or set AllowNetwork of StoreOptions.SQLite if one machine alone uses the directory"},
 	{ErrCorrupt, "run Store.Check if the store can be opened, or restore a backup"},
 	{ErrPermission, "give this user the rights to the directory and all in it, or open with StoreOptions.ReadOnly if it may read"},
 	{ErrUncertain, "look whether it was, or do it again if that does no harm"},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/driver/memory"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -77,7 +78,7 @@ func ExampleStoreOptions_shards() {
 	defer os.RemoveAll(dir)
 
 	c, err := cache.Open(ctx, dir, &cache.Options[string, int]{
-		Store: &cache.StoreOptions{Shards: 4, Synchronous: cache.SyncFull},
+		Store: &cache.StoreOptions{Shards: 4, SQLite: &sqlite.Options{Synchronous: sqlite.SyncFull}},
 	})
 	check(err)
 	defer c.Close()
@@ -115,11 +116,11 @@ func ExampleStoreOptions_readOnly() {
 func ExampleStoreOptions_memory() {
 	dir := tempDir()
 	defer os.RemoveAll(dir)
-	st, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: 1 << 20, NearCache: -1})
+	st, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{SQLite: &sqlite.Options{CacheSize: 1 << 20, NearCache: -1}})
 	check(err)
 	check(st.Close())
 
-	_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{CacheSize: -1})
+	_, err = cache.OpenStore(ctx, dir, &cache.StoreOptions{SQLite: &sqlite.Options{CacheSize: -1}})
 	fmt.Println(errors.Is(err, cache.ErrInvalid)) // there is no store without pages
 	// Output: true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
 // A process that only reads finds out that the store was removed or replaced,
@@ -51,7 +52,7 @@ func TestReadsOfReplacedStore(t *testing.T) {
 		{"removed, read only", removed, cache.StoreOptions{ReadOnly: true}},
 		{"moved, read only", moved, cache.StoreOptions{ReadOnly: true}},
 		{"replaced, read only", replaced, cache.StoreOptions{ReadOnly: true}},
-		{"removed, no near cache", removed, cache.StoreOptions{NearCache: -1}},
+		{"removed, no near cache", removed, cache.StoreOptions{SQLite: &sqlite.Options{NearCache: -1}}},
 		{"removed, shards", removed, cache.StoreOptions{Shards: 3}},
 		{"moved, shards", moved, cache.StoreOptions{Shards: 3}},
 		{"the shards removed", shards, cache.StoreOptions{Shards: 3}},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
 // shardChildEnv makes the test binary a process of BenchmarkShards.
@@ -34,7 +35,7 @@ func shardChild(workload string, shards, ops int, dir string) error {
 	ctx := context.Background()
 	o := &cache.StoreOptions{Shards: shards}
 	if workload == "setfull" { // each commit waits for the disk
-		o.Synchronous, workload = cache.SyncFull, "set"
+		o.SQLite, workload = &sqlite.Options{Synchronous: sqlite.SyncFull}, "set"
 	}
 	c, err := cache.Open(ctx, dir, &cache.Options[string, []byte]{SizeLimit: -1, Store: o})
 	if err != nil {

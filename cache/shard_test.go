@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
 // openSharded opens the store of a directory with n shards.
@@ -156,7 +157,7 @@ func TestShardsOptions(t *testing.T) {
 func TestShardsMemory(t *testing.T) {
 	ctx := t.Context()
 	for _, size := range []int64{-1, 1} {
-		st, err := cache.OpenStore(ctx, t.TempDir(), &cache.StoreOptions{Shards: 4, NearCache: size})
+		st, err := cache.OpenStore(ctx, t.TempDir(), &cache.StoreOptions{Shards: 4, SQLite: &sqlite.Options{NearCache: size}})
 		ok(t, err)
 		c := open[string, string](t, st, "", nil)
 		set(t, c, "k", "v")

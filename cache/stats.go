@@ -16,7 +16,7 @@ type Stats struct {
 	Near NearStats
 }
 
-// NearStats is about the near cache, see [StoreOptions.NearCache]: of the
+// NearStats is about the near cache, see [sqlite.Options.NearCache]: of the
 // store, in this process, since it was opened. A reset leaves it alone. Its
 // fields are
 //

@@ -15,7 +15,7 @@ import (
 // processes may have the directory open.
 //
 // What an operation has acknowledged is seen by every process and survives
-// the death of any of them; see [Synchronous] for power cuts.
+// the death of any of them; see [sqlite.Synchronous] for power cuts.
 type Store struct {
 	engine driver.Store
 	files  driver.Filer // the engine; nil if it keeps all values in their rows
@@ -47,11 +47,7 @@ type decoder struct {
 // longer one is ErrInvalid.
 func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error) {
 	opts := o.withDefaults()
-	var engine driver.Store
-	err := opts.validate()
-	if err == nil {
-		engine, err = openEngine(ctx, dir, opts)
-	}
+	engine, err := openEngine(ctx, dir, opts)
 	if err != nil {
 		return nil, wrap(ctx, "OpenStore", "", err)
 	}

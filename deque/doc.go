@@ -61,5 +61,5 @@
 // of this package's or of package cache's. An error has changed nothing.
 //
 // What an operation has acknowledged survives the death of any process; see
-// [cache.Synchronous] for power cuts.
+// sqlite.Synchronous for power cuts.
 package deque

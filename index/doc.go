@@ -34,5 +34,5 @@
 // nothing.
 //
 // What an operation has acknowledged survives the death of any process; see
-// [cache.Synchronous] for power cuts.
+// sqlite.Synchronous for power cuts.
 package index

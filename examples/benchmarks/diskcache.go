@@ -12,7 +12,7 @@ import (
 )
 
 // nearOff makes reads go through SQLite each time.
-func nearOff(o *cache.StoreOptions) { o.NearCache = -1 }
+func nearOff(o *cache.StoreOptions) { o.SQLite = &sqlite.Options{NearCache: -1} }
 
 const survivesProcess = "any process may die; a power cut may undo the last moments, never corrupts"
 
@@ -44,7 +44,7 @@ func diskcacheEngines() []*engine {
 			[]string{"published", "keys"}, func(o *cache.StoreOptions) { o.Shards = 8 }),
 		ungrouped,
 		variant("diskcache-full", "this project with `SyncFull`: each commit waits for the disk", survivesPower,
-			[]string{"published", "keys"}, func(o *cache.StoreOptions) { o.Synchronous = cache.SyncFull }),
+			[]string{"published", "keys"}, func(o *cache.StoreOptions) { o.SQLite = &sqlite.Options{Synchronous: sqlite.SyncFull} }),
 	}
 }
 

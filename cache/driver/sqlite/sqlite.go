@@ -225,27 +225,35 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
-	return out, out.validate()
+	return out, out.validate(o)
 }
 
-func (o *Options) validate() error {
+// validate checks o, which has its defaults, and given, which has not.
+func (o *Options) validate(given *Options) error {
+	switch {
+	case given == nil:
+	case given.CacheSize < 0:
+		return fmt.Errorf("%w: CacheSize is negative; 0 is the default", driver.ErrInvalid)
+	case given.MaxWALSize < 0:
+		return fmt.Errorf("%w: MaxWALSize is negative; 0 is the default", driver.ErrInvalid)
+	}
 	switch o.Synchronous {
 	case SyncNormal, SyncFull, SyncOff:
 	default:
-		return fmt.Errorf("Synchronous %q is none of normal, full, off", o.Synchronous)
+		return fmt.Errorf("%w: Synchronous %q is none of normal, full, off", driver.ErrInvalid, o.Synchronous)
 	}
 	switch o.JournalMode {
 	case JournalWAL, JournalDelete, JournalTruncate, JournalPersist:
 	default:
-		return fmt.Errorf("JournalMode %q is none of wal, delete, truncate, persist", o.JournalMode)
+		return fmt.Errorf("%w: JournalMode %q is none of wal, delete, truncate, persist", driver.ErrInvalid, o.JournalMode)
 	}
 	switch o.AutoVacuum {
 	case VacuumFull, VacuumIncremental, VacuumNone:
 	default:
-		return fmt.Errorf("AutoVacuum %q is none of full, incremental, none", o.AutoVacuum)
+		return fmt.Errorf("%w: AutoVacuum %q is none of full, incremental, none", driver.ErrInvalid, o.AutoVacuum)
 	}
 	if o.PageSize < 512 || o.PageSize > 65536 || o.PageSize&(o.PageSize-1) != 0 {
-		return fmt.Errorf("PageSize %d is not a power of two from 512 to 65536", o.PageSize)
+		return fmt.Errorf("%w: PageSize %d is not a power of two from 512 to 65536", driver.ErrInvalid, o.PageSize)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/powercut"
 )
 
@@ -148,7 +149,7 @@ func (p *past) possible(n int) (first, last int) {
 			last = i
 		}
 	}
-	if p.opts.Synchronous != cache.SyncFull {
+	if p.opts.SQLite.Synchronous != sqlite.SyncFull {
 		acked := first
 		first = 0
 		for _, f := range p.floors {
@@ -220,7 +221,7 @@ func (p *past) may(found world, first, last int) bool {
 			return true
 		}
 	}
-	if p.opts.Shards == 0 || p.opts.Synchronous == cache.SyncFull {
+	if p.opts.Shards == 0 || p.opts.SQLite.Synchronous == sqlite.SyncFull {
 		return false
 	}
 	// Each shard has a past of its own.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/deque"
 )
 
@@ -20,6 +21,7 @@ import (
 type workload struct {
 	name    string
 	opts    cache.StoreOptions
+	journal sqlite.JournalMode
 	noLinks bool
 	run     func(s *store)
 }
@@ -39,14 +41,14 @@ func workloads() (all []workload) {
 		{name: "backup", run: backups},
 		{name: "copies", run: files, noLinks: true},
 		{name: "shards", run: files, opts: cache.StoreOptions{Shards: 2}},
-		{name: "delete", run: files, opts: cache.StoreOptions{JournalMode: cache.JournalDelete}},
-		{name: "truncate", run: files, opts: cache.StoreOptions{JournalMode: cache.JournalTruncate}},
-		{name: "persist", run: files, opts: cache.StoreOptions{JournalMode: cache.JournalPersist}},
+		{name: "delete", run: files, journal: sqlite.JournalDelete},
+		{name: "truncate", run: files, journal: sqlite.JournalTruncate},
+		{name: "persist", run: files, journal: sqlite.JournalPersist},
 	} {
-		for _, sync := range []cache.Synchronous{cache.SyncFull, cache.SyncNormal} {
+		for _, sync := range []sqlite.Synchronous{sqlite.SyncFull, sqlite.SyncNormal} {
 			w := w
 			w.name += "-" + string(sync)
-			w.opts.Synchronous = sync
+			w.opts.SQLite = &sqlite.Options{Synchronous: sync, JournalMode: w.journal}
 			all = append(all, w)
 		}
 	}
