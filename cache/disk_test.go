@@ -447,13 +447,14 @@ func TestFullDiskCanBeEmptied(t *testing.T) {
 			return c.Store().Compact(ctx)
 		}},
 	} {
-		for _, again := range []bool{false, true} {
-			if raceEnabled && again {
+		for _, again := range []string{"", ", opened again", ", opened again when others have filled the disk"} {
+			if raceEnabled && again != "" {
 				continue // nothing runs at the same time
 			}
-			t.Run(fmt.Sprintf("%s, opened again is %v", f.name, again), func(t *testing.T) {
+			t.Run(f.name+again, func(t *testing.T) {
 				ctx := t.Context()
-				dir := filepath.Join(smallDisk(t, 12<<10), "store")
+				disk := smallDisk(t, 12<<10)
+				dir := filepath.Join(disk, "store")
 				open := func() *cache.Cache[int, string] {
 					return must(cache.Open(ctx, dir, &cache.Options[int, string]{Persistent: true}))(t)
 				}
@@ -472,12 +473,18 @@ func TestFullDiskCanBeEmptied(t *testing.T) {
 					return n
 				}
 				first := fill()
-				if again {
+				others := filepath.Join(disk, "others")
+				if again != "" {
 					ok(t, c.Close())
+					if strings.Contains(again, "others") {
+						is(t, os.WriteFile(others, make([]byte, 12<<20), 0o600), unix.ENOSPC)
+					}
 					c = open()
 				}
 				ok(t, f.wipe(ctx, c))
 				equal(t, must(c.Len(ctx))(t), 0)
+				ok(t, c.Set(ctx, -1, strings.Repeat("x", f.size))) // at once
+				ok(t, os.RemoveAll(others))
 				if second := fill(); second < first/2 {
 					t.Errorf("%d entries found room, and later %d", first, second)
 				}
@@ -486,6 +493,44 @@ func TestFullDiskCanBeEmptied(t *testing.T) {
 				clean(t, dir)
 			})
 		}
+	}
+}
+
+// Value files that were just removed make room at once.
+func TestFullDiskFilesGoAtOnce(t *testing.T) {
+	for name, remove := range map[string]func(ctx context.Context, c *cache.Cache[int, string]) error{
+		"Clear": func(ctx context.Context, c *cache.Cache[int, string]) error { _, err := c.Clear(ctx); return err },
+		"Evict": func(ctx context.Context, c *cache.Cache[int, string]) error {
+			_, err := c.Evict(ctx, cache.Tag("t"))
+			return err
+		},
+		"Delete": func(ctx context.Context, c *cache.Cache[int, string]) error {
+			for k, err := range c.Keys(ctx) {
+				if err == nil {
+					_, err = c.Delete(ctx, k)
+				}
+				return err
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			dir := filepath.Join(smallDisk(t, 12<<10), "store")
+			c := must(cache.Open(ctx, dir, &cache.Options[int, string]{Persistent: true}))(t)
+			value := strings.Repeat("x", 200_000)
+			var err error
+			for n := 0; err == nil; n++ {
+				err = c.Set(ctx, n, value, cache.Tag("t"))
+			}
+			is(t, err, cache.ErrFull)
+			ok(t, remove(ctx, c))
+			ok(t, c.Set(ctx, -1, value))
+			ok(t, remove(ctx, c))
+			ok(t, c.SetFrom(ctx, -2, strings.NewReader(value)))
+			ok(t, c.Close())
+			clean(t, dir)
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -35,8 +36,8 @@ func (c *Cache[K, V]) Volume(ctx context.Context) (Volume, error) {
 // how many it had removed. Bound to a transaction, all is a part of that.
 func (c *Cache[K, V]) Expire(ctx context.Context) (int, error) {
 	now := c.st.instant()
-	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(ctx, c.dc, driver.Filter{Expired: now}, sweepRows)
+	n, err := c.sweep(ctx, func(tx driver.Tx, limit int) ([]driver.Row, error) {
+		return tx.Remove(ctx, c.dc, driver.Filter{Expired: now}, limit)
 	}, c.tellAt(now))
 	c.logSwept(ctx, "expire", n, err)
 	return n, c.fail(ctx, "Expire", err)
@@ -47,8 +48,8 @@ func (c *Cache[K, V]) Expire(ctx context.Context) (int, error) {
 // small transactions, like Expire.
 func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
 	now := c.st.instant()
-	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Cull(ctx, c.dc, now, sweepRows, codec.Value{})
+	n, err := c.sweep(ctx, func(tx driver.Tx, limit int) ([]driver.Row, error) {
+		return tx.Cull(ctx, c.dc, now, limit, codec.Value{})
 	}, c.tellAt(now))
 	c.logSwept(ctx, "cull", n, err)
 	return n, c.fail(ctx, "Cull", err)
@@ -57,8 +58,8 @@ func (c *Cache[K, V]) Cull(ctx context.Context) (int, error) {
 // Clear removes all entries and returns how many there were. It works in
 // small transactions, like Expire: what others write meanwhile may stay.
 func (c *Cache[K, V]) Clear(ctx context.Context) (int, error) {
-	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(ctx, c.dc, driver.Filter{}, sweepRows)
+	n, err := c.sweep(ctx, func(tx driver.Tx, limit int) ([]driver.Row, error) {
+		return tx.Remove(ctx, c.dc, driver.Filter{}, limit)
 	}, c.tellExpired)
 	c.logSwept(ctx, "clear", n, err)
 	return n, c.fail(ctx, "Clear", err)
@@ -79,20 +80,25 @@ func (h *handle) tellExpired(rows []driver.Row) {
 	h.notify(slices.DeleteFunc(rows, func(r driver.Row) bool { return !h.over(&r, now) }), now)
 }
 
-// sweep calls remove, which removes up to sweepRows rows, in one transaction
-// after the other until it finds less.
-func (h *handle) sweep(ctx context.Context, remove func(driver.Tx) ([]driver.Row, error), removed func([]driver.Row)) (n int, err error) {
-	for {
+// sweep calls remove, which removes up to limit rows, in one transaction after the
+// other until it finds less. On a full disk there may be no room for a transaction of
+// many rows, and still for a smaller one.
+func (h *handle) sweep(ctx context.Context, remove func(tx driver.Tx, limit int) ([]driver.Row, error), removed func([]driver.Row)) (n int, err error) {
+	for limit := sweepRows; ; {
 		var rows []driver.Row
 		err := h.update(ctx, driver.Alone, func(tx driver.Tx) (err error) {
-			rows, err = remove(tx)
+			rows, err = remove(tx, limit)
 			return err
 		})
+		if errors.Is(err, ErrFull) && h.tx == nil && limit > 1 {
+			limit /= 4
+			continue
+		}
 		if err != nil {
 			return n, err
 		}
 		n += len(rows)
-		full := len(rows) == sweepRows
+		full := len(rows) == limit
 		removed(rows)
 		if !full {
 			return n, nil

@@ -25,8 +25,8 @@ func (c *Cache[K, V]) Evict(ctx context.Context, tag TagOption) (int, error) {
 	if err := tag.check(); err != nil {
 		return 0, c.fail(ctx, "Evict", err)
 	}
-	n, err := c.sweep(ctx, func(tx driver.Tx) ([]driver.Row, error) {
-		return tx.Remove(ctx, c.dc, driver.Filter{Tag: tag.value}, sweepRows)
+	n, err := c.sweep(ctx, func(tx driver.Tx, limit int) ([]driver.Row, error) {
+		return tx.Remove(ctx, c.dc, driver.Filter{Tag: tag.value}, limit)
 	}, c.tellExpired)
 	return n, c.fail(ctx, "Evict", err)
 }

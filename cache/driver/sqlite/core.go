@@ -505,6 +505,11 @@ func (c *core) close() error {
 	errs = append(errs, c.readers.close(), c.near.close(c))
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
+		if c.present() == nil {
+			// The log may have gone. When the store is opened again, others may have
+			// taken its room, and without the reserve it could not be.
+			c.reserve.fill()
+		}
 	}
 	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close(), c.closeDatabase(), c.files.Close())
 	return translate(errors.Join(errs...))

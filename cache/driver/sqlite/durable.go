@@ -132,6 +132,16 @@ func (d *durable) load() (load float64, old bool) {
 	return max(float64(names)/maxWaitingNames, float64(d.waiting.bytes)/maxWaitingBytes), len(d.waiting.paths) > 0
 }
 
+// makeRoom removes at once what waits to be removed, since the disk is full, and
+// reports whether there was any.
+func (d *durable) makeRoom() bool {
+	_, old := d.load()
+	if old {
+		d.hardenOrSay()
+	}
+	return old
+}
+
 // settle hardens if old files wait for it.
 func (d *durable) settle() {
 	if load, old := d.load(); load > 1 || old {

@@ -66,7 +66,6 @@ type file struct {
 	final  string // relative to the store; "" if there is none now
 	size   int64
 	sum    uint32 // CRC-32C of the content
-	unread bool   // the kernel has copied some of it, and sum is not right
 	copied bool   // final is no link to temp
 	kept   bool
 	err    error
@@ -99,6 +98,9 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	err := s.core.sessions.inFolder(func(folder string) (err error) {
 		f.temp = path.Join(folder, name+".val")
 		f.f, err = s.core.files.Create(f.temp)
+		if osfs.IsFull(err) && s.core.durable.makeRoom() {
+			f.f, err = s.core.files.Create(f.temp)
+		}
 		return err
 	})
 	if err != nil {
@@ -116,24 +118,13 @@ func (f *file) Write(b []byte) (int, error) {
 		return 0, f.err
 	}
 	n, err := f.f.Write(b)
+	if osfs.IsFull(err) && f.core.durable.makeRoom() {
+		var more int
+		more, err = f.f.Write(b[n:])
+		n += more
+	}
 	f.size += int64(n)
-	if !f.unread {
-		f.sum = crc32.Update(f.sum, castagnoli, b[:n])
-	}
-	if err != nil {
-		f.err = translate(err)
-	}
-	return n, f.err
-}
-
-// ReadFrom lets the kernel copy where it can.
-func (f *file) ReadFrom(r io.Reader) (int64, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	n, err := f.f.ReadFrom(r)
-	f.size += n
-	f.unread = true
+	f.sum = crc32.Update(f.sum, castagnoli, b[:n])
 	if err != nil {
 		f.err = translate(err)
 	}
@@ -148,13 +139,8 @@ func (f *file) Finish() error {
 	if f.err != nil || f.f == nil {
 		return f.err
 	}
-	switch f.core.opts.syncing() {
-	case syncFirst:
+	if f.core.opts.syncing() == syncFirst {
 		f.err = f.f.Sync()
-	case syncLater:
-		if f.unread {
-			f.sum, f.err = sum(f.f)
-		}
 	}
 	f.err = translate(errors.Join(f.err, f.f.Close()))
 	f.f = nil
