@@ -48,10 +48,15 @@
 // changed or removed. A directory is made for the current user only. One that
 // others can write to is used all the same, and StoreOptions.Logger is told.
 // Files that processes share and that a third user has made are
-// [ErrPermission]. To share a store with a group, make the directory with mode
-// 2770 before it is first opened; what is made there is the group's. Otherwise
-// the owner and the rights of everything are those of the file cache.db, also
-// where root opens the store.
+// [ErrPermission].
+//
+// Everything in the store has the owner and the rights of the file cache.db, which
+// belongs to the user that has made the store, and which no other user may open.
+// So a volume of a container is made by the user that is to use it, even if its mode
+// is 0777; root may open the store later, and what root makes belongs to that
+// user. To share a store with a group, make the directory with mode 2770 (chmod
+// g+s, or chown and chgrp it) before it is first opened: what is made there is the
+// group's.
 //
 // Nothing that somebody has put into the database runs: a store with triggers,
 // views, virtual tables, constraints or expressions in indexes that are not its

@@ -25,7 +25,10 @@ var (
 	// StoreOptions.ReadOnly, or inside View.
 	ErrReadOnly = driver.ErrReadOnly
 
-	// ErrFull means that the disk or a quota is full. Nothing was changed.
+	// ErrFull means that the disk or a quota is full. Nothing was changed. Reading
+	// goes on, and so do Delete, Clear, Evict, Expire, Cull and Compact, for which
+	// the store keeps some room: the file cache.db-reserve, of up to 1 MiB. What
+	// makes the store larger works again when there is room.
 	ErrFull = driver.ErrFull
 
 	// ErrTooLarge means that a value is larger than a limit: a write than the
@@ -115,13 +118,13 @@ var advice = []struct {
 	{ErrTimeout, "keep transactions short, do not use unbound collections inside one, or raise StoreOptions.Timeout"},
 	{ErrInTx, "bind it with In; open and drop collections outside of transactions"},
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
-	{ErrFull, "free space, lower the size limit, or call Cull, Expire or Compact"},
+	{ErrFull, "free space on the disk, or remove entries with Delete, Evict, Clear, Expire or Cull"},
 	{ErrTooLarge, "raise the limit: Options.SizeLimit, StoreOptions.MaxValueSize or that of codec.ZlibLimit; SetFrom and OpenValue need no memory for a value"},
-	{ErrNotStore, "choose an empty directory or one that a store made, and close and open a store again that was replaced"},
+	{ErrNotStore, "choose an empty directory, such as a new one below this, or one that a store made; close and open a store again that was replaced"},
 	{ErrNewerFormat, "update this program"},
 	{ErrNetwork, "use a local disk, or set AllowNetwork of StoreOptions.SQLite if one machine alone uses the directory"},
 	{ErrCorrupt, "run Store.Check if the store can be opened, or restore a backup"},
-	{ErrPermission, "give this user the rights to the directory and all in it, or open with StoreOptions.ReadOnly if it may read"},
+	{ErrPermission, "run as the user that owns cache.db, chown the store to this one, or share it with a group as package cache says under Trust; StoreOptions.ReadOnly needs the right to read alone"},
 	{ErrUncertain, "look whether it was, or do it again if that does no harm"},
 	{ErrReadOnly, "open for writing, outside of View, where the file system and the rights to the directory allow it"},
 }

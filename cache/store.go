@@ -136,7 +136,8 @@ func (s *Store) volume(ctx context.Context) (Volume, error) {
 }
 
 // Backup writes a consistent copy of the store, as of some moment during the
-// call, into dir. Others may write meanwhile. The error is fs.ErrExist if dir
+// call, into dir. (Open the copy, and its collections, and call Check, to know that it
+// is good.) Others may write meanwhile. The error is fs.ErrExist if dir
 // is not empty, ErrInvalid if it is inside of the store or "", and
 // errors.ErrUnsupported if the store is in no directory.
 func (s *Store) Backup(ctx context.Context, dir string) error {

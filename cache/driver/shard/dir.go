@@ -199,7 +199,7 @@ func (p directory) refuseStrangers() error {
 	for _, e := range entries {
 		name := e.Name()
 		if !strings.Contains(name, databaseName) && !slices.Contains(families, name) && name != shardName(0) {
-			return fmt.Errorf("%s holds other files but no shards: give an empty directory or a new one: %w", p.dir, driver.ErrNotStore)
+			return fmt.Errorf("%s holds other files, such as %q, but no shards: give an empty directory or a new one: %w", p.dir, name, driver.ErrNotStore)
 		}
 	}
 	return nil

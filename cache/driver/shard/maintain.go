@@ -74,7 +74,7 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 		return err
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
+		return fmt.Errorf("the backup's directory %s is not empty: %w", dir, fs.ErrExist)
 	}
 	return s.everyone(ctx, func(m *member) error {
 		st, err := driver.As[driver.Directory](m.store)

@@ -45,7 +45,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 		return translate(err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("the backup's directory is not empty: %w", fs.ErrExist)
+		return fmt.Errorf("the backup's directory %s is not empty: %w", dir, fs.ErrExist)
 	}
 	if _, err := osfs.Make(dir); err != nil {
 		return translate(err)

@@ -487,8 +487,8 @@ func (c *core) refuseStrangers() error {
 		if c.hasBytes(databaseName) || c.hasBytes(databaseName+"-wal") {
 			return nil // another process has just made the store
 		}
-		return fmt.Errorf("%s holds other files but no %s, or an empty one: give an empty directory or a new one, or restore a backup: %w",
-			c.dir, databaseName, driver.ErrNotStore)
+		return fmt.Errorf("%s holds other files, such as %q, but no %s, or an empty one: give an empty directory or a new one, or restore a backup: %w",
+			c.dir, e.Name(), databaseName, driver.ErrNotStore)
 	}
 	return nil
 }
