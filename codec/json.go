@@ -29,8 +29,9 @@ import (
 // numbers, strings, structs, slices and maps.
 //
 // Encode fails where JSON would lose something without a word: for NaN and
-// infinities, for strings that are not valid UTF-8, and for structs that have
-// fields but none that JSON can see. Decode takes text and blobs, and all
+// infinities, for strings that are not valid UTF-8, for structs that have
+// fields but none that JSON can see, and if T is an interface with methods, such as
+// error. Decode takes text and blobs, and all
 // that encoding/json reads into a T, but for strings that Go would have to
 // change: bytes that are not UTF-8, and halves of surrogate pairs ("\ud800"),
 // which Python writes for such bytes in file names. NaN and Infinity, which Python
@@ -38,8 +39,11 @@ import (
 // nested more than 10,000 deep. Numbers in an any become float64.
 func JSON[T any]() Codec[T] {
 	c := &jsonCodec[T]{plan: newJSONPlan(reflect.TypeFor[T]())}
-	if noVisibleField(reflect.TypeFor[T]()) {
+	switch t := reflect.TypeFor[T](); {
+	case noVisibleField(t):
 		c.unfit = "the type has no field that JSON can see"
+	case t.Kind() == reflect.Interface && t.NumMethod() > 0:
+		c.unfit = "the type is an interface with methods: JSON does not say which type to read into it"
 	}
 	return c
 }

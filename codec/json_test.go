@@ -164,6 +164,7 @@ func TestJSONRefuses(t *testing.T) {
 	refusesToEncode(t, codec.JSON[chan int](), nil)
 	refusesToEncode(t, codec.JSON[struct{ a int }](), struct{ a int }{1})
 	refusesToEncode(t, codec.JSON[*struct{ base int }](), nil)
+	refusesToEncode(t, codec.JSON[error](), errors.New("an error"), nil)
 	cycle := map[string]any{}
 	cycle["self"] = cycle
 	refusesToEncode(t, codec.JSON[map[string]any](), cycle)
