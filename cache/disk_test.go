@@ -459,18 +459,18 @@ func TestFullDiskCanBeEmptied(t *testing.T) {
 					return must(cache.Open(ctx, dir, &cache.Options[int, string]{Persistent: true}))(t)
 				}
 				c := open()
-				fill := func() (n int) {
-					for failures := 0; failures < 50; n++ {
-						size := f.size
-						if failures > 0 {
-							size = 10
-						}
+				fill := func() (stored int) { // of those of f.size
+					size := f.size
+					for n, failures := 0, 0; failures < 50; n++ {
 						if err := c.Set(ctx, n, strings.Repeat("x", size)); err != nil {
 							is(t, err, cache.ErrFull)
 							failures++
+							size = 10
+						} else if size == f.size {
+							stored++
 						}
 					}
-					return n
+					return stored
 				}
 				first := fill()
 				others := filepath.Join(disk, "others")

@@ -50,7 +50,7 @@ func (m *Mailbox) listen(fn func(message []byte, own bool)) {
 	if m.named {
 		oob = make([]byte, unix.CmsgSpace(unix.SizeofUcred))
 	}
-	user := uint32(os.Geteuid())
+	user := uint32(unix.Geteuid())
 	for {
 		n, control, flags, _, err := unix.Recvmsg(m.fd, buf[:], oob, unix.MSG_CMSG_CLOEXEC)
 		switch {
