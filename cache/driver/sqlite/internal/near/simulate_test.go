@@ -412,11 +412,15 @@ func TestParallel(t *testing.T) {
 	if testing.Short() {
 		rounds = 4_000
 	}
+	// Where the goroutines hardly run side by side it takes more until all has happened.
+	enough := func(i int) bool {
+		return i >= rounds && (w.hits.Load() > 0 && w.fetches.Load() > 0 || i >= 1000*rounds)
+	}
 	var all sync.WaitGroup
 	start := func(fn func(*rand.Rand)) {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
-			for i := 0; i < rounds && w.wrong.Load() == nil; i++ {
+			for i := 0; !enough(i) && w.wrong.Load() == nil; i++ {
 				fn(rng)
 			}
 		})
