@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,23 @@ func queued(t testing.TB, st *cache.Store, n int) {
 			t.Fatalf("%d claims wait, want %d", got, n)
 		}
 	}
+}
+
+// asleep waits until a goroutine waits for its turn, having seen that it must: a
+// claim in the row may be of one that is still about to look at the row.
+func asleep(t testing.TB) {
+	t.Helper()
+	buf := make([]byte, 1<<20)
+	for t.Context().Err() == nil {
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			head, calls, _ := strings.Cut(g, "\n")
+			if strings.Contains(head, "[select") && strings.Contains(calls, ".(*space).pause(") {
+				return
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Fatal("nobody waits")
 }
 
 // within fails the test if ch is not closed soon. What is waited for comes at

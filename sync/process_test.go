@@ -63,7 +63,7 @@ func TestNoRing(t *testing.T) {
 		ok(t, lock(t, l).Unlock())
 		close(got)
 	}()
-	queued(t, st, 1)
+	asleep(t)
 	holder.say("unlock")
 	holder.hear("unlocked")
 	within(t, got, "a lock with a long name")
