@@ -201,6 +201,43 @@ func TestRights(t *testing.T) {
 
 // A process that dies leaves its temporary files, a value file whose row was
 // never committed, or one whose row is gone. The next to open the store sweeps.
+// A process that only opens a store and closes it sweeps it all the same.
+func TestSweepByAShortLife(t *testing.T) {
+	dir := t.TempDir()
+	visit := func() {
+		t.Helper()
+		s, err := Open(t.Context(), dir, nil)
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		visit()
+		name := strings.Repeat("ab", 16)
+		left := []string{
+			filepath.Join(dir, sessionsName, strings.Repeat("d", 24), name+".val"),
+			filepath.Join(dir, valuesName, filepath.FromSlash(basePath(name))),
+		}
+		for _, f := range left {
+			if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(f, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		visit()
+		for _, f := range left {
+			if _, err := os.Lstat(f); !errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("%s is left: %v", f, err)
+			}
+		}
+	}
+}
+
 func TestSweep(t *testing.T) {
 	for _, collection := range []string{"", "named"} {
 		t.Run("collection="+collection, func(t *testing.T) {

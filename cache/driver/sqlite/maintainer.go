@@ -169,7 +169,7 @@ func (m *maintainer) run() {
 				m.core.log.Warn("checkpoint failed", "error", err)
 			}
 		case <-m.trash:
-			if err := m.sweepTrash(); err != nil {
+			if err := m.sweepTrash(m.ctx); err != nil {
 				m.core.log.Warn("files stay in the trash", "error", err)
 			}
 		case <-m.ctx.Done():
@@ -383,16 +383,23 @@ func (m *maintainer) close() error {
 	return err
 }
 
+// sweepPatience is how long Close waits for the sweep: where processes only open a
+// store and close it again, one of them has to do it.
+const sweepPatience = time.Second
+
 // sweep removes what sessions that have ended left behind, and the files in
 // the trash. It is done when a store is opened, in the background.
 func (m *maintainer) sweep() {
-	err := errors.Join(m.sweepTemp(), m.sweepTrash())
-	if err != nil && m.ctx.Err() == nil { // else the rest is found when the store is opened again
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(m.ctx, func() { time.AfterFunc(sweepPatience, cancel) })()
+	err := errors.Join(m.sweepTemp(ctx), m.sweepTrash(ctx))
+	if err != nil && ctx.Err() == nil { // else the rest is found when the store is opened again
 		m.core.log.Warn("sweep failed", "error", err)
 	}
 }
 
-func (m *maintainer) sweepTrash() error {
+func (m *maintainer) sweepTrash(ctx context.Context) error {
 	last := int64(math.MinInt64)
 	for {
 		found, err := m.listTrash(last)
@@ -402,10 +409,10 @@ func (m *maintainer) sweepTrash() error {
 		last = found.ids[len(found.ids)-1]
 		m.core.log.Info("emptying the trash", "files", len(found.ids))
 		// The process that took the rows away may have died before that was on the disk.
-		if err := m.core.durable.remove(m.ctx, found); err != nil {
+		if err := m.core.durable.remove(ctx, found); err != nil {
 			return err
 		}
-		if m.ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return nil // the rest is found when the store is opened again
 		}
 	}
@@ -439,7 +446,7 @@ func (m *maintainer) listTrash(after int64) (found trash, err error) {
 // sweepTemp removes the folders of sessions that have ended, and for each
 // temporary file the value file that it was to become, if no row came to
 // refer to it.
-func (m *maintainer) sweepTemp() error {
+func (m *maintainer) sweepTemp(ctx context.Context) error {
 	ss := &m.core.sessions
 	names, err := ss.ended()
 	if err != nil || len(names) == 0 {
@@ -451,7 +458,7 @@ func (m *maintainer) sweepTemp() error {
 	for _, name := range names {
 		errs = append(errs, m.addPlaced(name, placed))
 	}
-	errs = append(errs, m.dropUsed(placed))
+	errs = append(errs, m.dropUsed(ctx, placed))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -505,11 +512,11 @@ func finalNames(temp string) []string {
 
 // dropUsed takes those files out to which a row of any collection refers. It
 // looks at each collection once, however many files there are.
-func (m *maintainer) dropUsed(files map[string]bool) error {
+func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error {
 	if len(files) == 0 {
 		return nil
 	}
-	return m.core.view(m.ctx, defaultTimeout, func(dt driver.Tx) error {
+	return m.core.view(ctx, defaultTimeout, func(dt driver.Tx) error {
 		cn := dt.(*tx).conn
 		if err := cn.dropListed(files); err != nil || len(files) == 0 {
 			return err

@@ -67,7 +67,7 @@ func TestSweepOfMany(t *testing.T) {
 	if len(found) != 2*2*16 {
 		t.Errorf("rows of %d files are looked for", len(found))
 	}
-	if err := s.core.maintainer.dropUsed(found); err != nil {
+	if err := s.core.maintainer.dropUsed(t.Context(), found); err != nil {
 		t.Fatal(err)
 	}
 	if len(found) != 2*16 {
