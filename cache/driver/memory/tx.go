@@ -97,17 +97,7 @@ func (x *tx) leave(t *table, r *row, l driver.Lookup) {
 }
 
 func (x *tx) GetMany(ctx context.Context, c driver.Collection, keys []codec.Value, l driver.Lookup) ([]driver.Row, error) {
-	var out []driver.Row
-	for _, key := range keys {
-		r, ok, err := x.Get(ctx, c, key, l)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, r)
-		}
-	}
-	return out, nil
+	return driver.GetEach(ctx, x, c, keys, l)
 }
 
 func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) ([]driver.Row, error) {

@@ -74,17 +74,7 @@ func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l dr
 
 // GetMany implements [driver.Tx].
 func (t *tx) GetMany(ctx context.Context, h driver.Collection, keys []codec.Value, l driver.Lookup) ([]driver.Row, error) {
-	out := make([]driver.Row, 0, len(keys))
-	for _, key := range keys {
-		r, ok, err := t.Get(ctx, h, key, l)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out = append(out, r)
-		}
-	}
-	return out, nil
+	return driver.GetEach(ctx, t, h, keys, l)
 }
 
 // Put implements [driver.Tx].
