@@ -285,8 +285,8 @@ func (b *backup) leap(dst *lite.Conn) error {
 func (b *backup) undo(existed bool) {
 	for _, f := range b.files {
 		b.to.Remove(f)
-		for folder := path.Dir(f); folder != "."; folder = path.Dir(folder) {
-			if b.to.RemoveIfThere(folder) != nil { // not empty
+		for folder := range foldersOf(f) {
+			if folder == "." || b.to.RemoveIfThere(folder) != nil { // not empty
 				break
 			}
 		}

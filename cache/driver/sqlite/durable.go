@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"sync"
@@ -221,25 +222,32 @@ func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynce
 func (d *durable) syncList(list []unsynced) (done []unsynced) {
 	failed := syncValues(d.core.files, needed(list), nil)
 	for _, u := range list {
-		err := failed[u.path]
-		if err == nil {
-			done = append(done, u)
-			continue
-		}
-		d.mu.Lock()
-		said := d.said[u.path]
-		if !said {
-			if d.said == nil {
-				d.said = make(map[string]bool)
+		switch err := failed[u.path]; {
+		case err != nil:
+			if d.sayOnce(u.path) {
+				d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
 			}
-			d.said[u.path] = true
+			continue
+		case !isValueName(u.path) && d.sayOnce(u.path):
+			d.core.log.Warn("a line of Unsynced names no value file", "line", u.id)
 		}
-		d.mu.Unlock()
-		if !said {
-			d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
-		}
+		done = append(done, u)
 	}
 	return done
+}
+
+// sayOnce reports whether nothing has been said about a file so far.
+func (d *durable) sayOnce(path string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.said[path] {
+		return false
+	}
+	if d.said == nil {
+		d.said = make(map[string]bool)
+	}
+	d.said[path] = true
+	return true
 }
 
 // syncLog has commits survive a power cut whose files do.
@@ -291,7 +299,10 @@ func syncValues(in *osfs.Dir, files, others []string) (failed map[string]error) 
 	seen := make(map[string]bool)
 	var folders []string
 	for _, f := range files {
-		for dir := path.Dir(f); !seen[dir]; dir = path.Dir(dir) { // "." is its own
+		for dir := range foldersOf(f) {
+			if seen[dir] {
+				break
+			}
 			seen[dir] = true
 			folders = append(folders, dir)
 		}
@@ -307,14 +318,21 @@ func syncValues(in *osfs.Dir, files, others []string) (failed map[string]error) 
 		return failed
 	}
 	for _, f := range files {
-		for dir := f; dir != "."; {
-			dir = path.Dir(dir)
+		for dir := range foldersOf(f) {
 			if err := unsynced[dir]; err != nil {
 				failed[f] = err
 			}
 		}
 	}
 	return failed
+}
+
+// foldersOf returns the folders that a file is in, up to that of the store.
+func foldersOf(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for dir := path.Dir(name); yield(dir) && dir != path.Dir(dir); dir = path.Dir(dir) {
+		}
+	}
 }
 
 func syncValue(in *osfs.Dir, name string) error {
@@ -369,7 +387,7 @@ type unsynced struct {
 	// The ID of the row that refers to it, unless that has changed since.
 	coll, row int64
 
-	trashed bool // no row does any more
+	trashed bool // no row does any more, or the line names no value file
 }
 
 // needed returns the files of a list that rows refer to.
@@ -410,7 +428,7 @@ func (cn *conn) unsynced() (all []unsynced, err error) {
 		}
 		all = append(all, unsynced{
 			id: s.ColumnInt(0), path: s.ColumnText(1), sum: uint32(s.ColumnInt(2)), session: s.ColumnText(3),
-			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0,
+			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0 || !isValueName(s.ColumnText(1)),
 		})
 	}
 }
@@ -455,7 +473,7 @@ func (cn *conn) dropListed(files map[string]bool) error {
 // unlist takes lines off the list.
 func (t *tx) unlist(done []unsynced) error {
 	// An id can be used again when all after it are gone.
-	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND path = ?2")
+	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND CAST(path AS TEXT) = ?2")
 	if err != nil {
 		return t.fail(err)
 	}

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -451,6 +452,57 @@ func TestHostileValue(t *testing.T) {
 		}
 	}
 	h.intact(t)
+}
+
+// A list of files that names what is no value file harms nobody, and its lines go.
+func TestHostileLists(t *testing.T) {
+	for _, name := range []string{
+		"/", "//", "/x", "/x/y", "", ".", "..", "../home/file", "./x", "x/", "a//b", "a/../b", valuesName + "/../" + databaseName, databaseName,
+		"CACHE.DB", "a\x00b", strings.Repeat("x/", 3000),
+	} {
+		t.Run(fmt.Sprintf("%.10q", name), func(t *testing.T) {
+			h := newHostile(t)
+			c := openSQL(t, h.dir)
+			blob := "X'" + hex.EncodeToString([]byte(name)) + "'"
+			for _, value := range []string{"CAST(" + blob + " AS TEXT)", blob} {
+				for _, sql := range []string{
+					"INSERT INTO Trash (path) VALUES (" + value + ")",
+					"INSERT INTO Unsynced (path, sum, session, coll, row) SELECT " + value + ", 0, '" + deadSession + "', 0, min(rowid) FROM Cache",
+				} {
+					if err := c.Exec(sql); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			c.Close()
+			if err := exercise(t, h.dir); err != nil {
+				t.Error(err)
+			}
+			h.intact(t)
+			c = openSQL(t, h.dir)
+			defer c.Close()
+			for _, table := range []string{"Trash", "Unsynced"} {
+				s, err := c.Prepare("SELECT count(*) FROM " + table + " WHERE CAST(path AS BLOB) = " + blob)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if row, err := s.Step(); err != nil || !row || s.ColumnInt(0) != 0 {
+					t.Errorf("%s still has %d lines, %v", table, s.ColumnInt(0), err)
+				}
+				s.Finalize()
+			}
+		})
+	}
+}
+
+// openSQL opens the database of a store as any program may.
+func openSQL(t *testing.T, dir string) *lite.Conn {
+	t.Helper()
+	c, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite|lite.DefaultVFS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // A sweep removes what sessions make, of sessions that have ended, and nothing
