@@ -9,78 +9,78 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// want is what somebody asks for.
-type want struct {
+// request is what a caller of Lock or Acquire asks for.
+type request struct {
 	key  string
 	size int64         // of the lock or semaphore
 	n    int64         // permits
 	max  time.Duration // maximum hold, or 0
 }
 
-// acquire waits until a claim is granted.
-func (s *space) acquire(ctx context.Context, q want) (*hold, error) {
-	if err := s.enter(ctx); err != nil {
+// acquire waits until the request is granted.
+func (m *manager) acquire(ctx context.Context, r request) (*hold, error) {
+	if err := m.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.busy.Done()
-	s.tidy()
+	defer m.busy.Done()
+	m.retryReleases()
 
-	l, w := s.join(q.key)
-	defer s.leave(q.key, l, w)
-	if err := s.await(ctx, w); err != nil {
+	q, w := m.join(r.key)
+	defer m.leave(r.key, q, w)
+	if err := m.await(ctx, w); err != nil {
 		return nil, err
 	}
-	p, err := s.session(ctx)
+	p, err := m.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := s.claim(q, p)
-	s.expect(l, &c)
-	held, err := s.step(ctx, q.key, q.size, c, true)
+	c := m.newClaim(r, p)
+	m.expect(q, &c)
+	held, err := m.step(ctx, r.key, r.size, c, true)
 	if err != nil {
-		return nil, s.refused(ctx, q.key, c, err)
+		return nil, m.refused(ctx, r.key, c, err)
 	}
 	if held == nil {
-		if held, err = s.wait(ctx, q, c, l, p); err != nil {
-			return nil, errors.Join(err, s.withdraw(q.key, c))
+		if held, err = m.wait(ctx, r, c, q, p); err != nil {
+			return nil, errors.Join(err, m.withdraw(r.key, c))
 		}
 	}
-	return s.held(ctx, q.key, *held, p), nil
+	return m.newHold(ctx, r.key, *held, p), nil
 }
 
-// try is acquire without waiting; without an error, a nil hold means that
-// others hold or wait.
-func (s *space) try(ctx context.Context, q want) (*hold, error) {
-	if err := s.enter(ctx); err != nil {
+// try is acquire without waiting. It returns neither a hold nor an error if others
+// hold the permits or wait for them.
+func (m *manager) try(ctx context.Context, r request) (*hold, error) {
+	if err := m.enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.busy.Done()
-	s.tidy()
-	if s.lined(q.key) {
+	defer m.busy.Done()
+	m.retryReleases()
+	if m.hasWaiters(r.key) {
 		return nil, nil
 	}
-	p, err := s.session(ctx)
+	p, err := m.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := s.claim(q, p)
-	held, err := s.step(ctx, q.key, q.size, c, false)
+	c := m.newClaim(r, p)
+	held, err := m.step(ctx, r.key, r.size, c, false)
 	if err != nil {
-		return nil, s.refused(ctx, q.key, c, err)
+		return nil, m.refused(ctx, r.key, c, err)
 	}
 	if held == nil {
 		return nil, nil
 	}
-	return s.held(ctx, q.key, *held, p), nil
+	return m.newHold(ctx, r.key, *held, p), nil
 }
 
-func (s *space) claim(q want, p *session) claim {
-	return claim{Owner: p.owner, ID: newID(), N: q.n, Max: int64(q.max)}
+func (m *manager) newClaim(r request, p *session) claim {
+	return claim{Owner: p.owner, ID: newID(), N: r.n, Max: int64(r.max)}
 }
 
-// refused returns err, with which a first step has failed. Unless err says
-// that nothing was written, the claim is withdrawn.
-func (s *space) refused(ctx context.Context, key string, c claim, err error) error {
+// refused returns the error of a claim's first step. It withdraws the claim, unless
+// the error says that nothing was written.
+func (m *manager) refused(ctx context.Context, key string, c claim, err error) error {
 	for _, clean := range []error{cache.ErrInvalid, cache.ErrReadOnly, cache.ErrTimeout, cache.ErrClosed, cache.ErrFull} {
 		if errors.Is(err, clean) {
 			return err
@@ -89,23 +89,23 @@ func (s *space) refused(ctx context.Context, key string, c claim, err error) err
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return err
 	}
-	return errors.Join(err, s.withdraw(key, c))
+	return errors.Join(err, m.withdraw(key, c))
 }
 
-// patience is how long a caller whose context has ended is kept until its
-// place in a queue has been given up. With a store that is busy for longer,
-// that goes on without it.
-const patience = 100 * time.Millisecond
+// withdrawWait is how long a caller whose context has ended waits for its claim to be
+// removed from the row. If the store is busy for longer, the caller returns, and the
+// removal goes on.
+const withdrawWait = 100 * time.Millisecond
 
-// withdraw gives a claim up that was written.
-func (s *space) withdraw(key string, c claim) error {
+// withdraw removes a claim that may have been written.
+func (m *manager) withdraw(key string, c claim) error {
 	done := make(chan error, 1)
-	s.busy.Add(1) // close waits: it is inside of another operation
+	m.busy.Add(1) // the caller's own keeps close from waiting already
 	go func() {
-		defer s.busy.Done()
-		done <- s.abandon(key, &c)
+		defer m.busy.Done()
+		done <- m.release(key, &c)
 	}()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(withdrawWait)
 	defer timer.Stop()
 	select {
 	case err := <-done:
@@ -115,32 +115,32 @@ func (s *space) withdraw(key string, c claim) error {
 	}
 }
 
-// wait waits in the row's queue. Whoever lets c have its turn wakes it. As
-// nobody does so for one who died, it also waits for the ends of those it is
-// behind.
-func (s *space) wait(ctx context.Context, q want, c claim, l *line, p *session) (*claim, error) {
-	if err := s.listen(); err != nil {
+// wait waits until c, which is in the row's queue, is granted. The process that
+// releases a permit grants c and wakes this one. A process that dies does not: so wait
+// also watches the sessions of the claims that have to go before c.
+func (m *manager) wait(ctx context.Context, r request, c claim, q *localQueue, p *session) (*claim, error) {
+	if err := m.listen(); err != nil {
 		return nil, err
 	}
-	defer s.unlisten()
+	defer m.unlisten()
 	for {
-		// What has changed before listen, nobody told.
-		row, _, err := s.rows.Get(ctx, q.key)
+		// What has changed before listen, no message has told.
+		row, _, err := m.rows.Get(ctx, r.key)
 		if err != nil {
 			return nil, err
 		}
 		if h := row.held(&c); h != nil {
 			return h, nil
 		}
-		again := index(row.Queue, &c) < 0 // the row was removed
+		again := indexOf(row.Queue, &c) < 0 // the row was removed
 		if !again {
 			var held *claim
-			if held, again, err = s.pause(ctx, &row, &c, l, p); held != nil || err != nil {
+			if held, again, err = m.pause(ctx, &row, &c, q, p); held != nil || err != nil {
 				return held, err
 			}
 		}
 		if again {
-			held, err := s.step(ctx, q.key, q.size, c, true)
+			held, err := m.step(ctx, r.key, r.size, c, true)
 			if held != nil || err != nil {
 				return held, err
 			}
@@ -148,41 +148,41 @@ func (s *space) wait(ctx context.Context, q want, c claim, l *line, p *session) 
 	}
 }
 
-// pause waits until c, which is in row's queue, may have its turn. It returns the
-// hold that c has become, if that was heard of, and whether c may have to take
-// its turn by itself.
-func (s *space) pause(ctx context.Context, row *lease, c *claim, l *line, p *session) (held *claim, again bool, err error) {
-	dead, stop, err := s.st.WatchSession(s.ahead(row, c)...)
+// pause waits until something has happened to row, in whose queue c is. It returns the
+// hold that c has become if a wake-up says so. With again, a holder has died or its
+// time is over, so that this process has to settle the row by a step.
+func (m *manager) pause(ctx context.Context, row *lease, c *claim, q *localQueue, p *session) (held *claim, again bool, err error) {
+	dead, stop, err := m.st.WatchSession(m.ahead(row, c)...)
 	if err != nil {
 		return nil, false, err
 	}
 	defer stop()
 	var over <-chan time.Time
-	if d, ok := row.soonest(s.st.Now()); ok {
+	if d, ok := row.soonest(m.st.Now()); ok {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
 		over = timer.C
 	}
 	select {
-	case <-l.changed:
-		return s.heard(l), false, nil
+	case <-q.changed:
+		return m.granted(q), false, nil
 	case <-dead:
 	case <-over:
 	case <-p.lost:
 		return nil, false, errSession
 	case <-ctx.Done():
 		return nil, false, ended(ctx)
-	case <-s.closed:
+	case <-m.closed:
 		return nil, false, cache.ErrClosed
 	}
 	return nil, true, nil
 }
 
-// ahead returns the sessions, but for our own, that c, which is in row's queue,
-// waits for.
-func (s *space) ahead(row *lease, c *claim) (sessions []string) {
+// ahead returns the sessions of the holds in row and of the first claim in its queue,
+// for which c waits, without this process's own.
+func (m *manager) ahead(row *lease, c *claim) (sessions []string) {
 	add := func(c *claim) {
-		if name := c.session(); !s.isOwn(name) && !slices.Contains(sessions, name) {
+		if name := c.session(); !m.isOwn(name) && !slices.Contains(sessions, name) {
 			sessions = append(sessions, name)
 		}
 	}
@@ -195,8 +195,8 @@ func (s *space) ahead(row *lease, c *claim) (sessions []string) {
 	return sessions
 }
 
-// soonest returns how long it takes until the time of a hold is over, and
-// false if there is no such hold.
+// soonest returns how long it takes until the first hold reaches its maximum time, and
+// false if no hold has one.
 func (l *lease) soonest(now time.Time) (d time.Duration, ok bool) {
 	for i := range l.Holds {
 		if t, limited := l.Holds[i].until(); limited && (!ok || t.Sub(now) < d) {

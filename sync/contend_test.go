@@ -31,7 +31,7 @@ func init() {
 		p.hear()
 		return g.Unlock()
 	}
-	// holdlong is hold with a name that is too long for a ring.
+	// holdlong is hold with a name that is too long for a wake-up.
 	helpers["holdlong"] = func(ctx context.Context, p *peer) error {
 		l, err := dsync.NewLock(ctx, p.st, longName, nil)
 		if err != nil {

@@ -3,4 +3,4 @@ package sync
 import "time"
 
 // What is not told keeps the test that waits for it for longer than it has.
-func init() { longRest = 5 * time.Minute }
+func init() { slowLook = 5 * time.Minute }

@@ -113,7 +113,7 @@ func asleep(t testing.TB) {
 	for t.Context().Err() == nil {
 		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 			head, calls, _ := strings.Cut(g, "\n")
-			if strings.Contains(head, "[select") && strings.Contains(calls, ".(*space).pause(") {
+			if strings.Contains(head, "[select") && strings.Contains(calls, ".(*manager).pause(") {
 				return
 			}
 		}

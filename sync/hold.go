@@ -10,15 +10,15 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// hold is a claim that was granted to this process.
+// hold is a granted claim of this process: a Guard's or a Permit's.
 type hold struct {
-	s       *space
+	m       *manager
 	key     string
 	claim   claim // N is guarded by mu
 	session *session
 	parent  context.Context
 
-	releasing sync.Mutex // one release, or look, at a time; before mu and space.mu
+	releasing sync.Mutex // held by a release or a look at the row; taken before mu and manager.mu
 
 	mu       sync.Mutex
 	released bool
@@ -28,18 +28,18 @@ type hold struct {
 	timer    *time.Timer // of the maximum hold
 	observed bool
 
-	unseen atomic.Bool // somebody has told to look, and nobody has begun to since
+	unseen atomic.Bool // a wake-up has come, and no look at the row has begun since
 }
 
-// held makes a hold of a granted claim.
-func (s *space) held(ctx context.Context, key string, c claim, p *session) *hold {
-	h := &hold{s: s, key: key, claim: c, session: p, parent: ctx}
-	s.mu.Lock()
-	s.holds[h] = struct{}{}
-	s.mu.Unlock()
+// newHold makes a hold of a granted claim. Its context derives from ctx.
+func (m *manager) newHold(ctx context.Context, key string, c claim, p *session) *hold {
+	h := &hold{m: m, key: key, claim: c, session: p, parent: ctx}
+	m.mu.Lock()
+	m.holds[h] = struct{}{}
+	m.mu.Unlock()
 	if t, ok := c.until(); ok {
 		h.mu.Lock()
-		h.timer = time.AfterFunc(t.Sub(s.st.Now()), func() {
+		h.timer = time.AfterFunc(t.Sub(m.st.Now()), func() {
 			h.lose(fmt.Errorf("%w: its maximum time is over", ErrLost))
 		})
 		h.mu.Unlock()
@@ -67,30 +67,30 @@ func (h *hold) context() context.Context {
 	return h.ctx
 }
 
-// observe has the listener look whether h is lost. The caller has mu.
+// observe has the listener tell h to look at its row. The caller has locked mu.
 func (h *hold) observe() {
-	if h.s.listen() != nil {
-		return // the store is about to close, which ends h
+	if h.m.listen() != nil {
+		return // the store is being closed, and that ends h
 	}
 	h.observed = true
-	h.s.mu.Lock()
-	h.s.observed[h] = struct{}{}
-	h.s.mu.Unlock()
+	h.m.mu.Lock()
+	h.m.observed[h] = struct{}{}
+	h.m.mu.Unlock()
 }
 
-// look finds out whether h was lost.
+// look has the row read, and h lost if it is not in there any more.
 func (h *hold) look() {
 	h.unseen.Store(true)
 	h.catchUp()
 }
 
-// catchUp looks if that is still to be done. A row that h is being removed from
-// says nothing, and what another look has read may be older: whoever has
-// releasing does it when it is through.
+// catchUp reads the row if a wake-up asks for it. It does nothing while a release
+// runs, which removes h from the row itself, or another look, which may have read the
+// row before the wake-up: they call catchUp when they have unlocked releasing.
 func (h *hold) catchUp() {
 	for h.unseen.Load() && h.releasing.TryLock() {
 		h.unseen.Store(false)
-		row, _, err := h.s.rows.Get(context.Background(), h.key)
+		row, _, err := h.m.rows.Get(context.Background(), h.key)
 		if err == nil && row.held(&h.claim) == nil {
 			h.lose(ErrLost)
 		}
@@ -98,7 +98,8 @@ func (h *hold) catchUp() {
 	}
 }
 
-// checkSession loses h if its session was lost, which nobody may have told.
+// checkSession loses h if its session was lost. The listener, if it runs, may not
+// have seen that yet.
 func (h *hold) checkSession() {
 	if h.session.isLost() {
 		h.lose(errSession)
@@ -116,7 +117,8 @@ func (h *hold) lose(why error) {
 	h.finish(why)
 }
 
-// finish ends what belongs to a hold that is lost or released.
+// finish stops the timer and the observation of a hold that is lost or released, and
+// ends its context. The caller has locked mu.
 func (h *hold) finish(why error) {
 	if h.timer != nil {
 		h.timer.Stop()
@@ -124,17 +126,17 @@ func (h *hold) finish(why error) {
 	if h.cancel != nil {
 		h.cancel(why)
 	}
-	h.s.mu.Lock()
-	delete(h.s.holds, h)
-	delete(h.s.observed, h)
-	h.s.mu.Unlock()
+	h.m.mu.Lock()
+	delete(h.m.holds, h)
+	delete(h.m.observed, h)
+	h.m.mu.Unlock()
 	if h.observed {
 		h.observed = false
-		h.s.unlisten()
+		h.m.unlisten()
 	}
 }
 
-// release gives n permits back, or all with n = 0.
+// release gives n permits back, or all of them with n = 0.
 func (h *hold) release(n int64) error {
 	err := h.tryRelease(n)
 	h.catchUp()
@@ -161,7 +163,7 @@ func (h *hold) tryRelease(n int64) error {
 	h.mu.Unlock()
 
 	all := n == 0 || n == left
-	if lost != nil { // perhaps nobody has taken it yet
+	if lost != nil { // it may still be in the row
 		n, all = 0, true
 	}
 	ok, err := h.giveBack(n)
@@ -191,12 +193,12 @@ func (h *hold) tryRelease(n int64) error {
 }
 
 func (h *hold) giveBack(n int64) (bool, error) {
-	if err := h.s.enter(context.Background()); err != nil {
+	if err := h.m.enter(context.Background()); err != nil {
 		return false, err
 	}
-	defer h.s.busy.Done()
-	h.s.tidy()
-	return h.s.giveBack(h.key, &h.claim, n)
+	defer h.m.busy.Done()
+	h.m.retryReleases()
+	return h.m.giveBack(h.key, &h.claim, n)
 }
 
 // check fails unless h is held as tx sees it.
@@ -207,12 +209,12 @@ func (h *hold) check(tx *cache.Tx) error {
 	if err := h.state(); err != nil {
 		return err
 	}
-	row, _, err := h.s.rows.In(tx).Get(tx.Context(), h.key)
+	row, _, err := h.m.rows.In(tx).Get(tx.Context(), h.key)
 	if err != nil {
 		return err
 	}
 	c := row.held(&h.claim)
-	if c == nil || c.over(h.s.st.Now()) {
+	if c == nil || c.over(h.m.st.Now()) {
 		return ErrLost
 	}
 	return nil

@@ -36,21 +36,21 @@ type KeyLock[K, V any] struct {
 // NewKeyLock returns the lock that key is in c. It writes nothing. With
 // LockOptions.MaxHold, the entry expires.
 func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock[K, V], error) {
-	m, err := o.maxHold()
+	max, err := o.maxHold()
 	if err == nil && c == nil {
 		err = invalid("nil Cache")
 	}
 	if err != nil {
 		return nil, fail("NewKeyLock", err)
 	}
-	return &KeyLock[K, V]{c: c, key: key, max: m}, nil
+	return &KeyLock[K, V]{c: c, key: key, max: max}, nil
 }
 
-// foreignRest is how often a lock is looked at whose holder may have set an
+// foreignLook is how often a lock is looked at whose holder may have set an
 // expiry that cannot be read.
-const foreignRest = 50 * time.Millisecond
+const foreignLook = 50 * time.Millisecond
 
-var keyLocks atomic.Int64
+var keyLockNumber atomic.Int64
 
 // Lock waits until the key is not present, and stores it. See [Lock.Lock] for
 // its errors.
@@ -106,7 +106,7 @@ const keyTag = "go-lock:"
 // tag returns a tag that no other acquisition has.
 func (l *KeyLock[K, V]) tag(ctx context.Context) (string, error) {
 	session, _, err := l.c.Store().Session(ctx)
-	return fmt.Sprintf("%s%s.%d", keyTag, session, keyLocks.Add(1)), err
+	return fmt.Sprintf("%s%s.%d", keyTag, session, keyLockNumber.Add(1)), err
 }
 
 // occupied tells who has a lock.
@@ -212,7 +212,7 @@ func (l *KeyLock[K, V]) pause(ctx context.Context, o occupied, changed, closed <
 	var over <-chan time.Time
 	switch {
 	case o.session == "":
-		over = time.After(foreignRest)
+		over = time.After(foreignLook)
 	case !o.expiry.IsZero():
 		over = time.After(o.expiry.Sub(st.Now()))
 	}

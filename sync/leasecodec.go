@@ -17,14 +17,13 @@ import (
 //	- 77ab01c2.1 pQ9sLd2aFh6eKo4xVt8iMw 1 0 0 0
 //
 // The first line has the size and the last token. Each line after it is a
-// claim, a plus for a hold and a minus for a place in the queue, with owner,
-// id, n, max, token and since. Empty lines fill it up, so that its length
-// seldom changes: then the engine has no sizes of rows to add up, which would
-// take as long as the row itself.
+// claim, with a plus if it is a hold and a minus if it waits in the queue, and
+// with owner, id, n, max, token and since. Empty lines make the length a multiple
+// of leaseUnit. So the length seldom changes, and the engine seldom has to update
+// the collection's total size, which would cost as much as the row itself.
 type leaseCodec struct{}
 
-// leaseUnit is what the length of a lease is a multiple of. Five claims have
-// room in one.
+// leaseUnit is enough for five claims.
 const leaseUnit = 512
 
 func (leaseCodec) Name() string { return "lease" }
@@ -92,8 +91,8 @@ func (leaseCodec) Decode(enc codec.Value) (l lease, err error) {
 	return l, nil
 }
 
-// parse reads an id. Where an earlier version has written a number, which tells
-// claims of one owner apart as well, that is one.
+// parse reads an id. An earlier version has written a number instead, which also tells
+// claims of one owner apart.
 func (n *id) parse(s string) error {
 	if base64.RawURLEncoding.DecodedLen(len(s)) == len(n) {
 		if _, err := base64.RawURLEncoding.Decode(n[:], []byte(s)); err == nil {

@@ -6,121 +6,121 @@ import (
 )
 
 const (
-	// rest is the least time between two looks at rows because something in
-	// the collection has changed, where no rings are heard.
-	rest = 5 * time.Millisecond
+	// fastLook is the least time between two looks at rows after a change of any of
+	// them, in a store without messages.
+	fastLook = 5 * time.Millisecond
 
-	// linger is how long the listener stays when nobody waits any more.
-	linger = time.Second
+	// listenerIdle is how long the listener stays when nobody waits any more.
+	listenerIdle = time.Second
 )
 
-// longRest is the least time between two looks where rings are heard. Then
-// Watch is the net below, for changes that nobody tells of, such as a row that
-// is deleted: every change would wake every process that waits. Tests do
-// without.
-var longRest = time.Second
+// slowLook is the least time between two such looks in a store with messages. There,
+// a look only finds what no message tells, such as a row that somebody has deleted: if
+// every change of a row woke every process that waits for any, most would wake in vain.
+// Tests make it long.
+var slowLook = time.Second
 
-// listener is the goroutine that wakes those who wait when another process
-// has changed their row. It lives while there is interest, and a little
-// longer.
+// listener is the goroutine that tells waiters and holds of this process to look at
+// their rows. It runs while there are any, and listenerIdle longer. It waits for
 //
-// A process that is granted a claim is told by a ring. One that cannot ring shouts
-// instead, by a change of a collection that all listeners watch and that is
-// not changed for anything else.
+//   - a change of the collection of broadcasts, by a process that could not send a
+//     wake-up,
+//   - a change of the collection of rows: see fastLook and slowLook,
+//   - the loss of the session.
 type listener struct {
-	shouts *watch
-	rows   *watch
-	rings  bool          // rings are heard
-	idle   chan struct{} // has room for one: interest has ended
-	ended  chan struct{} // the goroutine has ended
+	broadcasts *watch
+	rows       *watch
+	wakes      bool          // wake-ups are received
+	idle       chan struct{} // has room for one: the last interest has ended
+	ended      chan struct{} // the goroutine has ended
 }
 
 // listen registers interest in changes. If it returns nil, unlisten has to
 // follow.
-func (s *space) listen() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.current.Load(); s.stopRings == nil && p != nil {
-		s.stopRings = s.hearRings(p)
+func (m *manager) listen() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.current.Load(); m.stopWakes == nil && p != nil {
+		m.stopWakes = m.receiveWakes(p)
 	}
-	if s.listener == nil {
+	if m.listener == nil {
 		l := &listener{
-			shouts: &watch{of: s.shouts.Watch}, rows: &watch{of: s.rows.Watch},
+			broadcasts: &watch{of: m.broadcasts.Watch}, rows: &watch{of: m.rows.Watch},
 			idle: make(chan struct{}, 1), ended: make(chan struct{}),
 		}
-		l.rings = s.stopRings != nil
+		l.wakes = m.stopWakes != nil
 		err := l.rows.begin()
-		if err == nil && l.rings {
-			err = l.shouts.begin()
+		if err == nil && l.wakes {
+			err = l.broadcasts.begin()
 		}
 		if err != nil {
 			l.end()
 			return err
 		}
-		s.listener = l
-		go s.run(l)
+		m.listener = l
+		go m.run(l)
 	}
-	s.interests++
+	m.interests++
 	return nil
 }
 
-func (s *space) unlisten() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.interests--
-	if s.interests == 0 && s.listener != nil {
-		signal(s.listener.idle)
+func (m *manager) unlisten() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.interests--
+	if m.interests == 0 && m.listener != nil {
+		signal(m.listener.idle)
 	}
 }
 
-func (s *space) run(l *listener) {
+func (m *manager) run(l *listener) {
 	defer close(l.ended)
 	defer l.end()
-	pause := time.NewTimer(time.Hour) // until rows are looked at again
+	pause := time.NewTimer(time.Hour) // reset by the first change of a row
 	defer pause.Stop()
-	var lingering <-chan time.Time
+	var idling <-chan time.Time
 	changed := l.rows.changed
-	var forgone *session
+	var handled *session
 	for {
 		var lost <-chan struct{}
-		p := s.current.Load()
-		if p != nil && p != forgone {
+		p := m.current.Load()
+		if p != nil && p != handled {
 			lost = p.lost
 		}
 		select {
 		case <-lost:
-			s.forgo(p)
-			forgone = p
-		case <-l.shouts.changed:
-			s.pokeAll()
+			m.loseHolds(p)
+			handled = p
+		case <-l.broadcasts.changed:
+			m.lookAll()
 		case <-changed:
 			changed = nil
-			if !l.rings {
-				s.pokeAll()
-				pause.Reset(rest)
+			if !l.wakes {
+				m.lookAll()
+				pause.Reset(fastLook)
 			} else {
 				l.rows.end()
-				pause.Reset(longRest)
+				pause.Reset(slowLook)
 			}
 		case <-pause.C:
-			if l.rings && l.rows.begin() == nil {
-				s.pokeAll() // for what has changed in between
+			if l.wakes && l.rows.begin() == nil {
+				m.lookAll() // at what has changed during the pause
 			}
 			changed = l.rows.changed
 		case <-l.idle:
-			lingering = time.After(linger)
-		case <-lingering:
-			lingering = nil
-			if s.retire(l) {
+			idling = time.After(listenerIdle)
+		case <-idling:
+			idling = nil
+			if m.retire(l) {
 				return
 			}
-		case <-s.closed:
+		case <-m.closed:
 			return
 		}
 	}
 }
 
-// watch is a Watch that can be interrupted.
+// watch is a Watch that can be ended and begun again.
 type watch struct {
 	of      func() (<-chan struct{}, func(), error)
 	changed <-chan struct{} // nil while it does not watch
@@ -141,40 +141,40 @@ func (w *watch) end() {
 
 func (l *listener) end() {
 	l.rows.end()
-	l.shouts.end()
+	l.broadcasts.end()
 }
 
-// shout tells all processes that wait for anything to look. What fails here
-// they notice within longRest.
-func (s *space) shout() {
-	_ = s.shouts.Set(context.Background(), "", "")
+// broadcast tells the listeners of all processes to look. If it fails, they look
+// after slowLook all the same.
+func (m *manager) broadcast() {
+	_ = m.broadcasts.Set(context.Background(), "", "")
 }
 
-// retire takes the listener away if there is no interest.
-func (s *space) retire(l *listener) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.interests > 0 {
+// retire removes the listener if there is no interest.
+func (m *manager) retire(l *listener) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.interests > 0 {
 		return false
 	}
-	s.listener = nil
+	m.listener = nil
 	return true
 }
 
-// pokeAll tells everybody who waits to look, and looks for those holds whose
-// context is in use.
-func (s *space) pokeAll() {
-	s.mu.Lock()
-	for _, l := range s.lines {
+// lookAll tells every waiter of this process to look at its row, and looks at the
+// rows of the holds whose context was asked for.
+func (m *manager) lookAll() {
+	m.mu.Lock()
+	for _, l := range m.queues {
 		signal(l.changed)
 	}
-	observed := make([]*hold, 0, len(s.observed))
-	for h := range s.observed {
+	observed := make([]*hold, 0, len(m.observed))
+	for h := range m.observed {
 		observed = append(observed, h)
 	}
-	s.mu.Unlock()
+	m.mu.Unlock()
 	for _, h := range observed {
 		h.look()
 	}
-	s.tidy()
+	m.retryReleases()
 }

@@ -41,7 +41,7 @@ func (o *LockOptions) maxHold() (time.Duration, error) {
 //
 // The lock is not reentrant: see [RLock].
 type Lock struct {
-	s   *space
+	m   *manager
 	key string
 	max time.Duration
 }
@@ -55,24 +55,24 @@ const (
 // NewLock returns the lock called name of a store. It writes nothing. Locks of
 // the same name are the same lock, also as an RLock.
 func NewLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*Lock, error) {
-	m, err := o.maxHold()
+	max, err := o.maxHold()
 	if err != nil {
 		return nil, fail("NewLock", err)
 	}
-	s, err := spaceOf(ctx, st)
+	m, err := managerOf(ctx, st)
 	if err != nil {
 		return nil, fail("NewLock", err)
 	}
-	return &Lock{s: s, key: lockPrefix + name, max: m}, nil
+	return &Lock{m: m, key: lockPrefix + name, max: max}, nil
 }
 
-func (l *Lock) want() want { return want{key: l.key, size: 1, n: 1, max: l.max} }
+func (l *Lock) request() request { return request{key: l.key, size: 1, n: 1, max: l.max} }
 
 // Lock waits until the lock is free and takes it. It fails when ctx ends, with
 // its error, or when the store is closed, with cache.ErrClosed; then the lock
 // is not held. Inside a transaction it fails with cache.ErrInTx.
 func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
-	h, err := l.s.acquire(ctx, l.want())
+	h, err := l.m.acquire(ctx, l.request())
 	if err != nil {
 		return nil, fail("Lock", err)
 	}
@@ -82,7 +82,7 @@ func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
 // TryLock takes the lock if nobody holds it or waits for it, and reports
 // whether it did.
 func (l *Lock) TryLock(ctx context.Context) (g *Guard, ok bool, err error) {
-	h, err := l.s.try(ctx, l.want())
+	h, err := l.m.try(ctx, l.request())
 	if err != nil || h == nil {
 		return nil, false, fail("TryLock", err)
 	}
@@ -117,6 +117,6 @@ func do(ctx context.Context, release func() error, fn func(ctx context.Context) 
 // did. The holder's guard is lost: its context ends, and what it checks or
 // releases fails with ErrLost. Who waits for the lock gets it.
 func (l *Lock) Break(ctx context.Context) (bool, error) {
-	ok, err := l.s.breakHolds(ctx, l.key)
+	ok, err := l.m.breakHolds(ctx, l.key)
 	return ok, fail("Break", err)
 }

@@ -100,7 +100,7 @@ func TestLockTurns(t *testing.T) {
 				all.Go(func() {
 					ok(t, l.Do(t.Context(), func(context.Context) error {
 						order = append(order, name)
-						synctest.Wait() // the next of this process stands in line
+						synctest.Wait() // the next claim of this process is in the row
 						return nil
 					}))
 				})
@@ -131,7 +131,7 @@ func TestLockCancel(t *testing.T) {
 		}()
 		queued(t, st, 1)
 		go func() {
-			_, err := l.Lock(ctx) // behind the other, in line
+			_, err := l.Lock(ctx) // behind the other, in the local queue
 			errs <- err
 		}()
 		cancel(cause)

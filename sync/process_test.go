@@ -51,8 +51,8 @@ func TestKill(t *testing.T) {
 	ok(t, g.Unlock())
 }
 
-// Where a ring cannot be sent, a waiter is told all the same.
-func TestNoRing(t *testing.T) {
+// Where a wake-up cannot be sent, a broadcast tells the waiter.
+func TestNoWake(t *testing.T) {
 	dir := t.TempDir()
 	st := openDir(t, dir)
 	l := newLock(t, st, longName, nil)

@@ -23,7 +23,7 @@ type nested struct {
 }
 
 type nestedKey struct {
-	s   *space
+	m   *manager
 	key string
 }
 
@@ -44,7 +44,7 @@ func (r *RLock) Lock(ctx context.Context) (*Guard, error) {
 	if g != nil || err != nil {
 		return g, fail("Lock", err)
 	}
-	h, err := r.l.s.acquire(ctx, r.l.want())
+	h, err := r.l.m.acquire(ctx, r.l.request())
 	if err != nil {
 		return nil, fail("Lock", err)
 	}
@@ -57,7 +57,7 @@ func (r *RLock) TryLock(ctx context.Context) (*Guard, bool, error) {
 	if g != nil || err != nil {
 		return g, g != nil, fail("TryLock", err)
 	}
-	h, err := r.l.s.try(ctx, r.l.want())
+	h, err := r.l.m.try(ctx, r.l.request())
 	if h == nil || err != nil {
 		return nil, false, fail("TryLock", err)
 	}
@@ -81,7 +81,7 @@ func (r *RLock) Break(ctx context.Context) (bool, error) { return r.l.Break(ctx)
 
 // again returns one more guard of the hold that ctx carries, if it does.
 func (r *RLock) again(ctx context.Context) (*Guard, error) {
-	n, _ := ctx.Value(nestedKey{r.l.s, r.l.key}).(*nested)
+	n, _ := ctx.Value(nestedKey{r.l.m, r.l.key}).(*nested)
 	if n == nil {
 		return nil, nil
 	}
@@ -103,7 +103,7 @@ func (r *RLock) again(ctx context.Context) (*Guard, error) {
 // first returns the first guard of a hold.
 func (r *RLock) first(ctx context.Context, h *hold) *Guard {
 	n := &nested{n: 1, h: h}
-	h.parent = context.WithValue(ctx, nestedKey{r.l.s, r.l.key}, n)
+	h.parent = context.WithValue(ctx, nestedKey{r.l.m, r.l.key}, n)
 	return &Guard{h: h, nested: n}
 }
 

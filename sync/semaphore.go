@@ -15,7 +15,7 @@ import (
 // of a closed store do. All methods may be called by many goroutines at once.
 // Given the context of a transaction they fail with cache.ErrInTx.
 type Semaphore struct {
-	s    *space
+	m    *manager
 	key  string
 	size int64
 	max  LockOptions
@@ -25,25 +25,25 @@ type Semaphore struct {
 // permits, and creates it if it does not exist. If it does, with another size,
 // the error is ErrSize; see Resize.
 func NewSemaphore(ctx context.Context, st *cache.Store, name string, size int64, o *LockOptions) (*Semaphore, error) {
-	m, err := o.maxHold()
+	max, err := o.maxHold()
 	if err == nil && size < 1 {
 		err = invalid("a semaphore of %d permits", size)
 	}
 	if err != nil {
 		return nil, fail("NewSemaphore", err)
 	}
-	s, err := spaceOf(ctx, st)
+	m, err := managerOf(ctx, st)
 	if err != nil {
 		return nil, fail("NewSemaphore", err)
 	}
-	sem := &Semaphore{s: s, key: semaphorePrefix + name, size: size, max: LockOptions{MaxHold: m}}
+	sem := &Semaphore{m: m, key: semaphorePrefix + name, size: size, max: LockOptions{MaxHold: max}}
 	return sem, fail("NewSemaphore", sem.create(ctx))
 }
 
 func (s *Semaphore) create(ctx context.Context) error {
-	l, ok, err := s.s.rows.Get(ctx, s.key)
+	l, ok, err := s.m.rows.Get(ctx, s.key)
 	if err == nil && !ok {
-		l, _, err = s.s.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
+		l, _, err = s.m.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
 	}
 	if err == nil && l.Size != s.size {
 		err = fmt.Errorf("%w: %d permits, not %d: open it with that, and call Resize", ErrSize, l.Size, s.size)
@@ -58,19 +58,19 @@ func (s *Semaphore) Resize(ctx context.Context, size int64) error {
 	if size < 1 {
 		return fail("Resize", invalid("a semaphore of %d permits", size))
 	}
-	if err := s.s.enter(ctx); err != nil {
+	if err := s.m.enter(ctx); err != nil {
 		return fail("Resize", err)
 	}
-	defer s.s.busy.Done()
-	return fail("Resize", s.s.update(ctx, s.key, func(l *lease, exists bool, w *world) ([]claim, bool, error) {
+	defer s.m.busy.Done()
+	return fail("Resize", s.m.update(ctx, s.key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
 		l.Size = size
-		granted, err := l.grant(w)
+		granted, err := l.grant(e)
 		return granted, true, err
 	}))
 }
 
-func (s *Semaphore) want(n int64) want {
-	return want{key: s.key, size: s.size, n: n, max: s.max.MaxHold}
+func (s *Semaphore) request(n int64) request {
+	return request{key: s.key, size: s.size, n: n, max: s.max.MaxHold}
 }
 
 // Acquire waits for a permit and takes it. It fails when ctx ends, with its
@@ -84,7 +84,7 @@ func (s *Semaphore) AcquireN(ctx context.Context, n int64) (*Permit, error) {
 	if n < 1 {
 		return nil, fail("Acquire", invalid("%d permits", n))
 	}
-	h, err := s.s.acquire(ctx, s.want(n))
+	h, err := s.m.acquire(ctx, s.request(n))
 	if err != nil {
 		return nil, fail("Acquire", err)
 	}
@@ -102,7 +102,7 @@ func (s *Semaphore) TryAcquireN(ctx context.Context, n int64) (*Permit, bool, er
 	if n < 1 {
 		return nil, false, fail("TryAcquire", invalid("%d permits", n))
 	}
-	h, err := s.s.try(ctx, s.want(n))
+	h, err := s.m.try(ctx, s.request(n))
 	if err != nil || h == nil {
 		return nil, false, fail("TryAcquire", err)
 	}
@@ -124,7 +124,7 @@ func (s *Semaphore) Do(ctx context.Context, fn func(ctx context.Context) error) 
 // Free returns how many permits are not held. It takes no notice of holders
 // that are dead and nobody has waited for since.
 func (s *Semaphore) Free(ctx context.Context) (int64, error) {
-	l, ok, err := s.s.rows.Get(ctx, s.key)
+	l, ok, err := s.m.rows.Get(ctx, s.key)
 	if err == nil && !ok {
 		l.Size = s.size
 	}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// session is a session of the store, and what a space is called in it. Claims
-// live and die with it.
+// session is a session of the store, and the name of the manager in it. A claim ends
+// with its session.
 type session struct {
 	name  string
-	owner string // of this space's claims
+	owner string // claim.Owner of this manager's claims
 	lost  <-chan struct{}
 }
 
@@ -22,30 +22,30 @@ func (p *session) isLost() bool {
 	}
 }
 
-// errSession is why holds are lost with their session.
+// errSession is why the holds of a session are lost that was lost.
 var errSession = fmt.Errorf("%w: the store's session ended while the store was open", ErrLost)
 
 // session returns the session that the store is in, and begins one if need be.
-func (s *space) session(ctx context.Context) (*session, error) {
-	if p := s.current.Load(); p != nil && !p.isLost() {
+func (m *manager) session(ctx context.Context) (*session, error) {
+	if p := m.current.Load(); p != nil && !p.isLost() {
 		return p, nil
 	}
-	s.beginning.Lock()
-	defer s.beginning.Unlock()
-	p := s.current.Load()
+	m.beginning.Lock()
+	defer m.beginning.Unlock()
+	p := m.current.Load()
 	if p != nil && !p.isLost() {
 		return p, nil
 	}
-	name, lost, err := s.st.Session(ctx)
+	name, lost, err := m.st.Session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p = &session{name: name, owner: fmt.Sprintf("%s.%d", name, number.Add(1)), lost: lost}
-	s.mu.Lock()
-	old := s.stopRings
-	s.stopRings = nil // it has the name of the session before
-	s.current.Store(p)
-	s.mu.Unlock()
+	p = &session{name: name, owner: fmt.Sprintf("%s.%d", name, managerNumber.Add(1)), lost: lost}
+	m.mu.Lock()
+	old := m.stopWakes
+	m.stopWakes = nil // it receives the wake-ups of the session before
+	m.current.Store(p)
+	m.mu.Unlock()
 	if old != nil {
 		old()
 	}
@@ -53,27 +53,27 @@ func (s *space) session(ctx context.Context) (*session, error) {
 }
 
 // isOwn reports whether a session is the one that the store is in.
-func (s *space) isOwn(name string) bool {
-	p := s.current.Load()
+func (m *manager) isOwn(name string) bool {
+	p := m.current.Load()
 	return p != nil && p.name == name && !p.isLost()
 }
 
-// isOwner reports whether a claim is one of this space, of whichever session.
-func (s *space) isOwner(owner string) bool {
-	p := s.current.Load()
+// isOwner reports whether claims with owner are this manager's.
+func (m *manager) isOwner(owner string) bool {
+	p := m.current.Load()
 	return p != nil && p.owner == owner
 }
 
-// forgo loses the holds of a session that was lost.
-func (s *space) forgo(p *session) {
-	s.mu.Lock()
+// loseHolds loses the holds of a session that was lost.
+func (m *manager) loseHolds(p *session) {
+	m.mu.Lock()
 	var holds []*hold
-	for h := range s.holds {
+	for h := range m.holds {
 		if h.session == p {
 			holds = append(holds, h)
 		}
 	}
-	s.mu.Unlock()
+	m.mu.Unlock()
 	for _, h := range holds {
 		h.lose(errSession)
 	}

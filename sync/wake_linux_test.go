@@ -30,7 +30,7 @@ func stranger(t *testing.T, owner string) (send func(msg, oob []byte)) {
 
 // Who does not know the id of the claim that waits cannot grant it the lock,
 // and nobody who is another user.
-func TestForgedRing(t *testing.T) {
+func TestForgedWake(t *testing.T) {
 	st, err := cache.OpenStore(t.Context(), t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestForgedRing(t *testing.T) {
 		granted <- g
 		waiting <- err
 	}()
-	s, err := spaceOf(t.Context(), st)
+	s, err := managerOf(t.Context(), st)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestForgedRing(t *testing.T) {
 	var row lease
 	for hung := false; len(row.Queue) == 0 || !hung; {
 		s.mu.Lock()
-		hung = s.stopRings != nil
+		hung = s.stopWakes != nil
 		s.mu.Unlock()
 		if row, _, err = s.rows.Get(t.Context(), key); err != nil {
 			t.Fatal(err)
@@ -74,11 +74,11 @@ func TestForgedRing(t *testing.T) {
 		c := claim
 		token++
 		c.ID, c.Token, c.Since = id, token, time.Now().UnixNano()
-		send(append(encodeRing(nil, &c), key...), oob)
+		send(append(encodeWake(nil, &c), key...), oob)
 	}
 	forge(key, id{}, nil)     // guessed
 	forge(key, newID(), nil)  // guessed
-	forge(key, held.ID, nil)  // of another claim: an old ring that is sent again
+	forge(key, held.ID, nil)  // of another claim: an old wake-up that is sent again
 	forge("", claim.ID, nil)  // for another lock
 	forge("x", claim.ID, nil) // for another lock
 	almost := claim.ID
@@ -89,10 +89,10 @@ func TestForgedRing(t *testing.T) {
 	}
 	select {
 	case g := <-granted:
-		t.Fatalf("a forged ring granted the lock, with token %d", g.Token())
+		t.Fatalf("a forged wake-up granted the lock, with token %d", g.Token())
 	default:
 	}
-	// Rings are heard in their order, and the first that is believed counts: this
+	// Wake-ups come in their order, and the first that is believed counts: this
 	// is one that the holder could have sent.
 	forge(key, claim.ID, nil)
 	g := <-granted
@@ -100,7 +100,7 @@ func TestForgedRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := g.Token(); got != token {
-		t.Errorf("the lock has token %d: a forged ring was believed", got)
+		t.Errorf("the lock has token %d: a forged wake-up was believed", got)
 	}
 	if err := g.Unlock(); err == nil {
 		t.Error("what was not granted in the row can be unlocked")

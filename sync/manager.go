@@ -1,0 +1,318 @@
+package sync
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
+
+// manager is the lock manager of one Store in this process. All locks and
+// semaphores of the Store share it: the collection with their rows, the queues
+// of waiting goroutines, and the goroutine that listens for changes.
+//
+// Of the goroutines of this process that wait for a row, only the first has a
+// claim in the row's queue. The others stand behind it in a local queue. So a
+// row has at most one waiting claim per process, and a change of it wakes one
+// goroutine per process.
+type manager struct {
+	st         *cache.Store
+	rows       *cache.Cache[string, lease]
+	broadcasts *cache.Cache[string, string] // a change of it tells every listener to look
+	closed     chan struct{}                // closed when the store's Close begins
+
+	beginning sync.Mutex              // held while a session is begun; taken before mu
+	current   atomic.Pointer[session] // nil until there is one; changed with both held
+
+	mu        sync.Mutex // never held during an operation of the store
+	ended     bool       // closed is closed
+	busy      sync.WaitGroup
+	queues    map[string]*localQueue // by row
+	holds     map[*hold]struct{}     // all that are not released or lost
+	observed  map[*hold]struct{}     // those whose context was asked for
+	interests int                    // waiting claims and observed holds
+	listener  *listener              // nil without interests, after listenerIdle
+	stopWakes func()                 // ends receiveWakes of the session; nil before the first interest, or without messages
+
+	swept      string                     // where the last sweep ended; used in transactions only
+	unreleased atomic.Pointer[[]leftover] // claims whose release has failed
+}
+
+type leftover struct {
+	key string
+	c   claim
+}
+
+var (
+	managersMu    sync.Mutex
+	managers      = map[*cache.Store]*manager{}
+	managerNumber atomic.Int64
+)
+
+// managerOf returns the lock manager of a store.
+func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
+	if st == nil {
+		return nil, invalid("nil Store")
+	}
+	managersMu.Lock()
+	m := managers[st]
+	managersMu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	rows, err := cache.New(ctx, st, "leases", &cache.Options[string, lease]{Family: "sync", Persistent: true, Values: leaseCodec{}})
+	if err != nil {
+		return nil, err
+	}
+	broadcasts, err := cache.New(ctx, st, "broadcasts", &cache.Options[string, string]{Family: "sync", Persistent: true})
+	if err != nil {
+		return nil, err
+	}
+	managersMu.Lock()
+	defer managersMu.Unlock()
+	if m := managers[st]; m != nil {
+		return m, nil
+	}
+	m = &manager{
+		st:         st,
+		rows:       rows,
+		broadcasts: broadcasts,
+		closed:     make(chan struct{}),
+		queues:     map[string]*localQueue{},
+		holds:      map[*hold]struct{}{},
+		observed:   map[*hold]struct{}{},
+	}
+	if _, err := st.AtClose(m.close); err != nil {
+		return nil, err
+	}
+	managers[st] = m
+	return m, nil
+}
+
+// enter begins an operation, for which close waits. If it returns nil,
+// s.busy.Done has to follow.
+func (m *manager) enter(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	if m.st.TxOf(ctx) != nil {
+		return errInTx // it would wait for itself
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return cache.ErrClosed
+	}
+	m.busy.Add(1)
+	return nil
+}
+
+// close releases all holds and fails all waiters, before the store is closed.
+// A release that fails here takes effect when the session ends.
+func (m *manager) close() {
+	managersMu.Lock()
+	delete(managers, m.st)
+	managersMu.Unlock()
+
+	m.mu.Lock()
+	m.ended = true
+	close(m.closed)
+	m.mu.Unlock()
+	m.busy.Wait()
+
+	m.mu.Lock()
+	holds := make([]*hold, 0, len(m.holds))
+	for h := range m.holds {
+		holds = append(holds, h)
+	}
+	m.mu.Unlock()
+	for _, h := range holds {
+		h.lose(fmt.Errorf("%w: %w", ErrLost, cache.ErrClosed))
+		_, _ = m.giveBack(h.key, &h.claim, 0)
+	}
+	// Only now: Guard.Context may have started them until its hold was lost.
+	m.mu.Lock()
+	l, b := m.listener, m.stopWakes
+	m.mu.Unlock()
+	if l != nil {
+		<-l.ended
+	}
+	if b != nil {
+		b()
+	}
+}
+
+// update runs fn on the row of key in a transaction. fn returns the claims that
+// it granted, and whether the row is to be written. After the commit, update
+// wakes the owners of the granted claims, and of the holds in env.lost.
+func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) error {
+	var granted, lost []claim
+	err := m.rows.Update(ctx, func(tx *cache.Tx) error {
+		rows := m.rows.In(tx)
+		l, ok, err := rows.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		e := &env{now: m.st.Now(), fence: tx.Fence, alive: func(session string) (bool, error) {
+			if m.isOwn(session) {
+				return true, nil
+			}
+			return tx.Alive(session)
+		}}
+		var write bool
+		granted, write, err = fn(&l, ok, e)
+		lost = e.lost
+		if err != nil || !write {
+			return err
+		}
+		if !ok {
+			if err := m.sweep(ctx, rows, e.now); err != nil {
+				return err
+			}
+		}
+		return rows.Set(ctx, key, l)
+	})
+	if err != nil {
+		return err
+	}
+	m.wakeOwners(key, granted)
+	for i := range lost {
+		lost[i].Token = 0 // it is no hold any more
+	}
+	m.wakeOwners(key, lost)
+	return nil
+}
+
+// step takes a claim as far as possible: it becomes a hold if its permits are
+// free and nobody waits, or else, with queue, it is put into the row's queue.
+// step returns the hold, or nil. A step that is repeated changes nothing.
+func (m *manager) step(ctx context.Context, key string, size int64, c claim, queue bool) (held *claim, err error) {
+	err = m.update(ctx, key, func(l *lease, exists bool, e *env) (granted []claim, write bool, err error) {
+		held = nil
+		if !exists {
+			l.Size = size
+		}
+		if c.N > l.Size {
+			return nil, false, invalid("%d permits of %d would never be granted", c.N, l.Size)
+		}
+		if granted, write, err = l.settle(e); err != nil {
+			return nil, false, err
+		}
+		switch {
+		case l.held(&c) != nil:
+			h := *l.held(&c)
+			held = &h
+		case indexOf(l.Queue, &c) >= 0:
+		case len(l.Queue) == 0 && c.N <= l.free():
+			h, err := l.hold(c, e)
+			if err != nil {
+				return nil, false, err
+			}
+			held, write = &h, true
+		case queue:
+			l.Queue = append(l.Queue, c)
+			write = true
+		}
+		return granted, write, nil
+	})
+	return held, err
+}
+
+// giveBack removes n permits of a claim, or the claim with n = 0. It reports
+// whether the claim was a hold whose time was not over. No context ends it, but
+// the store's timeout does.
+func (m *manager) giveBack(key string, c *claim, n int64) (ok bool, err error) {
+	err = m.update(context.Background(), key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
+		h := l.held(c)
+		ok = h != nil && !h.over(e.now)
+		if !l.drop(c, n) {
+			return nil, false, nil
+		}
+		granted, err := l.grant(e)
+		return granted, true, err
+	})
+	return ok, err
+}
+
+// release removes a claim that nobody will use.
+func (m *manager) release(key string, c *claim) error {
+	_, err := m.giveBack(key, c, 0)
+	if err == nil {
+		return nil
+	}
+	for {
+		old := m.unreleased.Load()
+		list := []leftover{{key, *c}}
+		if old != nil {
+			list = append(list, *old...)
+		}
+		if m.unreleased.CompareAndSwap(old, &list) {
+			break
+		}
+	}
+	return fmt.Errorf("the claim could not be withdrawn and stands until this store is used again or closed: %w", err)
+}
+
+// retryReleases repeats the releases that have failed.
+func (m *manager) retryReleases() {
+	if m.unreleased.Load() == nil {
+		return
+	}
+	list := m.unreleased.Swap(nil)
+	if list == nil {
+		return
+	}
+	for _, st := range *list {
+		_ = m.release(st.key, &st.c)
+	}
+}
+
+// tell wakes the owners of claims that have become holds, or are none any
+// more and have no token.
+func (m *manager) wakeOwners(key string, claims []claim) {
+	sent := true
+	for i := range claims {
+		c := &claims[i]
+		if m.isOwner(c.Owner) {
+			m.notify(key, c)
+			continue
+		}
+		if other := managerNamed(c.Owner); other != nil {
+			other.notify(key, c)
+			continue
+		}
+		sent = m.wake(key, c) && sent
+	}
+	if !sent {
+		m.broadcast()
+	}
+}
+
+// managerNamed returns the lock manager of this process whose claims have owner.
+func managerNamed(owner string) *manager {
+	managersMu.Lock()
+	defer managersMu.Unlock()
+	for _, m := range managers {
+		if m.isOwner(owner) {
+			return m
+		}
+	}
+	return nil
+}
+
+// breakHolds ends all holds of a row.
+func (m *manager) breakHolds(ctx context.Context, key string) (ok bool, err error) {
+	if err := m.enter(ctx); err != nil {
+		return false, err
+	}
+	defer m.busy.Done()
+	err = m.update(ctx, key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
+		ok = len(l.Holds) > 0
+		e.lost, l.Holds = l.Holds, nil
+		granted, err := l.grant(e)
+		return granted, ok || len(granted) > 0, err
+	})
+	return ok, err
+}
