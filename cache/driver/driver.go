@@ -385,6 +385,18 @@ func GetEach(ctx context.Context, tx Tx, c Collection, keys []codec.Value, l Loo
 	return out, nil
 }
 
+// PutEach is [Tx.PutMany] for an engine in which it is no faster than its Put.
+func PutEach(ctx context.Context, tx Tx, c Collection, ps []Put) (gone []Row, err error) {
+	for _, p := range ps {
+		rows, err := tx.Put(ctx, c, p)
+		if err != nil {
+			return nil, err
+		}
+		gone = append(gone, rows...)
+	}
+	return gone, nil
+}
+
 // Lookup says how Get reads. What a Get leaves behind, accesses, counts and
 // a slid expiry, is seen by every Update of the same store that begins after
 // it. Inside of an Update it is part of the transaction: what is rolled back

@@ -101,15 +101,7 @@ func (x *tx) GetMany(ctx context.Context, c driver.Collection, keys []codec.Valu
 }
 
 func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) ([]driver.Row, error) {
-	var out []driver.Row
-	for _, p := range ps {
-		rows, err := x.Put(ctx, c, p)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
-	}
-	return out, nil
+	return driver.PutEach(ctx, x, c, ps)
 }
 
 func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) (out []driver.Row, err error) {

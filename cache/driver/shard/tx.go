@@ -93,15 +93,8 @@ func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) ([]driv
 }
 
 // PutMany implements [driver.Tx].
-func (t *tx) PutMany(ctx context.Context, h driver.Collection, ps []driver.Put) (gone []driver.Row, err error) {
-	for _, p := range ps {
-		rows, err := t.Put(ctx, h, p)
-		if err != nil {
-			return nil, err
-		}
-		gone = append(gone, rows...)
-	}
-	return gone, nil
+func (t *tx) PutMany(ctx context.Context, h driver.Collection, ps []driver.Put) ([]driver.Row, error) {
+	return driver.PutEach(ctx, t, h, ps)
 }
 
 // Touch implements [driver.Tx].
