@@ -48,8 +48,6 @@ func TestBareEngine(t *testing.T) {
 	is(t, st.Backup(ctx, t.TempDir()), errors.ErrUnsupported)
 	_, err = st.Volume(ctx)
 	is(t, err, errors.ErrUnsupported)
-	_, err = c.Volume(ctx)
-	is(t, err, errors.ErrUnsupported)
 	ok(t, st.Compact(ctx)) // it does that by itself
 	report := must(st.Check(ctx, nil))(t)
 	equal(t, report.OK(), true)

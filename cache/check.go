@@ -12,30 +12,13 @@ import (
 
 // Problem is one finding of [Store.Check]. Its fields are
 //
-//	Kind       ProblemKind
+//	Kind       driver.ProblemKind // such as driver.MissingFile
 //	Collection string // Cache.Name of it
 //	Path       string // of the file or directory, relative to the store, where there is one
 //	Row        int64  // ID of the row, where there is one
 //	Detail     string // more, for people; without keys and values
 //	Mended     bool
 type Problem = driver.Problem
-
-// ProblemKind says what is wrong.
-type ProblemKind = driver.ProblemKind
-
-// The problems that a check can find.
-const (
-	CorruptDatabase = driver.CorruptDatabase // the database's own check complains
-	WrongSize       = driver.WrongSize       // a value file is not as long as its entry says
-	MissingFile     = driver.MissingFile     // an entry's value file does not exist
-	UnknownFile     = driver.UnknownFile     // a file that no entry refers to
-	EmptyDirectory  = driver.EmptyDirectory  // a directory of value files without any
-	WrongCount      = driver.WrongCount      // the stored number of entries is wrong
-	WrongVolume     = driver.WrongVolume     // the stored volume of files is wrong
-	Undecodable     = driver.Undecodable     // the collection's codec cannot read an entry
-	LeftOver        = driver.LeftOver        // temporary file of a process that is gone
-	BadRow          = driver.BadRow          // columns that no version of the format allows
-)
 
 // CheckOptions say how a store is checked.
 type CheckOptions struct {
@@ -48,15 +31,9 @@ type CheckOptions struct {
 	// written them.
 	Mend bool
 
-	// Progress is called now and then, on the goroutine of Check.
-	Progress func(Progress)
-}
-
-// Progress tells how far a check is.
-type Progress struct {
-	Collection string // the collection whose entries are being decoded
-	Rows       int64  // entries decoded, of all collections
-	Problems   int    // problems found
+	// Progress is called now and then, on the goroutine of Check, with what has
+	// been found so far.
+	Progress func(soFar Report)
 }
 
 // Report is the result of a check.
@@ -86,7 +63,7 @@ func (s *Store) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
 	if e, ok := s.engine.(driver.Checker); ok && err == nil {
 		err = e.Check(ctx, opts.Mend, func(p Problem) {
 			r.add(p)
-			opts.tell("", r)
+			opts.tell(r)
 		})
 	}
 	if err == nil {
@@ -97,19 +74,11 @@ func (s *Store) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
 	return r, err
 }
 
-// Check is [Store.Check] of the store that the collection is in.
-func (c *Cache[K, V]) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
-	if err := c.unbound(ctx); err != nil {
-		return &Report{}, c.fail(ctx, "Check", err)
-	}
-	return c.st.Check(ctx, o)
-}
-
 func (r *Report) add(p Problem) { r.Problems = append(r.Problems, p) }
 
-func (o *CheckOptions) tell(collection string, r *Report) {
+func (o *CheckOptions) tell(r *Report) {
 	if o.Progress != nil {
-		o.Progress(Progress{Collection: collection, Rows: r.Rows, Problems: len(r.Problems)})
+		o.Progress(*r)
 	}
 }
 
@@ -133,13 +102,13 @@ func (s *Store) checkRows(ctx context.Context, o *CheckOptions, r *Report) error
 				return err
 			}
 			if why != "" {
-				r.add(Problem{Kind: Undecodable, Collection: name, Row: row.ID, Path: row.File, Detail: why})
+				r.add(Problem{Kind: driver.Undecodable, Collection: name, Row: row.ID, Path: row.File, Detail: why})
 			}
 			if r.Rows++; r.Rows%lastPage == 0 {
-				o.tell(name, r)
+				o.tell(r)
 			}
 		}
-		o.tell(name, r)
+		o.tell(r)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 )
 
@@ -39,46 +40,46 @@ func TestMend(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		damage func(t *testing.T, dir string)
-		kind   cache.ProblemKind
+		kind   driver.ProblemKind
 		n      int    // problems
 		lost   string // a key of the default collection that is gone afterwards
 		where  string // the collection that is named
 	}{
 		{"short file", func(t *testing.T, dir string) {
 			ok(t, os.Truncate(valueOf(t, dir, "Cache", "big"), 39_000))
-		}, cache.WrongSize, 1, "big", ""},
+		}, driver.WrongSize, 1, "big", ""},
 		{"long file", func(t *testing.T, dir string) {
 			ok(t, os.WriteFile(valueOf(t, dir, "Cache", "big"), make([]byte, 50_000), 0o600))
-		}, cache.WrongSize, 1, "big", ""},
+		}, driver.WrongSize, 1, "big", ""},
 		{"missing file", func(t *testing.T, dir string) {
 			ok(t, os.Remove(valueOf(t, dir, "Cache", "big")))
-		}, cache.MissingFile, 1, "big", ""},
-		{"unknown file", at("ab/cd/0123456789012345678901234567.val", "v"), cache.UnknownFile, 1, "", ""},
-		{"unknown file of a named collection", at("cache.db-values/ab/cd/0123456789012345678901234567.val", "v"), cache.UnknownFile, 1, "", ""},
-		{"strange file", at("notes.txt", "text"), cache.UnknownFile, 1, "", ""},
-		{"empty directory", func(t *testing.T, dir string) { ok(t, os.MkdirAll(filepath.Join(dir, "ab/cd"), 0o700)) }, cache.EmptyDirectory, 1, "", ""},
-		{"temporary file", at("cache.db-sessions/0123456789abcdef01234567/01234567890123456789012345678901.val", "v"), cache.LeftOver, 1, "", ""},
-		{"wrong count", run("UPDATE Settings SET value = 17 WHERE key = 'count'"), cache.WrongCount, 1, "", ""},
-		{"wrong count of a named collection", run("UPDATE Settings_1 SET value = -1 WHERE key = 'count'"), cache.WrongCount, 1, "", "cache/named"},
-		{"no count", run("DELETE FROM Settings WHERE key = 'count'"), cache.WrongCount, 1, "", ""},
-		{"count is text", run("UPDATE Settings SET value = 'many' WHERE key = 'count'"), cache.WrongCount, 1, "", ""},
-		{"wrong volume", run("UPDATE Settings SET value = value + 1 WHERE key = 'size'"), cache.WrongVolume, 1, "", ""},
-		{"wrong volume of a named collection", run("UPDATE Settings_1 SET value = 0 WHERE key = 'size'"), cache.WrongVolume, 1, "", "cache/named"},
-		{"unknown mode", run("UPDATE Cache SET mode = 9 WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"mode is text", run("UPDATE Cache SET mode = 'x' WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"no key", run("UPDATE Cache SET key = NULL WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"unknown raw", run("UPDATE Cache SET raw = 7 WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"time is text", run("UPDATE Cache SET store_time = 'noon' WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"expiry is text", run("UPDATE Cache SET expire_time = 'noon' WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"file outside", run("UPDATE Cache SET mode = 2, filename = '../../victim' WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"absolute file", run("UPDATE Cache SET mode = 2, filename = '/etc/passwd' WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
-		{"file without a name", run("UPDATE Cache SET mode = 2, filename = NULL WHERE key = 'a'"), cache.BadRow, 1, "a", ""},
+		}, driver.MissingFile, 1, "big", ""},
+		{"unknown file", at("ab/cd/0123456789012345678901234567.val", "v"), driver.UnknownFile, 1, "", ""},
+		{"unknown file of a named collection", at("cache.db-values/ab/cd/0123456789012345678901234567.val", "v"), driver.UnknownFile, 1, "", ""},
+		{"strange file", at("notes.txt", "text"), driver.UnknownFile, 1, "", ""},
+		{"empty directory", func(t *testing.T, dir string) { ok(t, os.MkdirAll(filepath.Join(dir, "ab/cd"), 0o700)) }, driver.EmptyDirectory, 1, "", ""},
+		{"temporary file", at("cache.db-sessions/0123456789abcdef01234567/01234567890123456789012345678901.val", "v"), driver.LeftOver, 1, "", ""},
+		{"wrong count", run("UPDATE Settings SET value = 17 WHERE key = 'count'"), driver.WrongCount, 1, "", ""},
+		{"wrong count of a named collection", run("UPDATE Settings_1 SET value = -1 WHERE key = 'count'"), driver.WrongCount, 1, "", "cache/named"},
+		{"no count", run("DELETE FROM Settings WHERE key = 'count'"), driver.WrongCount, 1, "", ""},
+		{"count is text", run("UPDATE Settings SET value = 'many' WHERE key = 'count'"), driver.WrongCount, 1, "", ""},
+		{"wrong volume", run("UPDATE Settings SET value = value + 1 WHERE key = 'size'"), driver.WrongVolume, 1, "", ""},
+		{"wrong volume of a named collection", run("UPDATE Settings_1 SET value = 0 WHERE key = 'size'"), driver.WrongVolume, 1, "", "cache/named"},
+		{"unknown mode", run("UPDATE Cache SET mode = 9 WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"mode is text", run("UPDATE Cache SET mode = 'x' WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"no key", run("UPDATE Cache SET key = NULL WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"unknown raw", run("UPDATE Cache SET raw = 7 WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"time is text", run("UPDATE Cache SET store_time = 'noon' WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"expiry is text", run("UPDATE Cache SET expire_time = 'noon' WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"file outside", run("UPDATE Cache SET mode = 2, filename = '../../victim' WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"absolute file", run("UPDATE Cache SET mode = 2, filename = '/etc/passwd' WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
+		{"file without a name", run("UPDATE Cache SET mode = 2, filename = NULL WHERE key = 'a'"), driver.BadRow, 1, "a", ""},
 		{"file is a directory", func(t *testing.T, dir string) {
 			file := valueOf(t, dir, "Cache", "big")
 			ok(t, os.Remove(file))
 			ok(t, os.Mkdir(file, 0o700))
-		}, cache.MissingFile, 1, "big", ""},
-		{"row is not in the index", breakIndex, cache.CorruptDatabase, 0, "", ""},
+		}, driver.MissingFile, 1, "big", ""},
+		{"row is not in the index", breakIndex, driver.CorruptDatabase, 0, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/sqlitetest"
 )
 
@@ -103,7 +104,7 @@ func mended(t *testing.T, dir, what string) {
 	st := must(cache.OpenStore(t.Context(), dir, nil))(t)
 	must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t)
 	for _, p := range must(st.Check(t.Context(), nil))(t).Problems {
-		if p.Kind != cache.Undecodable && p.Kind != cache.UnknownFile { // young ones
+		if p.Kind != driver.Undecodable && p.Kind != driver.UnknownFile { // young ones
 			t.Errorf("%s\nafter mending: %+v", what, p)
 		}
 	}
@@ -151,7 +152,7 @@ func TestDamagedSettings(t *testing.T) {
 		}
 		found := 0
 		for _, p := range must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t).Problems {
-			if p.Kind == cache.BadRow && strings.Contains(p.Detail, `"size_limit"`) {
+			if p.Kind == driver.BadRow && strings.Contains(p.Detail, `"size_limit"`) {
 				found++
 			}
 		}
@@ -243,7 +244,7 @@ func TestDuplicates(t *testing.T) {
 				st := must(cache.OpenStore(t.Context(), dir, nil))(t)
 				double := func(r *cache.Report) (rows int) {
 					for _, p := range r.Problems {
-						if p.Kind == cache.BadRow && strings.Contains(p.Detail, "same key") {
+						if p.Kind == driver.BadRow && strings.Contains(p.Detail, "same key") {
 							rows++
 						}
 					}
@@ -254,7 +255,7 @@ func TestDuplicates(t *testing.T) {
 				equal(t, double(r), 2)
 				found := false
 				for _, p := range r.Problems {
-					found = found || p.Kind == cache.CorruptDatabase && strings.Contains(p.Detail, index)
+					found = found || p.Kind == driver.CorruptDatabase && strings.Contains(p.Detail, index)
 				}
 				if !found {
 					t.Errorf("nothing about the index: %+v", r.Problems)
@@ -288,7 +289,7 @@ func TestMissingParts(t *testing.T) {
 	r := must(st.Check(t.Context(), &cache.CheckOptions{Mend: true}))(t)
 	equal(t, len(r.Problems), 5)
 	for _, p := range r.Problems {
-		if p.Kind != cache.CorruptDatabase || !p.Mended {
+		if p.Kind != driver.CorruptDatabase || !p.Mended {
 			t.Errorf("%+v", p)
 		}
 	}

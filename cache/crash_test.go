@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
 // TestKill kills writing processes at random moments. What they have
@@ -115,7 +116,7 @@ func onlyLeftOvers(t *testing.T, r *cache.Report) {
 	t.Helper()
 	for _, p := range r.Problems {
 		switch p.Kind {
-		case cache.LeftOver, cache.UnknownFile, cache.EmptyDirectory:
+		case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory:
 		default:
 			t.Errorf("after a kill: %+v", p)
 		}

@@ -462,6 +462,8 @@ func ExampleCache_Stats() {
 
 func ExampleCache_Configure() {
 	c := newCache[string, string](nil)
+	_, err := c.Configure(ctx, func(s *cache.Settings) { s.Statistics = true })
+	check(err)
 	s, err := c.Configure(ctx, func(s *cache.Settings) {
 		s.Policy = cache.LeastRecentlyUsed
 		s.SizeLimit = 64 << 20

@@ -23,13 +23,6 @@ func (c *Cache[K, V]) Len(ctx context.Context) (n int64, err error) {
 	return n, c.fail(ctx, "Len", err)
 }
 
-// Volume is [Store.Volume] of the store that the collection is in, other
-// collections included.
-func (c *Cache[K, V]) Volume(ctx context.Context) (Volume, error) {
-	v, err := c.st.volume(ctx)
-	return v, c.fail(ctx, "Volume", err)
-}
-
 // Expire removes all entries that have expired and returns how many. Nothing
 // depends on calling it, but writes remove only a few at a time. It works in
 // small transactions, between which others write; with an error it returns

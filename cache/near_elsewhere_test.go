@@ -29,7 +29,7 @@ func elsewhereChild(ch *inChild) error {
 		}
 		switch what {
 		case "count", "count no more":
-			err = c.EnableStats(ch.ctx, what == "count")
+			_, err = c.Configure(ch.ctx, func(s *cache.Settings) { s.Statistics = what == "count" })
 		case "touch":
 			_, err = c.Touch(ch.ctx, "k", cache.TTL(time.Hour))
 		case "set":

@@ -246,7 +246,7 @@ func (a *actor) maintain(c *cache.Cache[string, int64]) error {
 	case 2, 3:
 		_, err = c.Configure(ctx, func(s *cache.Settings) { s.CullLimit = 1 + a.r.IntN(20) })
 	case 4, 5:
-		err = c.EnableStats(ctx, a.r.IntN(2) == 0)
+		_, err = c.Configure(ctx, func(s *cache.Settings) { s.Statistics = a.r.IntN(2) == 0 })
 	case 6, 7, 8:
 		_, err = c.Stats(ctx)
 	default:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -214,7 +215,7 @@ func TestParity(t *testing.T) {
 			equal(t, must(c.Contains(t.Context(), "k"))(t), false)
 			set(t, c, "k", strings.Repeat("v", 40_000), cache.TTL(time.Second))
 			equal(t, must(c.Contains(t.Context(), "k"))(t), true)
-			vol := must(c.Volume(t.Context()))(t)
+			vol := must(c.Store().Volume(t.Context()))(t)
 			var sum int64
 			for _, n := range vol.Parts {
 				sum += n
@@ -259,11 +260,10 @@ func TestParity(t *testing.T) {
 		{"tag_index", func(t *testing.T, e *env) {
 			c := open[string, string](t, e.st, "", nil)
 			equal(t, c.Settings().TagIndex, false)
-			ok(t, c.CreateTagIndex(t.Context()))
-			equal(t, c.Settings().TagIndex, true)
-			ok(t, c.CreateTagIndex(t.Context()))
-			ok(t, c.DropTagIndex(t.Context()))
-			equal(t, c.Settings().TagIndex, false)
+			for _, on := range []bool{true, true, false, false} {
+				must(c.Configure(t.Context(), func(s *cache.Settings) { s.TagIndex = on }))(t)
+				equal(t, c.Settings().TagIndex, on)
+			}
 		}},
 		{"cull", func(t *testing.T, e *env) {
 			c := open(t, e.st, "", &cache.Options[int, string]{CullLimit: -1, SizeLimit: 300_000})
@@ -377,35 +377,35 @@ func TestParity(t *testing.T) {
 			counted := func(s cache.Stats, err error) cache.Stats {
 				t.Helper()
 				ok(t, err)
-				s.Near = cache.NearStats{}
+				s.Near = driver.NearStats{}
 				return s
 			}
 			equal(t, counted(c.Stats(t.Context())), cache.Stats{})
-			ok(t, c.EnableStats(t.Context(), true))
+			must(c.Configure(t.Context(), func(s *cache.Settings) { s.Statistics = true }))(t)
 			has(t, c, "k", "v")
 			has(t, c, "k", "v")
 			has(t, c, "none", "")
 			equal(t, must(c.Contains(t.Context(), "none"))(t), false)
 			equal(t, counted(c.ResetStats(t.Context())), cache.Stats{Hits: 2, Misses: 1})
 			equal(t, counted(c.Stats(t.Context())), cache.Stats{})
-			ok(t, c.EnableStats(t.Context(), false))
+			must(c.Configure(t.Context(), func(s *cache.Settings) { s.Statistics = false }))(t)
 			has(t, c, "k", "v")
 			equal(t, counted(c.Stats(t.Context())), cache.Stats{})
 		}},
 		{"check", func(t *testing.T, e *env) {
 			set(t, open[string, string](t, e.st, "", nil), "k", strings.Repeat("v", 40_000))
-			calls := 0
-			r := must(e.st.Check(t.Context(), &cache.CheckOptions{Mend: true, Progress: func(cache.Progress) { calls++ }}))(t)
-			if !r.OK() || r.Rows != 1 || calls == 0 {
-				t.Fatalf("report %+v after %d calls", r, calls)
+			var last cache.Report
+			r := must(e.st.Check(t.Context(), &cache.CheckOptions{Mend: true, Progress: func(r cache.Report) { last = r }}))(t)
+			if !r.OK() || r.Rows != 1 || last.Rows != 1 {
+				t.Fatalf("report %+v, the last progress %+v", r, last)
 			}
 		}},
 		{"check: undecodable", func(t *testing.T, e *env) {
 			text := open[string, string](t, e.st, "x", &cache.Options[string, string]{Values: renamed[string]{codec.String[string]()}})
 			set(t, text, "k", "not a number")
 			ints := open(t, e.reopen(0, false), "x", &cache.Options[string, int]{Values: renamed[int]{codec.Int[int]()}})
-			r := must(ints.Check(t.Context(), nil))(t)
-			if len(r.Problems) != 1 || r.Problems[0].Kind != cache.Undecodable || r.Problems[0].Collection != "cache/x" {
+			r := must(ints.Store().Check(t.Context(), nil))(t)
+			if len(r.Problems) != 1 || r.Problems[0].Kind != driver.Undecodable || r.Problems[0].Collection != "cache/x" {
 				t.Fatalf("report %+v", r)
 			}
 		}},

@@ -79,12 +79,15 @@ func waiting(c collections) map[string]func(context.Context) error {
 			_, err := c.lru.Configure(ctx, func(s *cache.Settings) { s.CullLimit = 1 })
 			return err
 		},
-		"CreateTagIndex": func(ctx context.Context) error { return c.lru.CreateTagIndex(ctx) },
-		"New":            func(ctx context.Context) error { _, err := cache.New[string, string](ctx, c.st, "x", nil); return err },
-		"Drop":           func(ctx context.Context) error { return c.st.Drop(ctx, "cache/named") },
-		"Check":          func(ctx context.Context) error { _, err := c.st.Check(ctx, nil); return err },
-		"Compact":        func(ctx context.Context) error { return c.st.Compact(ctx) },
-		"Backup":         func(ctx context.Context) error { return c.st.Backup(ctx, c.st.Dir()+"-backup") },
+		"Configure: tag index": func(ctx context.Context) error {
+			_, err := c.lru.Configure(ctx, func(s *cache.Settings) { s.TagIndex = true })
+			return err
+		},
+		"New":     func(ctx context.Context) error { _, err := cache.New[string, string](ctx, c.st, "x", nil); return err },
+		"Drop":    func(ctx context.Context) error { return c.st.Drop(ctx, "cache/named") },
+		"Check":   func(ctx context.Context) error { _, err := c.st.Check(ctx, nil); return err },
+		"Compact": func(ctx context.Context) error { return c.st.Compact(ctx) },
+		"Backup":  func(ctx context.Context) error { return c.st.Backup(ctx, c.st.Dir()+"-backup") },
 	}
 }
 

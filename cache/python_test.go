@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -211,7 +212,7 @@ func TestPythonValues(t *testing.T) {
 // checkClean demands that Check finds nothing.
 func checkClean[K, V any](t *testing.T, c *cache.Cache[K, V]) {
 	t.Helper()
-	r, err := c.Check(t.Context(), nil)
+	r, err := c.Store().Check(t.Context(), nil)
 	ok(t, err)
 	if !r.OK() {
 		t.Errorf("Check found %v", r.Problems)
@@ -512,11 +513,11 @@ func TestPythonPickle(t *testing.T) {
 	}
 	_, err = cache.Collect(c.Keys(t.Context()))
 	is(t, err, cache.ErrCodecMismatch)
-	r, err := c.Check(t.Context(), nil)
+	r, err := c.Store().Check(t.Context(), nil)
 	ok(t, err)
 	equal(t, len(r.Problems), 3)
 	for _, problem := range r.Problems {
-		equal(t, problem.Kind, cache.Undecodable)
+		equal(t, problem.Kind, driver.Undecodable)
 	}
 	p.want("({1, 2}, 49999, 'v')", "c['pickled'], c['large'][-1], c[(1, 2)]")
 }
@@ -547,7 +548,7 @@ func TestPythonDirectory(t *testing.T) {
 	for len(values) != 2 || filepath.Dir(filepath.Dir(values[0])) == filepath.Dir(filepath.Dir(values[1])) {
 		// In folders of their own, which are chosen at random.
 		ok(t, c.Set(t.Context(), textValue("mine"), textValue(strings.Repeat("w", 50_000))))
-		must(c.Check(t.Context(), nil))(t) // with the file of the value before removed
+		must(c.Store().Check(t.Context(), nil))(t) // with the file of the value before removed
 		values = nil
 		ok(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if strings.HasSuffix(path, ".val") {
@@ -563,7 +564,7 @@ func TestPythonDirectory(t *testing.T) {
 	ok(t, os.WriteFile(filepath.Join(filepath.Dir(value), "stray.val"), nil, 0o600))
 	old := time.Now().Add(-time.Hour) // a young one might be being written
 	ok(t, os.Chtimes(filepath.Join(filepath.Dir(value), "stray.val"), old, old))
-	r, err := c.Check(t.Context(), &cache.CheckOptions{Mend: true})
+	r, err := c.Store().Check(t.Context(), &cache.CheckOptions{Mend: true})
 	ok(t, err)
 	var kinds []string
 	for _, problem := range r.Problems {

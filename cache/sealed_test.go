@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -125,7 +126,7 @@ func TestSealed(t *testing.T) {
 		r := must(e.st.Check(ctx, nil))(t)
 		n = 0
 		for _, p := range r.Problems {
-			if p.Kind != cache.Undecodable {
+			if p.Kind != driver.Undecodable {
 				t.Errorf("%v", p)
 			}
 			n++

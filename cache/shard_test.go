@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
@@ -166,7 +167,7 @@ func TestShardsMemory(t *testing.T) {
 		}
 		s, err := c.Stats(ctx)
 		ok(t, err)
-		if s.Near != (cache.NearStats{}) {
+		if s.Near != (driver.NearStats{}) {
 			t.Errorf("with NearCache %d: %+v", size, s.Near)
 		}
 		ok(t, st.Close())

@@ -13,22 +13,18 @@ type Stats struct {
 
 	Dropped int64 // writes dropped through this handle since it was opened
 
-	Near NearStats
+	// Near is about the near cache of the store, all collections included, in this
+	// process, since the store was opened: see [sqlite.Options.NearCache]. Its Hits
+	// are Gets that were answered from memory, those that found nothing included;
+	// its Misses Gets for which there was no valid copy; and its Bytes the memory in
+	// use. A reset leaves it alone.
+	Near driver.NearStats
 }
-
-// NearStats is about the near cache, see [sqlite.Options.NearCache]: of the
-// store, in this process, since it was opened. A reset leaves it alone. Its
-// fields are
-//
-//	Hits   int64 // Gets that were answered from memory, misses included
-//	Misses int64 // Gets for which there was no copy, or not a valid one
-//	Bytes  int64 // of memory in use
-type NearStats = driver.NearStats
 
 // Stats returns the counts, exactly: those of Get, GetEntry, GetMany, GetOrSet
 // and OpenValue, and in an Update if it was committed. Other methods do not
-// count. The counts are off unless Options.Statistics or EnableStats turn them
-// on; then reads are gathered in memory and written with other writes.
+// count. The counts are off unless Options.Statistics or [Cache.Configure] turns
+// them on; then reads are gathered in memory and written with other writes.
 func (c *Cache[K, V]) Stats(ctx context.Context) (Stats, error) {
 	return c.stats(ctx, "Stats", false)
 }
@@ -50,10 +46,4 @@ func (h *handle) stats(ctx context.Context, op string, reset bool) (Stats, error
 		}
 	}
 	return out, h.fail(ctx, op, err)
-}
-
-// EnableStats turns counting on or off, for all processes.
-func (c *Cache[K, V]) EnableStats(ctx context.Context, on bool) error {
-	_, err := c.configure(ctx, func(s *Settings) { s.Statistics = on })
-	return c.fail(ctx, "EnableStats", err)
 }

@@ -111,28 +111,17 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	return wrap(ctx, "Drop", name, s.engine.Drop(ctx, name))
 }
 
-// Volume is what a store takes, in bytes:
-//
-//	Total int64
-//	Parts map[string]int64 // what Total is the sum of
-//
-// A store in a directory has the parts "database", its pages, "log", commits that
-// are not in the database yet, and "files", values in files of their own.
-type Volume = driver.Volume
-
-// Volume returns what the store takes, on disk or wherever it is. It fails with
-// errors.ErrUnsupported where that is not known.
-func (s *Store) Volume(ctx context.Context) (Volume, error) {
-	v, err := s.volume(ctx)
-	return v, wrap(ctx, "Volume", "", err)
-}
-
-func (s *Store) volume(ctx context.Context) (Volume, error) {
+// Volume returns what the store takes, on disk or wherever it is, in bytes: in
+// all, and the parts of that. A store in a directory has the parts "database", its
+// pages, "log", commits that are not in the database yet, and "files", values in
+// files of their own. It fails with errors.ErrUnsupported where that is not known.
+func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 	e, err := driver.As[driver.Measurer](s.engine)
 	if err != nil {
-		return Volume{}, err
+		return driver.Volume{}, wrap(ctx, "Volume", "", err)
 	}
-	return e.Volume(ctx)
+	v, err := e.Volume(ctx)
+	return v, wrap(ctx, "Volume", "", err)
 }
 
 // Backup writes a consistent copy of the store, as of some moment during the

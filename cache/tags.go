@@ -30,16 +30,3 @@ func (c *Cache[K, V]) Evict(ctx context.Context, tag TagOption) (int, error) {
 	}, c.tellExpired)
 	return n, c.fail(ctx, "Evict", err)
 }
-
-// CreateTagIndex makes an index of tags, which makes Evict and Tagged quick
-// and writes a little slower, for all processes.
-func (c *Cache[K, V]) CreateTagIndex(ctx context.Context) error {
-	_, err := c.configure(ctx, func(s *Settings) { s.TagIndex = true })
-	return c.fail(ctx, "CreateTagIndex", err)
-}
-
-// DropTagIndex removes the index of tags.
-func (c *Cache[K, V]) DropTagIndex(ctx context.Context) error {
-	_, err := c.configure(ctx, func(s *Settings) { s.TagIndex = false })
-	return c.fail(ctx, "DropTagIndex", err)
-}

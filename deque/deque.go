@@ -210,8 +210,8 @@ func (d *Deque[T]) Name() string { return d.items.Name() }
 func (d *Deque[T]) Store() *cache.Store { return d.shared.st }
 
 // Cache returns the collection that the ready items are in, for what Deque
-// does not offer itself, such as Watch and Check. What writes to it directly
-// goes past MaxLen.
+// does not offer itself, such as Watch. What writes to it directly goes past
+// MaxLen.
 func (d *Deque[T]) Cache() *cache.Cache[int64, T] { return d.items }
 
 // In returns the same deque bound to a transaction: see [cache.Cache.In].

@@ -299,7 +299,7 @@ func TestParity(t *testing.T) {
 			ok(t, c.Nack(ctx, 0))
 			pops(t, d, big)
 			pops(t, d, big+"y")
-			equal(t, len(must(d.Cache().Check(ctx, nil))(t).Problems), 0)
+			equal(t, len(must(d.Store().Check(ctx, nil))(t).Problems), 0)
 		}},
 		{"drop", func(t *testing.T, e *env) {
 			d := must(deque.New(t.Context(), e.st, "n", &deque.Options[int]{MaxLen: 3}))(t)

@@ -144,7 +144,7 @@ func TestPython(t *testing.T) {
 			p.is("list(d)", "[{1, 2}, 'z', '!']")
 			ok(t, d.RemoveAt(ctx, 0))
 			holds(t, d, "z", "!")
-			equal(t, len(must(d.Cache().Check(ctx, nil))(t).Problems), 0)
+			equal(t, len(must(d.Store().Check(ctx, nil))(t).Problems), 0)
 			p.is("d._cache.check()", "[]")
 		})
 	}

@@ -66,7 +66,7 @@ func (x *Index[K, V]) Name() string { return x.c.Name() }
 func (x *Index[K, V]) Store() *cache.Store { return x.c.Store() }
 
 // Cache returns the collection that the entries are in, for what Index does
-// not offer itself, such as cache.Incr, Watch, SetFrom and Check. An entry that
+// not offer itself, such as cache.Incr, Watch and SetFrom. An entry that
 // is written to it with an expiry does expire.
 func (x *Index[K, V]) Cache() *cache.Cache[K, V] { return x.c }
 

@@ -140,6 +140,6 @@ type storeStats struct {
 }
 
 func (h *hashes) volume(ctx context.Context) (storeStats, error) {
-	v, err := h.ofFile.Volume(ctx)
+	v, err := h.ofFile.Store().Volume(ctx)
 	return storeStats{Dir: h.dir, Volume: v.Total}, err
 }

@@ -339,7 +339,7 @@ func TestInterrupt(t *testing.T) {
 	equal(t, o.files(dir), [][]string{{"c", "d"}, {"a", "b"}})
 	equal(t, o.Hits, int64(4))
 	equal(t, o.Misses, int64(0))
-	r, err := h.ofFile.Check(t.Context(), nil)
+	r, err := h.ofFile.Store().Check(t.Context(), nil)
 	ok(t, err)
 	equal(t, r.Problems, r.Problems[:0])
 }

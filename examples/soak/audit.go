@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
 // audit sees that what was acknowledged is stored, and that sums are right. It
@@ -175,7 +176,7 @@ func (s *supervisor) check(ctx context.Context, st *cache.Store, leftOver bool) 
 	}
 	for _, p := range r.Problems {
 		switch p.Kind {
-		case cache.LeftOver, cache.UnknownFile, cache.EmptyDirectory:
+		case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory:
 			if leftOver {
 				continue
 			}

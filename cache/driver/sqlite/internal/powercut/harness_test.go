@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/powercut"
 )
@@ -291,7 +292,7 @@ func sound(ctx context.Context, st *cache.Store) error {
 	}
 	for _, p := range r.Problems {
 		switch p.Kind {
-		case cache.LeftOver, cache.UnknownFile, cache.EmptyDirectory:
+		case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory:
 		default:
 			err = errors.Join(err, fmt.Errorf("%v", p))
 		}
