@@ -15,9 +15,10 @@ import (
 
 // TestImports holds the arrow codec <- cache/driver <- cache <- {deque,
 // index, sync} <- memo <- examples: each package imports only what is before
-// it. Tests may import any engine.
+// it, and so does each package below sqlite/internal. Tests may import any engine.
 func TestImports(t *testing.T) {
 	const module = "github.com/go-diskcache/diskcache/"
+	const engine = "cache/driver/sqlite/internal/"
 	allowed := map[string][]string{
 		"codec":                          {},
 		"cache/clock":                    {},
@@ -25,6 +26,15 @@ func TestImports(t *testing.T) {
 		"cache/driver/drivertest":        {"codec", "cache/driver"},
 		"cache/driver/memory":            {"codec", "cache/driver"},
 		"cache/driver/sqlite":            {"codec", "cache/driver", "cache/driver/sqlite"},
+		engine + "osfs":                  {},
+		engine + "mapped":                {},
+		engine + "inotify":               {},
+		engine + "notify":                {},
+		engine + "futex":                 {engine + "osfs"},
+		engine + "turnstile":             {"cache/driver", engine + "osfs"},
+		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},
+		engine + "lite":                  {"codec", engine + "osfs"},
+		engine + "powercut":              {engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
@@ -54,6 +64,9 @@ func TestImports(t *testing.T) {
 		rule := pkg
 		for allowed[rule] == nil && rule != "." {
 			rule = path.Dir(rule) // internal packages are held to their parent's rule
+		}
+		if strings.HasPrefix(pkg, engine) && rule != pkg {
+			t.Errorf("%s: no rule says what it may import", pkg)
 		}
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {

@@ -111,9 +111,9 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	return cn, nil
 }
 
-// busy is SQLite's busy handler. What makes it wait are those who write without
-// a place in the line (see crowd): other programs (Python's DiskCache, the
-// sqlite3 shell) and processes that push in; and recoveries,
+// busy is SQLite's busy handler. What makes it wait are writers without the
+// directory's lock (see package turnstile): other programs (Python's DiskCache, the
+// sqlite3 shell) and processes that barge; and recoveries,
 // and journal modes other than WAL. It polls, since SQLite's locks cannot be
 // waited for with a time limit.
 func (cn *conn) busy(count int) bool {

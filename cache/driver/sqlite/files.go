@@ -26,7 +26,7 @@ import (
 // unless their path does.
 const (
 	lockName     = "cache.db-lock"         // turns of writers that have met
-	lineName     = "cache.db-line"         // the head of the line for a turn
+	lineName     = "cache.db-line"         // the head of the queue for a turn
 	sessionsName = "cache.db-sessions"     // a folder a session
 	watchName    = "cache.db-watch"        // a page of memory that signals commits
 	nearName     = "cache.db-" + near.Name // versions of rows, for near caches

@@ -19,7 +19,7 @@ const (
 	// flushAfter is how long gathered reads wait to be written.
 	flushAfter = time.Second
 	// retryAfter is the number of frames until that is tried again if another
-	// process was at work: less than a stint writes, since in one it can be done.
+	// process was at work: less than a quantum writes, since in one it can be done.
 	retryAfter = 64
 	// restartPatience is how long writers are kept out because of readers that
 	// still use the WAL.

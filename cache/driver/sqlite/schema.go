@@ -156,10 +156,10 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	}
 	// Others of this project that open a new store wait for the lock; Python,
 	// which does not, makes SQLite's busy handler wait.
-	if err := w.dir.lock(ctx, deadline, aside); err != nil {
-		return err
+	if err := w.turns.Lock(ctx, deadline); err != nil {
+		return turnErr(ctx, err)
 	}
-	defer w.dir.unlock()
+	defer w.turns.Unlock()
 	for _, pragma := range []string{
 		// Both count only as long as the database is empty.
 		fmt.Sprintf("PRAGMA page_size = %d", w.core.opts.PageSize),

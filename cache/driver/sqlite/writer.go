@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
 )
 
 // maxGroup bounds how many operations share a commit, and so how long the
@@ -25,13 +26,13 @@ const maxGroup = 128
 // hands its place to the first that came too late. No goroutine of its own is
 // needed, and a lone writer passes through without a switch.
 //
-// Lock order: turn (the place of the leader), then the directory's lock (and
-// for that the head of its line), then durable.one, then SQLite's. A writer that
+// Lock order: turn (the place of the leader), then the directory's lock (see
+// package turnstile), then durable.one, then SQLite's. A writer that
 // takes durable.slow has given up the turn.
 type writer struct {
-	core *core
-	dir  *fileLock // turns between processes
-	conn *conn
+	core  *core
+	turns *turnstile.Turnstile // between processes
+	conn  *conn
 
 	// alone is when the operation began that runs and is not shared, counted from
 	// started, or 0. It may be a function of the user's, in which a write that
@@ -44,7 +45,6 @@ type writer struct {
 	queue []*request
 
 	// What follows belongs to the leader.
-	crowd       crowd
 	tx          tx
 	batch       []*request
 	dataVersion int64   // as SQLite last told: changes when another connection commits
@@ -81,12 +81,12 @@ const (
 
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, ungrouped: c.opts.Ungrouped}
-	if w.dir, err = openFileLock(c.files); err != nil {
+	if w.turns, err = turnstile.Open(c.files, lockName, lineName, turns{w}); err != nil {
 		return nil, translate(err)
 	}
 	defer func() {
 		if err != nil {
-			w.dir.close()
+			w.turns.Close()
 			if w.conn != nil {
 				w.conn.Close()
 			}
@@ -231,7 +231,7 @@ func (w *writer) lead(r *request) error {
 		w.core.durable.leave(dead)
 	}()
 	defer w.handOver()
-	defer w.leave()
+	defer w.turns.Leave()
 	if err := w.enter(r); err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func (w *writer) runOne(q *request) error {
 	if q.ctx.Err() != nil {
 		return context.Cause(q.ctx)
 	}
-	w.leave()
+	w.turns.Leave()
 	if err := w.enter(q); err != nil {
 		return err
 	}
@@ -407,6 +407,63 @@ func (w *writer) runAlone(r *request) (err error) {
 	done = true
 	return err
 }
+
+// presentEvery is how often a process that writes steadily looks whether the
+// database is still there.
+const presentEvery = time.Millisecond
+
+// enter begins a transaction for r that may write. Whether it fails or not,
+// turns.Leave comes after.
+func (w *writer) enter(r *request) error {
+	now := time.Now()
+	w.turns.Arrive(now, r.mode == driver.Alone)
+	if now.Sub(w.looked) >= presentEvery {
+		if err := w.core.present(); err != nil {
+			w.core.presence.state.Store(isGone)
+			return err
+		}
+		w.looked = now
+	}
+	if w.core.reserve.spent.Load() {
+		w.regainReserve()
+	}
+	if begun, err := w.turns.Acquire(r.ctx, now, r.deadline); begun || err != nil {
+		return turnErr(r.ctx, err)
+	}
+	w.conn.bound(r.ctx, r.deadline)
+	return w.begin()
+}
+
+// turnErr gives an error of the turnstile the meaning that the contract has for
+// it, unless it is the cause of a context that has ended.
+func turnErr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return translate(err)
+}
+
+// turns is the writer as the turnstile sees it.
+type turns struct{ w *writer }
+
+// past is a deadline for a wait that must not happen.
+var past = time.Unix(0, 0)
+
+// Barge implements [turnstile.DB].
+func (t turns) Barge(ctx context.Context) (begun bool, err error) {
+	t.w.conn.bound(ctx, past)
+	err = t.w.run("BEGIN IMMEDIATE")
+	if err == nil {
+		return true, t.w.begun()
+	}
+	if lite.IsBusy(err) && ctx.Err() == nil {
+		return false, nil
+	}
+	return false, t.w.conn.waitErr(err)
+}
+
+// Yield implements [turnstile.DB].
+func (t turns) Yield() { t.w.conn.Yield() }
 
 // begin opens a transaction that may write, and finds out whether another
 // connection has written since the last one.
@@ -483,10 +540,7 @@ func (w *writer) run(sql string) error {
 }
 
 // exclusively runs fn with the turn but without a transaction, for what SQLite
-// does not do inside of one. The directory's lock keeps most of those out that
-// would be in the way; processes that push in, and programs that know nothing of
-// it, are not, so that after a while fn runs without it: its holder may be
-// stopped.
+// does not do inside of one.
 func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn *conn) error) error {
 	if w == nil {
 		return driver.ErrReadOnly
@@ -497,47 +551,31 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 		return err
 	}
 	defer w.handOver()
-	locked := w.crowd.takeKept()
-	if !locked {
-		until := time.Now().Add(late)
-		if !deadline.IsZero() && deadline.Before(until) {
-			until = deadline
-		}
-		err := w.dir.lock(ctx, until, aside)
-		if locked = err == nil; !locked && (until == deadline || !errors.Is(err, driver.ErrTimeout)) {
-			return err
-		}
+	release, err := w.turns.Hold(ctx, deadline)
+	if err != nil {
+		return turnErr(ctx, err)
 	}
-	if locked {
-		defer w.dir.unlock()
-	}
+	defer release()
 	w.conn.bound(ctx, deadline)
 	defer w.conn.bound(context.Background(), time.Time{})
 	return fn(w.conn)
 }
 
 // exclusivelyNow is exclusively unless it would have to wait for another
-// process: it is for a stint of this one, which goes on afterwards if there is
-// time left, or while none has the directory's lock.
+// process.
 func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, err error) {
 	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, mode: driver.Alone}); err != nil {
 		return false, err
 	}
 	defer w.handOver()
-	if w.crowd.takeKept() {
-		defer w.giveBack()
-		return true, fn()
+	release, err := w.turns.TryHold()
+	if release == nil {
+		return false, translate(err)
 	}
-	if ok, err := w.dir.tryLock(); !ok {
-		return false, err
-	}
-	defer w.dir.unlock()
+	defer release()
 	return true, fn()
 }
 
 func (w *writer) close() error {
-	if w.crowd.takeKept() {
-		w.dir.unlock()
-	}
-	return errors.Join(w.conn.Close(), w.dir.close())
+	return errors.Join(w.turns.Close(), w.conn.Close())
 }

@@ -1,4 +1,4 @@
-package sqlite
+package turnstile
 
 import (
 	"context"
@@ -12,23 +12,24 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// fileLock is an exclusive lock between processes that the kernel hands on and
+// fifoLock is an exclusive lock between processes that the kernel hands on and
 // that ends with its holder. Within the process one caller at a time takes it,
-// and he or somebody on his behalf releases it.
+// and the same one, or a timer on its behalf, gives it up.
 //
-// The kernel wakes one of those who wait when the lock is released, but gives it
-// to whoever asks first: mostly to the one who has just released it, and is
-// awake. So that he can let others go first, there is a line, and a lock for its
-// head: who holds that waits for the lock itself, beside those who do not line
-// up.
+// The kernel wakes one of the processes that wait when the lock is given up, but
+// gives it to the first that asks: mostly to the one that has just given it up,
+// and is awake. So that this one can let others go first, there is a queue, and a
+// lock for its head: the process at the head waits for the lock itself, beside
+// those that do not queue.
 //
 // A system call that waits for a lock cannot be ended, so a wait happens on a
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
-// and releases what it gets unless the next caller has come by then.
-type fileLock struct {
-	path string // of f, once resolved
-	f    *osfs.File
-	head *osfs.File
+// and gives up what it gets unless the next caller has come by then.
+type fifoLock struct {
+	f    lockFile
+	head lockFile
+	path string                   // of f, once resolved
+	isIn func(dir *osfs.Dir) bool // reports whether the files are still the directory's
 
 	mu        sync.Mutex
 	closed    bool          // the files are left to the goroutine that waits
@@ -38,41 +39,57 @@ type fileLock struct {
 	waitErr   error
 }
 
-// parked has the locks that were closed while a goroutine waited. Who opens the
-// same one takes the goroutine over: where a holder does not move, and a store is
+// lockFile is a file that can be locked, as [osfs.File] is.
+type lockFile interface {
+	TryLock() (bool, error)
+	TryLockShared() (bool, error)
+	Lock() error
+	Unlock()
+	Close() error
+}
+
+// parked has the locks that were closed while a goroutine waited. To open the same
+// one takes the goroutine over: where a holder does not move, and a store is
 // opened and closed again and again, there is one and not one each time.
 var parked struct {
 	sync.Mutex
-	byPath map[string]*fileLock
+	byPath map[string]*fifoLock
 }
 
-func openFileLock(dir *osfs.Dir) (*fileLock, error) {
-	path := filepath.Join(dir.Path(), lockName)
+func openLock(dir *osfs.Dir, lock, head string) (*fifoLock, error) {
+	path := filepath.Join(dir.Path(), lock)
 	parked.Lock()
 	l := parked.byPath[path]
 	parked.Unlock()
 	if l != nil && l.reopen(dir) {
 		return l, nil
 	}
-	f, err := dir.Shared(lockName)
+	f, err := dir.Shared(lock)
 	if err != nil {
 		return nil, err
 	}
-	head, err := dir.Shared(lineName)
+	h, err := dir.Shared(head)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &fileLock{path: path, f: f, head: head, got: make(chan struct{}, 1)}, nil
+	l = newLock(f, h)
+	l.path = path
+	l.isIn = func(dir *osfs.Dir) bool { return dir.Has(f, lock) && dir.Has(h, head) }
+	return l, nil
+}
+
+func newLock(f, head lockFile) *fifoLock {
+	return &fifoLock{f: f, head: head, got: make(chan struct{}, 1)}
 }
 
 // park keeps l for reopen, or does so no more. The caller holds l.mu.
-func (l *fileLock) park(on bool) {
+func (l *fifoLock) park(on bool) {
 	l.closed = on
 	parked.Lock()
 	defer parked.Unlock()
 	switch {
 	case on && parked.byPath == nil:
-		parked.byPath = map[string]*fileLock{l.path: l}
+		parked.byPath = map[string]*fifoLock{l.path: l}
 	case on:
 		parked.byPath[l.path] = l
 	case parked.byPath[l.path] == l:
@@ -82,23 +99,23 @@ func (l *fileLock) park(on bool) {
 
 // reopen takes a parked lock back, if its files are still those of the
 // directory.
-func (l *fileLock) reopen(dir *osfs.Dir) bool {
+func (l *fifoLock) reopen(dir *osfs.Dir) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed || !dir.Has(l.f, lockName) || !dir.Has(l.head, lineName) {
+	if !l.closed || !l.isIn(dir) {
 		return false
 	}
 	l.park(false)
 	return true
 }
 
-// place is where one waits for a fileLock.
-type place int
+// policy is how one waits for a fifoLock.
+type policy int
 
 const (
-	aside  place = iota // not in the line
-	inLine              // in the line, but not before it has been tried to get the lock at once
-	behind              // in the line, after those who wait already, there or aside
+	unfair policy = iota // not in the queue
+	fifo                 // in the queue, if the lock is not free
+	yield                // in the queue, after all that wait already, there or outside
 )
 
 const (
@@ -110,18 +127,18 @@ const (
 
 // lock waits for the lock until ctx ends or the deadline, if there is one,
 // has passed.
-func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error {
+func (l *fifoLock) lock(ctx context.Context, deadline time.Time, how policy) error {
 	l.mu.Lock()
 	if !l.waiting {
-		if at != behind {
+		if how != yield {
 			ok, err := l.f.TryLock()
 			if ok || err != nil {
 				l.mu.Unlock()
-				return translate(err)
+				return err
 			}
 		}
 		l.waiting = true
-		go l.await(at)
+		go l.await(how)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -135,7 +152,7 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	var gaveUp error
 	select {
 	case <-l.got:
-		return translate(l.waitErr)
+		return l.waitErr
 	case <-ctx.Done():
 		gaveUp = context.Cause(ctx)
 	case <-expired:
@@ -154,22 +171,21 @@ func (l *fileLock) lock(ctx context.Context, deadline time.Time, at place) error
 	return gaveUp
 }
 
-// tryLock takes the lock if nobody has it. It does not look at the line: to do so
-// would get in the way of who is just becoming its head.
-func (l *fileLock) tryLock() (bool, error) {
+// tryLock takes the lock if no process has it. It does not look at the queue: to do
+// so would get in the way of a process that is just becoming its head.
+func (l *fifoLock) tryLock() (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting { // to try would release what the goroutine has by now
+	if l.waiting { // to try would give up what the goroutine has by now
 		return false, nil
 	}
-	ok, err := l.f.TryLock()
-	return ok, translate(err)
+	return l.f.TryLock()
 }
 
-// free reports whether nobody has the lock or waits for it, not even a
-// goroutine of this process. The caller must not have it: to try a lock on the
+// free reports whether no process has the lock or waits for it, not even a
+// goroutine of this one. The caller must not have it: to try a lock on the
 // same open file would replace it.
-func (l *fileLock) free() bool {
+func (l *fifoLock) free() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting { // see tryLock
@@ -180,7 +196,7 @@ func (l *fileLock) free() bool {
 
 // isFree reports whether nobody has a lock, or there is an error, which shows
 // when it is taken.
-func isFree(f *osfs.File) bool {
+func isFree(f lockFile) bool {
 	ok, err := f.TryLockShared()
 	if ok {
 		f.Unlock()
@@ -189,10 +205,10 @@ func isFree(f *osfs.File) bool {
 }
 
 // letGo waits while others are just being woken up, one to take the lock and the
-// next to become the head of the line: until there is somebody at both places,
-// or nobody. If nobody wants to be the head that is a wait for nothing, but not
-// for long, and somebody has the lock meanwhile.
-func (l *fileLock) letGo() {
+// next to become the head of the queue: until there is a process at both places,
+// or at none. If no process wants to be the head that is a wait for nothing, but not
+// for long, and some process has the lock meanwhile.
+func (l *fifoLock) letGo() {
 	for range maxWakeUp {
 		time.Sleep(wakeUp)
 		if isFree(l.f) == isFree(l.head) {
@@ -202,12 +218,12 @@ func (l *fileLock) letGo() {
 }
 
 // await waits for the lock.
-func (l *fileLock) await(at place) {
-	if at == behind {
+func (l *fifoLock) await(how policy) {
+	if how == yield {
 		l.letGo()
 	}
 	var err error
-	if at != aside {
+	if how != unfair {
 		err = l.head.Lock()
 		if err == nil && l.dismissed() {
 			return
@@ -215,7 +231,7 @@ func (l *fileLock) await(at place) {
 	}
 	if err == nil {
 		err = l.f.Lock()
-		if at != aside {
+		if how != unfair {
 			l.head.Unlock()
 		}
 	}
@@ -233,9 +249,9 @@ func (l *fileLock) await(at place) {
 	l.end()
 }
 
-// dismissed has the goroutine that waits give up at the head of the line if
+// dismissed has the goroutine that waits give up at the head of the queue if
 // nobody waits for it any more.
-func (l *fileLock) dismissed() bool {
+func (l *fifoLock) dismissed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.abandoned {
@@ -247,7 +263,7 @@ func (l *fileLock) dismissed() bool {
 }
 
 // end is the end of a goroutine that nobody waits for.
-func (l *fileLock) end() {
+func (l *fifoLock) end() {
 	l.waiting = false
 	if l.closed {
 		l.park(false)
@@ -256,11 +272,11 @@ func (l *fileLock) end() {
 	}
 }
 
-func (l *fileLock) unlock() { l.f.Unlock() }
+func (l *fifoLock) unlock() { l.f.Unlock() }
 
 // close closes the files. A goroutine that still waits does so when it is
 // done.
-func (l *fileLock) close() error {
+func (l *fifoLock) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.waiting {
