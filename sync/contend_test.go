@@ -31,25 +31,6 @@ func init() {
 		p.hear()
 		return g.Unlock()
 	}
-	// holdlong is hold with a name that is too long for a wake-up.
-	helpers["holdlong"] = func(ctx context.Context, p *peer) error {
-		l, err := dsync.NewLock(ctx, p.st, longName, nil)
-		if err != nil {
-			return err
-		}
-		g, err := l.Lock(ctx)
-		if err != nil {
-			return err
-		}
-		p.say("held")
-		p.hear()
-		if err := g.Unlock(); err != nil {
-			return err
-		}
-		p.say("unlocked")
-		p.hear()
-		return nil
-	}
 	// lose holds a lock until it is lost.
 	helpers["lose"] = func(ctx context.Context, p *peer) error {
 		l, err := dsync.NewLock(ctx, p.st, "l", nil)
@@ -205,8 +186,6 @@ func init() {
 		}
 	}
 }
-
-var longName = strings.Repeat("long", 300)
 
 const contenders = 2 // goroutines of each process
 

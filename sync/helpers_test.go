@@ -3,7 +3,6 @@ package sync_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -80,11 +79,18 @@ func equal[T comparable](t testing.TB, got, want T) {
 	}
 }
 
-// queued waits until n claims wait in the rows of st.
-func queued(t testing.TB, st *cache.Store, n int) {
+// leases returns the rows of the locks and semaphores of st, as text.
+func leases(t testing.TB, st *cache.Store) *cache.Cache[string, string] {
 	t.Helper()
 	rows, err := cache.New(t.Context(), st, "leases", &cache.Options[string, string]{Family: "sync", Persistent: true, Values: leaseText{}})
 	ok(t, err)
+	return rows
+}
+
+// queued waits until n claims wait in the rows of st.
+func queued(t testing.TB, st *cache.Store, n int) {
+	t.Helper()
+	rows := leases(t, st)
 	changed, stop, err := rows.Watch()
 	ok(t, err)
 	defer stop()
@@ -103,23 +109,6 @@ func queued(t testing.TB, st *cache.Store, n int) {
 			t.Fatalf("%d claims wait, want %d", got, n)
 		}
 	}
-}
-
-// asleep waits until a goroutine waits for its turn, having seen that it must: a
-// claim in the row may be of one that is still about to look at the row.
-func asleep(t testing.TB) {
-	t.Helper()
-	buf := make([]byte, 1<<20)
-	for t.Context().Err() == nil {
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			head, calls, _ := strings.Cut(g, "\n")
-			if strings.Contains(head, "[select") && strings.Contains(calls, ".(*manager).pause(") {
-				return
-			}
-		}
-		runtime.Gosched()
-	}
-	t.Fatal("nobody waits")
 }
 
 // within fails the test if ch is not closed soon. What is waited for comes at

@@ -291,9 +291,8 @@ func TestRowRemoved(t *testing.T) {
 		got := make(chan *dsync.Guard)
 		go func() { got <- lock(t, l) }()
 		queued(t, st, 1)
-		rows, err := cache.New(t.Context(), st, "leases", &cache.Options[string, string]{Family: "sync", Persistent: true, Values: leaseText{}})
-		ok(t, err)
-		_, err = rows.Delete(t.Context(), "lock/l")
+		rows := leases(t, st)
+		_, err := rows.Delete(t.Context(), "lock/l")
 		ok(t, err)
 		next := <-got
 		within(t, inside.Done(), "the end of a lock whose row was removed")
@@ -372,8 +371,7 @@ func TestUnlockTimeout(t *testing.T) {
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := openMemory(t, &memory.Data{})
-		rows, err := cache.New(t.Context(), st, "leases", &cache.Options[string, string]{Family: "sync", Persistent: true, Values: leaseText{}})
-		ok(t, err)
+		rows := leases(t, st)
 		sem, err := dsync.NewSemaphore(t.Context(), st, "s", 3, nil)
 		ok(t, err)
 		held := lock(t, newLock(t, st, "held", nil))

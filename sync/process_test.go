@@ -51,25 +51,6 @@ func TestKill(t *testing.T) {
 	ok(t, g.Unlock())
 }
 
-// Where a wake-up cannot be sent, a broadcast tells the waiter.
-func TestNoWake(t *testing.T) {
-	dir := t.TempDir()
-	st := openDir(t, dir)
-	l := newLock(t, st, longName, nil)
-	holder := start(t, "holdlong", dir)
-	holder.hear("held")
-	got := make(chan struct{})
-	go func() {
-		ok(t, lock(t, l).Unlock())
-		close(got)
-	}()
-	asleep(t)
-	holder.say("unlock")
-	holder.hear("unlocked")
-	within(t, got, "a lock with a long name")
-	holder.finish()
-}
-
 // A holder in another process is told that its lock was broken.
 func TestBreakTells(t *testing.T) {
 	dir := t.TempDir()
