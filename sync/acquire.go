@@ -3,7 +3,9 @@ package sync
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -23,6 +25,9 @@ func (m *manager) acquire(ctx context.Context, r request) (*hold, error) {
 		return nil, err
 	}
 	defer m.busy.Done()
+	if err := m.checkNested(ctx, r); err != nil {
+		return nil, err
+	}
 	m.retryReleases()
 
 	q, w := m.join(r.key)
@@ -46,6 +51,47 @@ func (m *manager) acquire(ctx context.Context, r request) (*hold, error) {
 		}
 	}
 	return m.newHold(ctx, r.key, *held, p), nil
+}
+
+// checkNested fails with ErrRecursive if the request could not be granted before
+// permits come back that the caller itself holds, as ctx says.
+func (m *manager) checkNested(ctx context.Context, r request) error {
+	own := int64(0)
+	for h := innermost(ctx); h != nil; h = h.outer() {
+		n, err := h.permitsOf(ctx, m, r.key)
+		if err != nil {
+			return err
+		}
+		own += n
+	}
+	switch {
+	case own == 0:
+		return nil
+	case strings.HasPrefix(r.key, lockPrefix):
+		return fmt.Errorf("%w: use RLock for a lock that its holder takes again", ErrRecursive)
+	}
+	row, ok, err := m.rows.Get(ctx, r.key)
+	if err != nil || !ok || own+r.n <= row.Size {
+		return err
+	}
+	return fmt.Errorf("%w: %d of the %d permits are its own", ErrRecursive, own, row.Size)
+}
+
+// permitsOf returns how many permits h holds of the row of key in the manager's store,
+// which another manager of this process may share.
+func (h *hold) permitsOf(ctx context.Context, m *manager, key string) (int64, error) {
+	if h.key != key || h.state() != nil {
+		return 0, nil
+	}
+	if h.m != m {
+		p, err := m.session(ctx)
+		if err != nil || p.name != h.session.name {
+			return 0, err
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.claim.N, nil
 }
 
 // try is acquire without waiting. It returns neither a hold nor an error if others

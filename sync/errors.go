@@ -22,6 +22,11 @@ var (
 	// removed, or the store's session was lost: see [cache.Store.Session].
 	ErrLost = errors.New("hold was lost")
 
+	// ErrRecursive means that what the caller asks for could not be granted
+	// before it releases what it holds: it was given the context of its own
+	// guard or permit. An [RLock] can be taken again.
+	ErrRecursive = errors.New("the caller would wait for itself")
+
 	// ErrSize means that a semaphore exists with another number of permits.
 	ErrSize = errors.New("semaphore has another size")
 )

@@ -16,7 +16,8 @@ type hold struct {
 	key     string
 	claim   claim // N is guarded by mu
 	session *session
-	parent  context.Context
+	nested  *nested     // the guards of an RLock; nil for others
+	parent  holdContext // what the hold's context derives from
 
 	releasing sync.Mutex // held by a release or a look at the row; taken before mu and manager.mu
 
@@ -31,9 +32,36 @@ type hold struct {
 	unseen atomic.Bool // a wake-up has come, and no look at the row has begun since
 }
 
+// holdContext is the context that a hold was taken with, with the hold in it. So who
+// is given a guard's context can be told from others.
+type holdContext struct {
+	context.Context
+	h *hold
+}
+
+type holdKey struct{}
+
+func (c *holdContext) Value(key any) any {
+	if key == (holdKey{}) {
+		return c.h
+	}
+	return c.Context.Value(key)
+}
+
+// innermost returns the hold of the innermost guard or permit whose context ctx
+// derives from, or nil.
+func innermost(ctx context.Context) *hold {
+	h, _ := ctx.Value(holdKey{}).(*hold)
+	return h
+}
+
+// outer returns the hold in whose context h was taken, or nil.
+func (h *hold) outer() *hold { return innermost(h.parent.Context) }
+
 // newHold makes a hold of a granted claim. Its context derives from ctx.
 func (m *manager) newHold(ctx context.Context, key string, c claim, p *session) *hold {
-	h := &hold{m: m, key: key, claim: c, session: p, parent: ctx}
+	h := &hold{m: m, key: key, claim: c, session: p}
+	h.parent = holdContext{ctx, h}
 	m.mu.Lock()
 	m.holds[h] = struct{}{}
 	m.mu.Unlock()
@@ -55,7 +83,7 @@ func (h *hold) context() context.Context {
 	if h.ctx != nil {
 		return h.ctx
 	}
-	h.ctx, h.cancel = context.WithCancelCause(h.parent)
+	h.ctx, h.cancel = context.WithCancelCause(&h.parent)
 	switch {
 	case h.lost != nil:
 		h.cancel(h.lost)

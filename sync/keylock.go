@@ -66,8 +66,8 @@ func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
 }
 
 func (l *KeyLock[K, V]) lock(ctx context.Context, tag string) error {
-	o, err := l.try(ctx, tag)
-	if err == nil && !o.free {
+	got, err := l.try(ctx, tag)
+	if err == nil && !got {
 		err = l.wait(ctx, tag)
 	}
 	return err
@@ -79,15 +79,15 @@ func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
 	if err != nil {
 		return nil, false, fail("TryLock", err)
 	}
-	o, err := l.try(ctx, tag)
-	if err != nil || !o.free {
+	got, err := l.try(ctx, tag)
+	if err != nil || !got {
 		return nil, false, fail("TryLock", err)
 	}
 	return l.guard(tag), true, nil
 }
 
 // Do runs fn while it holds the lock: see [Lock.Do]. The context ends when fn
-// returns.
+// returns. To wait for the same lock with that context fails with ErrRecursive.
 func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
 		return fail("Do", invalid("nil function"))
@@ -96,7 +96,7 @@ func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) err
 	if err != nil {
 		return fail("Do", errors.Unwrap(err))
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, heldTag(g.tag), true))
 	defer cancel()
 	return do(ctx, g.Unlock, fn)
 }
@@ -109,50 +109,57 @@ func (l *KeyLock[K, V]) tag(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%s%s.%d", keyTag, session, keyLockNumber.Add(1)), err
 }
 
-// occupied tells who has a lock.
-type occupied struct {
-	free    bool // nobody has had it, now it is ours
-	session string
+// heldTag is the key of a value in the context of Do: the tag of its hold.
+type heldTag string
+
+// holder is what the entry of a lock tells.
+type holder struct {
+	free    bool   // there is no entry
+	tag     string // of a KeyLock; "" for Python's
+	session string // of a KeyLock's process
 	expiry  time.Time
 }
 
-// holder tells who has the lock, as c sees it.
-func (l *KeyLock[K, V]) holder(ctx context.Context, c *cache.Cache[K, V]) (o occupied, tag string, err error) {
+// holder returns the holder of the lock, as c sees it.
+func (l *KeyLock[K, V]) holder(ctx context.Context, c *cache.Cache[K, V]) (h holder, err error) {
 	e, ok, err := c.GetEntry(ctx, l.key)
 	switch {
 	case errors.Is(err, cache.ErrCodecMismatch): // Python's None
-		return occupied{}, "", nil
+		return holder{}, nil
 	case err != nil:
-		return occupied{}, "", err
+		return holder{}, err
 	case !ok:
-		return occupied{free: true}, "", nil
+		return holder{free: true}, nil
 	}
-	o.expiry = e.Expiry
-	if text, mine := strings.CutPrefix(textOf(e.Tag), keyTag); mine {
-		o.session, _, _ = cutLast(text)
+	h.expiry = e.Expiry
+	if text, ours := strings.CutPrefix(textOf(e.Tag), keyTag); ours {
+		h.tag = textOf(e.Tag)
+		h.session, _, _ = cutLast(text)
 	}
-	return o, textOf(e.Tag), nil
+	return h, nil
 }
 
-// try takes the lock if it is free or its holder dead.
-func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (o occupied, err error) {
+// try takes the lock if it is free or its holder is dead, and reports whether it did.
+func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err error) {
 	st := l.c.Store()
 	if st.TxOf(ctx) != nil {
-		return o, errInTx
+		return false, errInTx
 	}
 	err = l.c.Update(ctx, func(tx *cache.Tx) (err error) {
 		c := l.c.In(tx)
-		if o, _, err = l.holder(ctx, c); err != nil {
+		h, err := l.holder(ctx, c)
+		if err != nil {
 			return err
 		}
-		if !o.free && o.session != "" {
-			alive := true
-			if alive, err = tx.Alive(o.session); err != nil {
+		got = h.free
+		if h.session != "" {
+			alive, err := tx.Alive(h.session)
+			if err != nil {
 				return err
 			}
-			o.free = !alive
+			got = !alive
 		}
-		if !o.free {
+		if !got {
 			return nil
 		}
 		var zero V
@@ -162,7 +169,7 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (o occupied, err er
 		}
 		return c.Set(ctx, l.key, zero, opts...)
 	})
-	return o, err
+	return got, err
 }
 
 func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
@@ -180,16 +187,16 @@ func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
 	for {
 		// Looking does not write, where there may be many changes that have
 		// nothing to do with the lock.
-		o, _, err := l.holder(ctx, l.c)
-		again := o.free
+		h, err := l.holder(ctx, l.c)
+		again := h.free
 		if err == nil && !again {
-			again, err = l.pause(ctx, o, changed, closed)
+			again, err = l.pause(ctx, h, changed, closed)
 		}
 		if err != nil {
 			return err
 		}
 		if again {
-			if o, err = l.try(ctx, tag); err != nil || o.free {
+			if got, err := l.try(ctx, tag); err != nil || got {
 				return err
 			}
 		}
@@ -198,11 +205,14 @@ func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
 
 // pause waits until the lock may have changed hands, and reports whether its
 // holder is dead.
-func (l *KeyLock[K, V]) pause(ctx context.Context, o occupied, changed, closed <-chan struct{}) (bool, error) {
+func (l *KeyLock[K, V]) pause(ctx context.Context, h holder, changed, closed <-chan struct{}) (bool, error) {
+	if ctx.Value(heldTag(h.tag)) != nil {
+		return false, ErrRecursive
+	}
 	st := l.c.Store()
 	var dead <-chan struct{}
-	if o.session != "" {
-		ended, stop, err := st.WatchSession(o.session)
+	if h.session != "" {
+		ended, stop, err := st.WatchSession(h.session)
 		if err != nil {
 			return false, err
 		}
@@ -211,10 +221,10 @@ func (l *KeyLock[K, V]) pause(ctx context.Context, o occupied, changed, closed <
 	}
 	var over <-chan time.Time
 	switch {
-	case o.session == "":
+	case h.session == "":
 		over = time.After(foreignLook)
-	case !o.expiry.IsZero():
-		over = time.After(o.expiry.Sub(st.Now()))
+	case !h.expiry.IsZero():
+		over = time.After(h.expiry.Sub(st.Now()))
 	}
 	select {
 	case <-changed:
@@ -240,13 +250,14 @@ func textOf(tag codec.Value) string {
 
 // KeyGuard is a held [KeyLock].
 type KeyGuard struct {
+	tag     string
 	mu      sync.Mutex
 	release func() error
 	done    bool
 }
 
 func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
-	return &KeyGuard{release: func() error { return l.unlock(tag) }}
+	return &KeyGuard{tag: tag, release: func() error { return l.unlock(tag) }}
 }
 
 // unlock removes the key if it is still there with our tag.
@@ -254,8 +265,8 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 	ctx := context.Background()
 	return l.c.Update(ctx, func(tx *cache.Tx) error {
 		c := l.c.In(tx)
-		_, now, err := l.holder(ctx, c)
-		if err == nil && now != tag {
+		h, err := l.holder(ctx, c)
+		if err == nil && h.tag != tag {
 			err = ErrLost
 		}
 		if err == nil {

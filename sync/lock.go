@@ -39,7 +39,8 @@ func (o *LockOptions) maxHold() (time.Duration, error) {
 // notices within 50 ms, and it stays held while its holder is merely slow or
 // stopped; no clock decides. Close of the holder's store releases it.
 //
-// The lock is not reentrant: see [RLock].
+// The lock is not reentrant: Lock with the context of its own guard, such as that of
+// Do, fails with ErrRecursive. An [RLock] can be taken again.
 type Lock struct {
 	m   *manager
 	key string
@@ -70,7 +71,8 @@ func (l *Lock) request() request { return request{key: l.key, size: 1, n: 1, max
 
 // Lock waits until the lock is free and takes it. It fails when ctx ends, with
 // its error, or when the store is closed, with cache.ErrClosed; then the lock
-// is not held. Inside a transaction it fails with cache.ErrInTx.
+// is not held. Inside a transaction it fails with cache.ErrInTx, and with the context
+// of the lock's own guard with ErrRecursive.
 func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
 	h, err := l.m.acquire(ctx, l.request())
 	if err != nil {

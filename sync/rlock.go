@@ -22,11 +22,6 @@ type nested struct {
 	h  *hold
 }
 
-type nestedKey struct {
-	m   *manager
-	key string
-}
-
 // NewRLock returns the lock called name of a store: see [NewLock].
 func NewRLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*RLock, error) {
 	l, err := NewLock(ctx, st, name, o)
@@ -48,7 +43,7 @@ func (r *RLock) Lock(ctx context.Context) (*Guard, error) {
 	if err != nil {
 		return nil, fail("Lock", err)
 	}
-	return r.first(ctx, h), nil
+	return firstGuard(h), nil
 }
 
 // TryLock is Lock without waiting: see [Lock.TryLock].
@@ -61,7 +56,7 @@ func (r *RLock) TryLock(ctx context.Context) (*Guard, bool, error) {
 	if h == nil || err != nil {
 		return nil, false, fail("TryLock", err)
 	}
-	return r.first(ctx, h), true, nil
+	return firstGuard(h), true, nil
 }
 
 // Do runs fn while it holds the lock: see [Lock.Do].
@@ -81,10 +76,14 @@ func (r *RLock) Break(ctx context.Context) (bool, error) { return r.l.Break(ctx)
 
 // again returns one more guard of the hold that ctx carries, if it does.
 func (r *RLock) again(ctx context.Context) (*Guard, error) {
-	n, _ := ctx.Value(nestedKey{r.l.m, r.l.key}).(*nested)
-	if n == nil {
+	h := innermost(ctx)
+	for h != nil && (h.m != r.l.m || h.key != r.l.key) {
+		h = h.outer()
+	}
+	if h == nil || h.nested == nil { // not held, or by a Lock, which acquire tells
 		return nil, nil
 	}
+	n := h.nested
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.n == 0 {
@@ -100,11 +99,10 @@ func (r *RLock) again(ctx context.Context) (*Guard, error) {
 	return &Guard{h: n.h, nested: n}, nil
 }
 
-// first returns the first guard of a hold.
-func (r *RLock) first(ctx context.Context, h *hold) *Guard {
-	n := &nested{n: 1, h: h}
-	h.parent = context.WithValue(ctx, nestedKey{r.l.m, r.l.key}, n)
-	return &Guard{h: h, nested: n}
+// firstGuard returns the first guard of a hold.
+func firstGuard(h *hold) *Guard {
+	h.nested = &nested{n: 1, h: h}
+	return &Guard{h: h, nested: h.nested}
 }
 
 // leave unlocks one of several guards.
