@@ -74,6 +74,8 @@ func TestBadInput(t *testing.T) {
 			"lease of 0":        second2(d.Claim(ctx, 0)),
 			"wait, lease of 0":  second(d.ClaimWait(ctx, 0)),
 			"extended by 0":     c.Extend(ctx, 0),
+			"negative lease":    second2(d.Claim(ctx, -time.Second)),
+			"extended by less":  c.Extend(ctx, -time.Second),
 			"nack by less":      c.Nack(ctx, -1),
 			"nil other":         second(d.Equal(ctx, nil)),
 			"nil into":          d.Copy(ctx, nil),

@@ -132,7 +132,7 @@ func BenchmarkClaimAck(b *testing.B) {
 			if err := d.PushBack(ctx, i); err != nil {
 				b.Fatal(err)
 			}
-			c, ok, err := d.Claim(ctx, -1)
+			c, ok, err := d.Claim(ctx, deque.UntilClosed)
 			if !ok || err != nil {
 				b.Fatal(ok, err)
 			}

@@ -28,6 +28,17 @@ type place struct {
 	key string // where it was last seen; a transaction that moved it may have been rolled back
 }
 
+// UntilClosed is the lease of a claim that lasts as long as the process has the
+// store open.
+const UntilClosed time.Duration = -1
+
+func checkLease(d time.Duration) error {
+	if d <= 0 && d != UntilClosed {
+		return invalid("a lease of %v; a claim that is to last needs UntilClosed", d)
+	}
+	return nil
+}
+
 // Claim takes the item at the front for the time of a lease, and returns
 // false if there is none. The item is then to be acknowledged or given back:
 // see [Claim]. If the lease ends without either, or the store is closed, or
@@ -37,17 +48,17 @@ type place struct {
 // What Claim returns is not bound to a transaction, even if the deque is: In
 // binds it.
 //
-// With a negative lease, the claim lasts as long as the process has the store
-// open. A lease of 0 is cache.ErrInvalid. An item whose value is lost is removed,
-// and is cache.ErrCorrupt, once: see PopFront.
+// With [UntilClosed] as the lease, the claim lasts as long as the process has the
+// store open. Any other lease that is not positive is cache.ErrInvalid. An item
+// whose value is lost is removed, and is cache.ErrCorrupt, once: see PopFront.
 func (d *Deque[T]) Claim(ctx context.Context, lease time.Duration) (*Claim[T], bool, error) {
 	c, ok, err := d.claim(ctx, lease)
 	return c, ok, d.fail("Claim", err)
 }
 
 func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T], ok bool, err error) {
-	if lease == 0 {
-		return nil, false, invalid("lease of 0")
+	if err := checkLease(lease); err != nil {
+		return nil, false, err
 	}
 	_, ok, err = d.try(ctx, true, func() (e cache.Entry[int64, T], ok bool, err error) {
 		if _, ok, err = d.end(ctx, false, 0); ok && err == nil {
@@ -61,7 +72,7 @@ func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T],
 // take moves the first item to the loans.
 func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], err error) {
 	due := int64(never)
-	if lease > 0 {
+	if lease != UntilClosed {
 		due = d.after(lease)
 	}
 	session, _, err := d.shared.st.Session(ctx)
@@ -180,11 +191,11 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 // Extend makes the lease end after the given time from now, as Claim does. It
 // fails with ErrLost if the item has come back already.
 func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
-	if lease == 0 {
-		return c.d.fail("Extend", invalid("lease of 0"))
+	if err := checkLease(lease); err != nil {
+		return c.d.fail("Extend", err)
 	}
 	due := int64(never)
-	if lease > 0 {
+	if lease != UntilClosed {
 		due = c.d.after(lease)
 	}
 	key := loanKey(claimed, due, c.at.number)

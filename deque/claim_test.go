@@ -76,7 +76,7 @@ func TestExtend(t *testing.T) {
 			ok(t, c.Extend(ctx, time.Second))
 		}
 		empty(t, d)
-		ok(t, c.Extend(ctx, -1))
+		ok(t, c.Extend(ctx, deque.UntilClosed))
 		e.clock.Advance(1000 * time.Hour)
 		empty(t, d)
 
@@ -99,7 +99,7 @@ func TestExtend(t *testing.T) {
 func TestNack(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		d, ctx := open(t, e.st, "", "a", "b"), t.Context()
-		ok(t, claim(t, d, -1).Nack(ctx, 0))
+		ok(t, claim(t, d, deque.UntilClosed).Nack(ctx, 0))
 		holds(t, d, "a", "b")
 		c := claim(t, d, time.Second)
 		equal(t, c.Attempt, 2)
@@ -218,7 +218,7 @@ func TestSessionEnds(t *testing.T) {
 			t.Skip("stores of one process share a session here")
 		}
 		other := open[int](t, st, "")
-		mine, c := claim(t, d, -1), claim(t, other, -1)
+		mine, c := claim(t, d, deque.UntilClosed), claim(t, other, deque.UntilClosed)
 		equal(t, c.Value, 2)
 		e.clock.Advance(1000 * time.Hour)
 		ok(t, st.Close())

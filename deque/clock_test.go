@@ -66,7 +66,7 @@ func TestClockSetBack(t *testing.T) {
 			claim(t, d, time.Minute)
 			ok(t, claim(t, d, time.Hour).Nack(ctx, time.Minute))
 			ok(t, claim(t, d, time.Second).Extend(ctx, time.Minute))
-			forever := claim(t, d, -1)
+			forever := claim(t, d, deque.UntilClosed)
 			ok(t, d.PushBack(ctx, 6, deque.Delay(time.Minute)))
 			empty(t, d)
 

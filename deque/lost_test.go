@@ -47,7 +47,7 @@ func TestLostItem(t *testing.T) {
 		defer func() { ok(t, st.Close()) }()
 		d := open(t, st, name, "lost1"+inFile, "lost2"+inFile, "a"+inFile, "lost3"+inFile, "b", "lost4"+inFile)
 		claim(t, d, time.Minute) // lost1
-		nacked := claim(t, d, -1)
+		nacked := claim(t, d, deque.UntilClosed)
 		ok(t, d.PushBack(ctx, "lost5"+inFile, deque.Delay(time.Minute)))
 		ok(t, d.PushBack(ctx, "c", deque.Delay(time.Minute)))
 		lose(t, st, 5)
@@ -76,7 +76,7 @@ func TestLostItem(t *testing.T) {
 		v, found, err := d.PopFront(ctx)
 		lost("claimed and delayed", v, found, err)
 		pops(t, d, "a"+inFile)
-		c, found, err := d.Claim(ctx, -1)
+		c, found, err := d.Claim(ctx, deque.UntilClosed)
 		lost("at the front", c, found, err)
 		vs, err := d.PopN(ctx, 10)
 		ok(t, err)
@@ -107,7 +107,7 @@ func TestLostClaim(t *testing.T) {
 	st := must(cache.OpenStore(ctx, dir, nil))(t)
 	d := open(t, st, "d", "lost"+inFile, "a"+inFile, "b")
 	for range 3 {
-		claim(t, d, -1)
+		claim(t, d, deque.UntilClosed)
 	}
 	ok(t, st.Close()) // ends the session
 	st = must(cache.OpenStore(ctx, dir, nil))(t)

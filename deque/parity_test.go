@@ -304,7 +304,7 @@ func TestParity(t *testing.T) {
 		{"drop", func(t *testing.T, e *env) {
 			d := must(deque.New(t.Context(), e.st, "n", &deque.Options[int]{MaxLen: 3}))(t)
 			push(t, d, 1, 2)
-			claim(t, d, -1)
+			claim(t, d, deque.UntilClosed)
 			ok(t, deque.Drop(t.Context(), e.st, "n"))
 			_, _, err := d.PopFront(t.Context())
 			is(t, err, cache.ErrClosed)

@@ -90,7 +90,7 @@ func hold(ctx context.Context, dir string) error {
 		return err
 	}
 	defer d.Close()
-	c, err := d.ClaimWait(ctx, -1)
+	c, err := d.ClaimWait(ctx, deque.UntilClosed)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func work(ctx context.Context, dir string) error {
 		return err
 	}
 	for {
-		c, err := d.ClaimWait(ctx, -1)
+		c, err := d.ClaimWait(ctx, deque.UntilClosed)
 		if ctx.Err() != nil {
 			return nil
 		}

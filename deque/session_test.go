@@ -23,19 +23,19 @@ func TestClaimNeedsSession(t *testing.T) {
 
 	refused := errors.New("no session today")
 	f.Refuse(refused)
-	_, _, err := d.Claim(ctx, -1)
+	_, _, err := d.Claim(ctx, deque.UntilClosed)
 	is(t, err, refused)
-	_, err = d.ClaimWait(ctx, -1)
+	_, err = d.ClaimWait(ctx, deque.UntilClosed)
 	is(t, err, refused)
 	is(t, st.Update(ctx, func(tx *cache.Tx) error {
-		_, _, err := d.In(tx).Claim(ctx, -1)
+		_, _, err := d.In(tx).Claim(ctx, deque.UntilClosed)
 		return err
 	}), refused)
 	holds(t, theirs, 1)
 	f.Refuse(nil)
 
 	for range 3 {
-		c := claim(t, d, -1)
+		c := claim(t, d, deque.UntilClosed)
 		empty(t, theirs)
 		popped := make(chan error)
 		go func() {
@@ -47,7 +47,7 @@ func TestClaimNeedsSession(t *testing.T) {
 		is(t, c.Ack(ctx), deque.ErrLost)
 		ok(t, d.PushBack(ctx, 1))
 	}
-	c := claim(t, d, -1) // in another session
+	c := claim(t, d, deque.UntilClosed) // in another session
 	empty(t, theirs)
 	ok(t, c.Nack(ctx, 0))
 	pops(t, theirs, 1)

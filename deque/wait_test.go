@@ -49,7 +49,7 @@ func TestWaitWakes(t *testing.T) {
 			err := d.Update(ctx, func(tx *cache.Tx) (err error) {
 				d := d.In(tx)
 				if err = d.PushBack(ctx, 7); err == nil {
-					c, _, err = d.Claim(ctx, -1)
+					c, _, err = d.Claim(ctx, deque.UntilClosed)
 				}
 				return err
 			})
@@ -64,7 +64,7 @@ func TestWaitWakes(t *testing.T) {
 				if err := other.PushBack(ctx, 7); err != nil {
 					return err
 				}
-				_, _, err := other.Claim(ctx, -1)
+				_, _, err := other.Claim(ctx, deque.UntilClosed)
 				return err
 			})
 			return errors.Join(err, other.Store().Close())

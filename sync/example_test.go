@@ -136,7 +136,7 @@ func ExampleThrottle() {
 	ctx := context.Background()
 	st, done := open()
 	defer done()
-	api, err := dsync.NewThrottle(ctx, st, "api", dsync.ThrottleOptions{Count: 2, Period: time.Hour})
+	api, err := dsync.NewThrottle(ctx, st, "api", &dsync.ThrottleOptions{Count: 2, Period: time.Hour})
 	check(err)
 	for range 3 {
 		ok, err := api.Allow(ctx)
@@ -153,7 +153,7 @@ func ExampleThrottled() {
 	ctx := context.Background()
 	st, done := open()
 	defer done()
-	api, err := dsync.NewThrottle(ctx, st, "api", dsync.ThrottleOptions{Count: 100, Period: time.Second})
+	api, err := dsync.NewThrottle(ctx, st, "api", &dsync.ThrottleOptions{Count: 100, Period: time.Second})
 	check(err)
 	shout := dsync.Throttled(api, func(ctx context.Context, s string) (string, error) {
 		return strings.ToUpper(s), nil

@@ -41,10 +41,13 @@ type ThrottleOptions struct {
 
 // NewThrottle returns the throttle called name of a store. It writes nothing
 // but, once, the collection that it is in. Options that would let nothing
-// through are cache.ErrInvalid.
-func NewThrottle(ctx context.Context, st *cache.Store, name string, o ThrottleOptions) (*Throttle, error) {
+// through, such as nil, are cache.ErrInvalid.
+func NewThrottle(ctx context.Context, st *cache.Store, name string, o *ThrottleOptions) (*Throttle, error) {
 	t := &Throttle{name: name}
-	if err := t.configure(o); err != nil {
+	if o == nil {
+		o = &ThrottleOptions{}
+	}
+	if err := t.configure(*o); err != nil {
 		return nil, fail("NewThrottle", err)
 	}
 	var err error

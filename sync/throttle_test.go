@@ -15,7 +15,7 @@ import (
 
 func newThrottle(t testing.TB, st *cache.Store, count int64, period time.Duration) *dsync.Throttle {
 	t.Helper()
-	th, err := dsync.NewThrottle(t.Context(), st, "t", dsync.ThrottleOptions{Count: count, Period: period})
+	th, err := dsync.NewThrottle(t.Context(), st, "t", &dsync.ThrottleOptions{Count: count, Period: period})
 	ok(t, err)
 	return th
 }
@@ -125,14 +125,14 @@ func TestThrottleWait(t *testing.T) {
 
 func TestThrottleMisuse(t *testing.T) {
 	st := openMemory(t, &memory.Data{})
-	for _, o := range []dsync.ThrottleOptions{
-		{}, {Count: 1}, {Period: time.Second}, {Count: -1, Period: time.Second}, {Count: 1, Period: -1},
+	for _, o := range []*dsync.ThrottleOptions{
+		nil, {}, {Count: 1}, {Period: time.Second}, {Count: -1, Period: time.Second}, {Count: 1, Period: -1},
 		{Count: 1, Period: time.Second, Burst: -1}, {Count: 1, Period: math.MaxInt64, Burst: math.MaxInt64},
 	} {
 		_, err := dsync.NewThrottle(t.Context(), st, "t", o)
 		is(t, err, cache.ErrInvalid)
 	}
-	_, err := dsync.NewThrottle(t.Context(), nil, "t", dsync.ThrottleOptions{Count: 1, Period: 1})
+	_, err := dsync.NewThrottle(t.Context(), nil, "t", &dsync.ThrottleOptions{Count: 1, Period: 1})
 	is(t, err, cache.ErrInvalid)
 	_, err = dsync.Throttled[int, int](newThrottle(t, st, 1, 1), nil)(t.Context(), 0)
 	is(t, err, cache.ErrInvalid)

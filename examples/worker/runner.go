@@ -51,7 +51,7 @@ func newRunner(ctx context.Context, st *cache.Store) (r *runner, err error) {
 	r.running, errs[3] = dsync.NewSemaphore(ctx, st, "running", atOnce, nil)
 	r.scheduler, errs[4] = dsync.NewLock(ctx, st, "scheduler", nil)
 	r.took, errs[5] = dsync.NewAverager(ctx, st, "took")
-	r.api, errs[6] = dsync.NewThrottle(ctx, st, "api", dsync.ThrottleOptions{Count: 10, Period: time.Second})
+	r.api, errs[6] = dsync.NewThrottle(ctx, st, "api", &dsync.ThrottleOptions{Count: 10, Period: time.Second})
 	r.rate, errs[7] = memo.New(ctx, st, "rate", dsync.Throttled(r.api, askRate), &memo.Options[string, float64]{
 		TTL: time.Minute, RefreshAfter: 30 * time.Second, StaleIfError: time.Hour,
 	})
