@@ -32,6 +32,7 @@ func TestImports(t *testing.T) {
 		engine + "notify":                {},
 		engine + "futex":                 {engine + "osfs"},
 		engine + "turnstile":             {"cache/driver", engine + "osfs"},
+		engine + "session":               {"cache/driver", engine + "osfs"},
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},
 		engine + "lite":                  {"codec", engine + "osfs"},
 		engine + "powercut":              {engine + "osfs"},

@@ -143,7 +143,7 @@ func (b *backup) link(t *tx) error {
 	rand.Read(id[:])
 	var hold string
 	dir := b.store.core.files
-	err := b.store.core.sessions.inFolder(func(folder string) error {
+	err := b.store.core.sessions.InFolder(func(folder string) error {
 		hold = path.Join(folder, holdPrefix+hex.EncodeToString(id[:]))
 		return dir.Mkdir(hold)
 	})

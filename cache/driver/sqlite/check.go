@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 )
 
 // checker looks for damage. It goes through the database without keeping
@@ -307,13 +308,13 @@ func isShardOrFamily(name string) bool {
 // leftOver finds temporary files of sessions that have ended. A value may have
 // got its name in the store, but no row.
 func (k *checker) leftOver(known map[string]bool) error {
-	ss := &k.store.core.sessions
-	names, err := ss.ended()
+	ss := k.store.core.sessions
+	names, err := ss.Ended()
 	if err != nil {
-		return err
+		return translate(err)
 	}
 	for _, name := range names {
-		files, err := k.store.core.files.ReadDir(ss.folder(name))
+		files, err := k.store.core.files.ReadDir(ss.Folder(name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another process has just swept
 		}
@@ -321,7 +322,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 			return translate(err)
 		}
 		for _, f := range files {
-			if f.Name() == sessionLock {
+			if f.Name() == session.LockFile {
 				continue
 			}
 			values := finalNames(f.Name())
@@ -329,7 +330,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 				continue // it is a further name of a value
 			}
 			p := driver.Problem{Kind: driver.LeftOver, Path: path.Join(sessionsName, name, f.Name()), Mended: k.mend}
-			if !isSessionFile(f) {
+			if !isSessionFile(f.Name(), f.IsDir()) {
 				p.Kind, p.Mended, p.Detail = driver.UnknownFile, false, "no session makes a file of this name: remove it by hand"
 			}
 			k.report(p)
@@ -345,7 +346,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 		if !k.mend {
 			continue
 		}
-		if err := ss.remove(name); err != nil {
+		if err := ss.Remove(name); err != nil {
 			return translate(err)
 		}
 	}

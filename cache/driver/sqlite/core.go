@@ -21,6 +21,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 )
 
 // core is what all handles of one directory in one process share.
@@ -36,10 +37,9 @@ type core struct {
 	writer     *writer // nil if read-only
 	readers    *pool
 	maintainer *maintainer // nil if read-only
-	sessions   sessions
+	sessions   *session.Sessions
 	sender     notify.Sender
 	watches    watches
-	ends       ends
 	trash      trashCan
 	durable    durable
 	presence   presence
@@ -130,7 +130,6 @@ func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	if err == nil {
 		c.info = info
 	}
-	c.ends.init(c)
 	cores.list = append(cores.list, c)
 	return c, true, inUse
 }
@@ -259,7 +258,7 @@ func (c *core) openDatabase() error {
 		err = fmt.Errorf("%w: the %s in it was replaced while it was being opened", driver.ErrNotStore, databaseName)
 	}
 	if err == nil {
-		err = c.sessions.init(c)
+		err = c.openSessions()
 	}
 	if err != nil {
 		return translate(errors.Join(err, c.closeDatabase()))
@@ -497,7 +496,7 @@ func (c *core) refuseStrangers() error {
 func (c *core) close() error {
 	var errs []error
 	c.watches.close()
-	c.ends.close()
+	c.sessions.EndWatches()
 	c.sender.Close()
 	if c.maintainer != nil {
 		errs = append(errs, c.maintainer.close())
@@ -511,7 +510,7 @@ func (c *core) close() error {
 			c.reserve.fill()
 		}
 	}
-	errs = append(errs, c.sessions.close(), c.watches.release(), c.hints.Close(), c.closeDatabase(), c.files.Close())
+	errs = append(errs, c.sessions.Close(), c.watches.release(), c.hints.Close(), c.closeDatabase(), c.files.Close())
 	return translate(errors.Join(errs...))
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -254,7 +255,7 @@ func TestSweep(t *testing.T) {
 			if collection != "" {
 				orphan = valuesName + "/" + orphan
 			}
-			for _, f := range []string{filepath.Join(dead, sessionLock), filepath.Join(dead, name+".val"), s.core.path(orphan)} {
+			for _, f := range []string{filepath.Join(dead, session.LockFile), filepath.Join(dead, name+".val"), s.core.path(orphan)} {
 				if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
 					t.Fatal(err)
 				}
@@ -296,10 +297,14 @@ func TestSweep(t *testing.T) {
 			}
 
 			s.core.maintainer.sweep()
+			own, _, err := s.Session(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, n := range names(t, dir) {
 				switch {
 				case n == databaseName, n == lockName, n == lineName, n == watchName, n == nearName, n == reserveName, n == kept.File:
-				case strings.HasPrefix(n, sessionsName+"/"+s.core.sessions.own.name):
+				case strings.HasPrefix(n, sessionsName+"/"+own):
 				default:
 					t.Errorf("%s is left", n)
 				}

@@ -49,6 +49,11 @@ func isHostile(err error) bool {
 	return errors.Is(err, osfs.ErrNotRegular) || errors.Is(err, osfs.ErrOwner)
 }
 
+// isHex reports whether s is n digits as hex.EncodeToString writes them.
+func isHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // file is a value file on its way into the store.
 //
 // It is written under a temporary name in the folder of its session. Put links
@@ -95,7 +100,7 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	rand.Read(id[:])
 	name := hex.EncodeToString(id[:])
 	f := &file{core: s.core, kind: kind, base: basePath(name)}
-	err := s.core.sessions.inFolder(func(folder string) (err error) {
+	err := s.core.sessions.InFolder(func(folder string) (err error) {
 		f.temp = path.Join(folder, name+".val")
 		f.f, err = s.core.files.Create(f.temp)
 		if osfs.IsFull(err) && s.core.durable.makeRoom() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 )
 
 // FuzzHostile has somebody who may write to the directory of a store prepare it:
@@ -132,7 +133,7 @@ var kinds = []string{"link", "link to file", "link to none", "link inside", "oth
 
 // places are those of the store, and some that it does not have.
 func (a *adversary) places() []string {
-	return append(a.h.places(), valuesName+"/"+valuesName, sessionsName+"/"+strings.Repeat("e", 24)+"/"+sessionLock,
+	return append(a.h.places(), valuesName+"/"+valuesName, sessionsName+"/"+strings.Repeat("e", 24)+"/"+session.LockFile,
 		sessionsName+"/"+strings.Repeat("E", 24), sessionsName+"/..x", "a\nb", "\xff", "zz/yy/x.val", "001", "cache/c",
 		"CACHE.DB", databaseName+"-probe-0", strings.Repeat("n", 250), strings.Repeat("d/", 100)+"f", reserveName)
 }
@@ -145,7 +146,7 @@ func (a *adversary) query() {
 	which, table := a.choose(numQueries), pick(a, []string{"Cache", "Cache_1"})
 	settings := strings.Replace(table, "Cache", "Settings", 1)
 	name := strings.ReplaceAll(pick(a, []string{
-		"../home/file", a.h.sentinel + "/file", valuesName + "/../../home/file", "zz/file", "zz/" + sessionLock, sessionsName + "/" + deadSession + "/" + sessionLock,
+		"../home/file", a.h.sentinel + "/file", valuesName + "/../../home/file", "zz/file", "zz/" + session.LockFile, sessionsName + "/" + deadSession + "/" + session.LockFile,
 		a.h.files[0], parent(a.h.files[0]), parent(parent(a.h.files[0])), "/", "/x", "//", "", ".", "..", "a\nb", "aa\\bb", strings.Repeat("x/", 3000),
 		databaseName, "./" + databaseName, "Cache.DB", sessionsName, valuesName, valuesName + "/zz/file", valuesName + "/../" + databaseName,
 	}), "'", "''")

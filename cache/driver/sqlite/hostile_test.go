@@ -26,6 +26,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -209,13 +210,13 @@ func newHostile(t *testing.T) *hostile {
 	temp := hex.EncodeToString([]byte("a value's name.."))
 	dead := filepath.Join(h.dir, sessionsName, deadSession)
 	for _, name := range []string{
-		filepath.Join(dead, sessionLock),
+		filepath.Join(dead, session.LockFile),
 		filepath.Join(dead, temp+".val"),
 		filepath.Join(dead, holdPrefix+"0123456789abcdef", "0"),
 
 		filepath.Join(h.sentinel, "file"),
-		filepath.Join(h.sentinel, sessionLock),
-		filepath.Join(h.sentinel, deadSession, sessionLock),
+		filepath.Join(h.sentinel, session.LockFile),
+		filepath.Join(h.sentinel, deadSession, session.LockFile),
 		filepath.Join(h.sentinel, temp+".val"),
 		filepath.Join(h.sentinel, "0"),
 		filepath.Join(h.sentinel, databaseName),
@@ -361,7 +362,7 @@ func (h *hostile) places() []string {
 	return []string{
 		databaseName, databaseName + "-wal", databaseName + "-shm", databaseName + "-journal",
 		lockName, lineName, watchName, nearName, reserveName, sessionsName, valuesName,
-		dead, dead + "/" + sessionLock, dead + "/" + hex.EncodeToString([]byte("a value's name..")) + ".val",
+		dead, dead + "/" + session.LockFile, dead + "/" + hex.EncodeToString([]byte("a value's name..")) + ".val",
 		dead + "/" + holdPrefix + "0123456789abcdef", dead + "/" + holdPrefix + "0123456789abcdef/0",
 		h.files[0], h.files[2], parent(h.files[0]), parent(parent(h.files[0])), parent(h.files[2]), parent(parent(h.files[2])),
 		"zz", valuesName + "/zz", "CACHE.DB-SESSIONS", "Cache.db-values",
@@ -529,7 +530,7 @@ func TestSweepOwnNames(t *testing.T) {
 			left = append(left, n)
 		}
 	}
-	want := append(strangers, dead+"/"+sessionLock) // as the folder is not empty
+	want := append(strangers, dead+"/"+session.LockFile) // as the folder is not empty
 	slices.Sort(want)
 	slices.Sort(left)
 	if !slices.Equal(left, want) {

@@ -447,10 +447,10 @@ func (m *maintainer) listTrash(after int64) (found trash, err error) {
 // temporary file the value file that it was to become, if no row came to
 // refer to it.
 func (m *maintainer) sweepTemp(ctx context.Context) error {
-	ss := &m.core.sessions
-	names, err := ss.ended()
+	ss := m.core.sessions
+	names, err := ss.Ended()
 	if err != nil || len(names) == 0 {
-		return err
+		return translate(err)
 	}
 	m.core.log.Info("removing what sessions left that have ended", "sessions", len(names))
 	placed := make(map[string]bool)
@@ -466,7 +466,7 @@ func (m *maintainer) sweepTemp(ctx context.Context) error {
 		errs = append(errs, m.core.removeValue(rel))
 	}
 	for _, name := range names {
-		errs = append(errs, ss.remove(name))
+		errs = append(errs, ss.Remove(name))
 	}
 	m.core.files.Remove(sessionsName) // stays if there are sessions
 	return errors.Join(errs...)
@@ -476,7 +476,7 @@ func (m *maintainer) sweepTemp(ctx context.Context) error {
 // become. Of most there is none, but perhaps folders that were made for it: the
 // process died while it wrote them.
 func (m *maintainer) addPlaced(session string, placed map[string]bool) error {
-	files, err := m.core.files.ReadDir(m.core.sessions.folder(session))
+	files, err := m.core.files.ReadDir(m.core.sessions.Folder(session))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // another process sweeps too
 	}

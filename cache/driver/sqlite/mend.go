@@ -138,7 +138,7 @@ func (c *core) brokenFiles(whole map[string]bool) (broken []unsynced, err error)
 			continue
 		} else if _, known := whole[u.path]; !known {
 			if _, known := lives[u.session]; !known {
-				if lives[u.session], err = c.sessions.alive(u.session); err != nil {
+				if lives[u.session], err = c.alive(u.session); err != nil {
 					return nil, err
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 )
 
 func closed(c <-chan struct{}) bool {
@@ -43,24 +44,24 @@ func TestSweepOfMany(t *testing.T) {
 		write(name)
 	}
 	var dead []string
-	for _, session := range []string{strings.Repeat("d", 24), strings.Repeat("e", 24)} {
-		dead = append(dead, session)
-		folder := sessionsName + "/" + session + "/"
-		write(folder + sessionLock)
+	for _, name := range []string{strings.Repeat("d", 24), strings.Repeat("e", 24)} {
+		dead = append(dead, name)
+		folder := sessionsName + "/" + name + "/"
+		write(folder + session.LockFile)
 		for i := range 16 {
-			half := session[:1] + strings.Repeat("0", 29) + string("0123456789abcdef"[i]) + "0"
+			half := name[:1] + strings.Repeat("0", 29) + string("0123456789abcdef"[i]) + "0"
 			write(folder + half + ".val") // half written
 			placed := half[:31] + "1"
 			write(folder + placed + ".val") // without a row
 			write(basePath(placed))
-			r := putFile(t, s, c, session+half, "content")
+			r := putFile(t, s, c, name+half, "content")
 			kept = append(kept, r)
 			write(folder + strings.ReplaceAll(strings.TrimPrefix(r.File, valuesName+"/"), "/", "")) // with one
 		}
 	}
 	found := make(map[string]bool)
-	for _, session := range dead {
-		if err := s.core.maintainer.addPlaced(session, found); err != nil {
+	for _, name := range dead {
+		if err := s.core.maintainer.addPlaced(name, found); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -82,9 +83,9 @@ func TestSweepOfMany(t *testing.T) {
 		s.core.maintainer.sweep()
 	}()
 	for over := false; !over; over = closed(swept) {
-		for _, session := range dead {
+		for _, name := range dead {
 			for _, s := range []*Store{second, reader} {
-				if alive, err := s.Alive(t.Context(), session); alive || err != nil {
+				if alive, err := s.Alive(t.Context(), name); alive || err != nil {
 					t.Fatalf("alive while its left-overs are swept: %v, %v", alive, err)
 				}
 			}
@@ -104,23 +105,5 @@ func TestSweepOfMany(t *testing.T) {
 		} else {
 			f.Close()
 		}
-	}
-}
-
-// Names of sessions have the form that a session gives them, and no two the same
-// byte.
-func TestByteOf(t *testing.T) {
-	const name = "0123456789abcdef01234567"
-	at, ok := byteOf(name)
-	if !ok || at != 0x4123456789abcdef {
-		t.Errorf("%x, %v", at, ok)
-	}
-	for _, bad := range []string{"", "0", name[:22], name + "00", strings.ToUpper(name), strings.Repeat("x", 24), "../" + name[3:], "."} {
-		if at, ok := byteOf(bad); ok {
-			t.Errorf("%q has byte %x", bad, at)
-		}
-	}
-	if at, ok := byteOf(strings.Repeat("f", 24)); !ok || at < 0 {
-		t.Errorf("%x, %v", at, ok)
 	}
 }

@@ -13,14 +13,6 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// lockFiles has the test do without locks on bytes, as on systems that have none,
-// if it is true.
-func lockFiles(t *testing.T, files bool) {
-	was := noByteLocks
-	noByteLocks = files
-	t.Cleanup(func() { noByteLocks = was })
-}
-
 func sessionOf(t *testing.T, s *Store) (name string, lost <-chan struct{}) {
 	t.Helper()
 	name, lost, err := s.Session(t.Context())
@@ -36,14 +28,13 @@ func TestConformanceOfLockFiles(t *testing.T) {
 	if raceEnabled {
 		return // the race detector finds the same in TestConformance
 	}
-	lockFiles(t, true)
-	h := harness(Options{})
+	h := harness(Options{lockFiles: true})
 	h.LoseSession = func(s driver.Store) {
-		ss := &s.(*Store).core.sessions
-		if err := os.RemoveAll(ss.core.path(sessionsName)); err != nil {
+		c := s.(*Store).core
+		if err := os.RemoveAll(c.path(sessionsName)); err != nil {
 			t.Error(err)
 		}
-		ss.check()
+		c.sessions.Check()
 	}
 	h.RefuseSession = func(s driver.Store) (allow func()) {
 		root := s.(*Store).core.path(sessionsName)
@@ -63,9 +54,8 @@ func TestConformanceOfLockFiles(t *testing.T) {
 // be written into files afterwards.
 func TestSessionFolderRemoved(t *testing.T) {
 	for _, files := range []bool{false, true} {
-		lockFiles(t, files)
 		dir := t.TempDir()
-		s, other := open(t, dir, nil), open(t, dir, &Options{ReadOnly: true})
+		s, other := open(t, dir, &Options{lockFiles: files}), open(t, dir, &Options{ReadOnly: true, lockFiles: files})
 		c := collectionOf(t, s, "")
 		name, lost := sessionOf(t, s)
 		for range 3 {
@@ -91,25 +81,24 @@ func TestSessionFolderRemoved(t *testing.T) {
 // A session is lost with the store that it is of.
 func TestSessionLostWithStore(t *testing.T) {
 	for _, files := range []bool{false, true} {
-		lockFiles(t, files)
 		dir := filepath.Join(t.TempDir(), "store")
-		s, err := Open(t.Context(), dir, nil)
+		s, err := Open(t.Context(), dir, &Options{lockFiles: files})
 		if err != nil {
 			t.Fatal(err)
 		}
 		name, lost := sessionOf(t, s)
-		s.core.sessions.check()
+		s.core.sessions.Check()
 		if closed(lost) {
 			t.Error("lost without a reason")
 		}
 		if err := os.Rename(dir, dir+".old"); err != nil {
 			t.Fatal(err)
 		}
-		other := open(t, dir, nil)
+		other := open(t, dir, &Options{lockFiles: files})
 		if alive, err := other.Alive(t.Context(), name); alive || err != nil {
 			t.Errorf("alive in another store: %v, %v", alive, err)
 		}
-		s.core.sessions.check()
+		s.core.sessions.Check()
 		if !closed(lost) {
 			t.Error("not lost")
 		}

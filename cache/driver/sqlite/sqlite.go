@@ -123,6 +123,9 @@ type Options struct {
 
 	// allShared is for tests: no named collection gets tables of its own.
 	allShared bool
+	// lockFiles is for tests: sessions do without locks on bytes, as on systems
+	// that have none.
+	lockFiles bool
 }
 
 // Synchronous says what a commit waits for.
@@ -304,7 +307,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.watching.end(s.core)
-	s.core.ends.endOf(s)
+	s.core.sessions.EndWatchesOf(s)
 	return releaseCore(s.core)
 }
 

@@ -30,12 +30,7 @@ func harness(base Options) drivertest.Harness {
 			opts.ReadOnly = o.ReadOnly
 			return Open(t.Context(), dir, &opts)
 		},
-		LoseSession: func(s driver.Store) {
-			ss := &s.(*Store).core.sessions
-			ss.mu.Lock()
-			defer ss.mu.Unlock()
-			ss.lose()
-		},
+		LoseSession: func(s driver.Store) { s.(*Store).core.sessions.Lose() },
 	}
 }
 

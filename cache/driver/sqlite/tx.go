@@ -412,7 +412,7 @@ func (t *tx) Alive(ctx context.Context, session string) (bool, error) {
 	if err := t.use(ctx); err != nil {
 		return false, err
 	}
-	return t.core.sessions.alive(session)
+	return t.core.alive(session)
 }
 
 // fenceLimit is more than any fence.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -33,7 +34,7 @@ func asUser(ctx context.Context, dir, name string) error {
 	}
 	defer s.Close()
 	<-s.core.maintainer.swept
-	if _, err := s.core.sessions.ended(); err != nil { // it looks at all
+	if _, err := s.core.sessions.Ended(); err != nil { // it looks at all
 		return err
 	}
 	for _, collection := range []string{"", "c"} {
@@ -285,17 +286,15 @@ func TestStrangersFiles(t *testing.T) {
 	// Where bytes cannot be locked, a session's file is what its process lives by.
 	dir := u.dir(alice, alice, 0o777)
 	u.must(dir, alice)
-	path := filepath.Join(dir, sessionsName, deadSession, sessionLock)
+	path := filepath.Join(dir, sessionsName, deadSession, session.LockFile)
 	writeOld(t, path, "")
 	if err := errors.Join(os.Chown(filepath.Join(dir, sessionsName), alice, alice), os.Chmod(filepath.Join(dir, sessionsName), 0o777), os.Chmod(filepath.Dir(path), 0o777),
 		os.Chown(path, bob, bob), os.Chmod(path, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	lockFiles(t, true)
-	if alive, err := open(t, dir, nil).Alive(t.Context(), deadSession); !errors.Is(err, driver.ErrPermission) {
+	if alive, err := open(t, dir, &Options{lockFiles: true}).Alive(t.Context(), deadSession); !errors.Is(err, driver.ErrPermission) {
 		t.Errorf("a session of bob's is believed: %v, %v", alive, err)
 	}
-	lockFiles(t, false)
 	u.must(dir, alice)
 }
 

@@ -107,8 +107,7 @@ func (p *process) hear() string {
 
 // sessionChild opens a store, closes it when it is told to, and lives on.
 func sessionChild(args []string, hear func() string) error {
-	noByteLocks = len(args) > 1 && args[1] == "true"
-	s, err := Open(context.Background(), args[0], nil)
+	s, err := Open(context.Background(), args[0], &Options{lockFiles: len(args) > 1 && args[1] == "true"})
 	if err != nil {
 		return err
 	}
@@ -207,9 +206,8 @@ func TestWatchSession(t *testing.T) {
 	for _, files := range []bool{false, true} {
 		for _, end := range []string{"kill", "close"} {
 			t.Run(fmt.Sprintf("files=%v/%s", files, end), func(t *testing.T) {
-				lockFiles(t, files)
 				dir := t.TempDir()
-				writer, reader := open(t, dir, nil), open(t, dir, &Options{ReadOnly: true})
+				writer, reader := open(t, dir, &Options{lockFiles: files}), open(t, dir, &Options{ReadOnly: true, lockFiles: files})
 				child := spawn(t, "session", dir, fmt.Sprint(files))
 				session := child.hear()
 				all := watchSession(t, session, writer, reader)

@@ -1,4 +1,4 @@
-package sqlite
+package session
 
 import (
 	"encoding/binary"
@@ -12,10 +12,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// life shows other processes which sessions live, by locks that the kernel takes
-// away when their process ends, however that happens. To ask takes no lock that
-// somebody else who asks would take for a session.
-type life interface {
+// liveness shows other processes which sessions live, by locks that the kernel
+// takes away when their process ends, however that happens. To ask takes no lock
+// that another process which asks would take for a session.
+type liveness interface {
 	// begin makes a session be seen alive, or reports that it cannot be called
 	// that.
 	begin(name string) (ok bool, err error)
@@ -23,7 +23,7 @@ type life interface {
 	end(name string) error
 	// kept reports whether others still see a session of begin's alive.
 	kept(name string) bool
-	// alive reports whether a session of another core's lives.
+	// alive reports whether a session of another store's lives.
 	alive(name string) (bool, error)
 	// sweepable reports whether a session that is not alive is none that is just
 	// beginning.
@@ -34,37 +34,40 @@ type life interface {
 // form.
 const nameSize = 12
 
-// isSessionName reports whether a session may be called that.
-func isSessionName(name string) bool { return isHex(name, 2*nameSize) }
+// isName reports whether a session may be called that.
+func isName(name string) bool {
+	_, ok := byteOf(name)
+	return ok
+}
 
 // byteOf returns the place of the byte that a session locks, far behind all that
 // SQLite reads, writes or locks, and false if no session was ever called that.
 func byteOf(name string) (at int64, ok bool) {
 	const far = 1 << 62
 	b, err := hex.DecodeString(name)
-	if err != nil || !isSessionName(name) {
+	if err != nil || len(b) != nameSize || hex.EncodeToString(b) != name {
 		return 0, false
 	}
 	return far | int64(binary.BigEndian.Uint64(b)&(far-1)), true
 }
 
-// byteLife has a session lock a byte of the database. That takes no room on the
+// byteLocks has a session lock a byte of the database. That takes no room on the
 // disk, and nobody removes the database from under a session but with the store.
-type byteLife struct{ db *osfs.File }
+type byteLocks struct{ db *osfs.File }
 
-func (l *byteLife) begin(name string) (bool, error) {
+func (l *byteLocks) begin(name string) (bool, error) {
 	at, _ := byteOf(name)
 	return l.db.TryLockByte(at)
 }
 
-func (l *byteLife) end(name string) error {
+func (l *byteLocks) end(name string) error {
 	at, _ := byteOf(name)
 	return l.db.UnlockByte(at)
 }
 
-func (l *byteLife) kept(string) bool { return true }
+func (l *byteLocks) kept(string) bool { return true }
 
-func (l *byteLife) alive(name string) (bool, error) {
+func (l *byteLocks) alive(name string) (bool, error) {
 	at, ok := byteOf(name)
 	if !ok {
 		return false, nil
@@ -72,36 +75,42 @@ func (l *byteLife) alive(name string) (bool, error) {
 	return l.db.ByteLocked(at)
 }
 
-func (l *byteLife) sweepable(string) bool { return true }
+func (l *byteLocks) sweepable(string) bool { return true }
 
-// fileLife has a session lock the file in its folder, where bytes have no locks. A
-// file that is never used looks as if it could be removed to those who clear away
-// temporary files: it is used every hour. If it is removed all the same, the
+// fileLocks has a session lock the file in its folder, where bytes have no locks. A
+// file that is never used looks as if it could be removed to programs that clear
+// away temporary files: it is used every hour. If it is removed all the same, the
 // session is lost.
-type fileLife struct {
-	dir *osfs.Dir
+type fileLocks struct {
+	dir  *osfs.Dir
+	root string // the folder of all sessions' folders
 
 	mu   sync.Mutex
 	f    *osfs.File // of the session that has begun
 	used time.Time
 }
 
-const useEvery = time.Hour
+const (
+	useEvery = time.Hour
+	// beginsWithin is how long a session may take to lock the file that it has
+	// made.
+	beginsWithin = time.Minute
+)
 
-func lockOf(name string) string { return path.Join(sessionsName, name, sessionLock) }
+func (l *fileLocks) file(name string) string { return path.Join(l.root, name, LockFile) }
 
-func (l *fileLife) begin(name string) (bool, error) {
-	if err := makeFolder(l.dir, path.Dir(lockOf(name))); err != nil {
+func (l *fileLocks) begin(name string) (bool, error) {
+	if err := makeFolder(l.dir, path.Join(l.root, name)); err != nil {
 		return false, err
 	}
-	f, err := l.dir.Shared(lockOf(name))
+	f, err := l.dir.Shared(l.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // another process took it for one that has ended
 	}
 	if err != nil {
 		return false, err
 	}
-	if ok, err := f.TryLock(); err != nil || !ok || !l.dir.Has(f, lockOf(name)) {
+	if ok, err := f.TryLock(); err != nil || !ok || !l.dir.Has(f, l.file(name)) {
 		return false, errors.Join(err, f.Close())
 	}
 	l.mu.Lock()
@@ -110,16 +119,16 @@ func (l *fileLife) begin(name string) (bool, error) {
 	return true, nil
 }
 
-func (l *fileLife) end(string) error {
+func (l *fileLocks) end(string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.f.Close()
 }
 
-func (l *fileLife) kept(name string) bool {
+func (l *fileLocks) kept(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.dir.Has(l.f, lockOf(name)) {
+	if !l.dir.Has(l.f, l.file(name)) {
 		return false
 	}
 	if now := time.Now(); now.Sub(l.used) > useEvery {
@@ -132,11 +141,11 @@ func (l *fileLife) kept(name string) bool {
 	return true
 }
 
-func (l *fileLife) alive(name string) (bool, error) {
-	if !isSessionName(name) {
+func (l *fileLocks) alive(name string) (bool, error) {
+	if !isName(name) {
 		return false, nil
 	}
-	f, err := l.dir.ReadShared(lockOf(name))
+	f, err := l.dir.ReadShared(l.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -144,16 +153,16 @@ func (l *fileLife) alive(name string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	// Shared, so that those who ask do not take each other for the session.
+	// Shared, so that processes that ask do not take each other for the session.
 	ok, err := f.TryLockShared()
 	return !ok, err
 }
 
 // sweepable leaves alone a file that may not be locked yet.
-func (l *fileLife) sweepable(name string) bool {
-	info, err := l.dir.Lstat(lockOf(name))
+func (l *fileLocks) sweepable(name string) bool {
+	info, err := l.dir.Lstat(l.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		info, err = l.dir.Lstat(path.Dir(lockOf(name)))
+		info, err = l.dir.Lstat(path.Join(l.root, name))
 	}
-	return err == nil && time.Since(info.ModTime()) > unknownAge
+	return err == nil && time.Since(info.ModTime()) > beginsWithin
 }
