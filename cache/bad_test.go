@@ -89,8 +89,7 @@ func TestCallOptionsAreValidated(t *testing.T) {
 			{cache.Tag(1), cache.Tag(2)},
 			{cache.Tag(math.NaN())},
 			{cache.Tag(uint64(math.MaxUint64))},
-			{cache.Tag(codec.Value{})},
-			{cache.TagOption{}},
+			{cache.Tag(1), cache.TagValue{}},
 			{cache.Initial(1)},
 		} {
 			modify := func(v string, ok bool) (string, bool, error) { return v, true, nil }
@@ -104,8 +103,8 @@ func TestCallOptionsAreValidated(t *testing.T) {
 			_, errs["Touch"] = c.Touch(ctx, "k", opts...)
 			_, errs["CompareAndSwap"] = c.CompareAndSwap(ctx, "k", "v", "w", opts...)
 			_, _, errs["Modify"] = c.Modify(ctx, "k", modify, opts...)
-			_, errs["Push"] = c.Queue("q").Push(ctx, "w", opts...)
-			if i < 11 {
+			_, errs["PushBack"] = c.Queue("q").PushBack(ctx, "w", opts...)
+			if i < 10 {
 				_, errs["Incr"] = cache.Incr(ctx, n, "k", 1, opts...)
 			}
 			for name, err := range errs {
@@ -127,14 +126,18 @@ func TestCallOptionsAreValidated(t *testing.T) {
 		is(t, c.Set(ctx, "k", "w", cache.MustExist()), cache.ErrInvalid)
 		_, err := c.Touch(ctx, "k", cache.Tag(1))
 		is(t, err, cache.ErrInvalid)
-		_, err = c.Evict(ctx, cache.TagOption{})
+		_, err = c.Evict(ctx, cache.TagValue{})
 		is(t, err, cache.ErrInvalid)
 		_, err = cache.Collect(c.Tagged(ctx, cache.Tag(math.NaN())))
 		is(t, err, cache.ErrInvalid)
-		for _, r := range []cache.Range[string]{{}, cache.Skip[string](-1), cache.Limit[string](0)} {
-			_, err = cache.Collect(c.Ascend(ctx, r))
+		for _, r := range []cache.Range[string, string]{{}, cache.Range[string, string]{}.From("a"), c.Sorted().Skip(-1), c.Sorted().Limit(0).From("a")} {
+			_, err = cache.Collect(r.All(ctx))
+			is(t, err, cache.ErrInvalid)
+			_, err = cache.Collect(r.Limit(1).Keys(ctx))
 			is(t, err, cache.ErrInvalid)
 		}
+		_, err = cache.Collect(open[int, string](t, e.st, "i", nil).Sorted().Prefix(1).Keys(ctx))
+		is(t, err, cache.ErrInvalid)
 		is(t, c.SetFrom(ctx, "k", nil), cache.ErrInvalid)
 		is(t, n.SetFrom(ctx, "k", strings.NewReader("1")), cache.ErrInvalid)
 		_, err = c.Configure(ctx, nil)
@@ -179,8 +182,8 @@ func TestCancelledContext(t *testing.T) {
 		_, errs["Cull"] = c.Cull(ctx)
 		_, errs["Clear"] = c.Clear(ctx)
 		_, _, errs["First"] = c.First(ctx)
-		_, errs["Push"] = c.Queue("q").Push(ctx, "v")
-		_, _, errs["Pull"] = c.Queue("q").Pull(ctx)
+		_, errs["PushBack"] = c.Queue("q").PushBack(ctx, "v")
+		_, _, errs["PopFront"] = c.Queue("q").PopFront(ctx)
 		_, errs["Keys"] = cache.Collect(c.Keys(ctx))
 		_, errs["All"] = cache.Collect(c.All(ctx))
 		_, errs["Stats"] = c.Stats(ctx)
@@ -299,18 +302,18 @@ func TestBrokenCodec(t *testing.T) {
 		is(t, err, cache.ErrCodecMismatch)
 		length(t, c, 2) // nothing is lost
 		q := c.Queue("q")
-		must(q.Push(ctx, "undecodable"))(t)
-		must(q.Push(ctx, "fine"))(t)
-		_, _, err = q.Pull(ctx)
+		must(q.PushBack(ctx, "undecodable"))(t)
+		must(q.PushBack(ctx, "fine"))(t)
+		_, _, err = q.PopFront(ctx)
 		is(t, err, cache.ErrCodecMismatch)
 
 		o.SkipUndecodable = true
 		c = open(t, e.st, "secret name", &o)
 		has(t, c, "k", "")
-		ent, found, err := c.Queue("q").Pull(ctx)
+		ent, found, err := c.Queue("q").PopFront(ctx)
 		ok(t, err)
 		equal(t, found && ent.Value == "fine", true)
-		_, found, err = c.Queue("q").Pull(ctx)
+		_, found, err = c.Queue("q").PopFront(ctx)
 		ok(t, err)
 		equal(t, found, false)
 		_, found, err = c.Pop(ctx, "k")

@@ -12,12 +12,14 @@ import (
 
 // Problem is one finding of [Store.Check]. Its fields are
 //
-//	Kind       driver.ProblemKind // such as driver.MissingFile
-//	Collection string // Cache.Name of it
-//	Path       string // of the file or directory, relative to the store, where there is one
-//	Row        int64  // ID of the row, where there is one
-//	Detail     string // more, for people; without keys and values
+//	Kind       driver.ProblemKind // what is wrong, such as driver.MissingFile
+//	Collection string             // Cache.Name of it
+//	Path       string             // of the file or directory, relative to the store, where there is one
+//	Row        int64              // ID of the row, where there is one
+//	Detail     string             // more, for people; without keys and values
 //	Mended     bool
+//
+// Its method Harmless tells damage from files that only take up room.
 type Problem = driver.Problem
 
 // CheckOptions say how a store is checked.

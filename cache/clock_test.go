@@ -45,8 +45,8 @@ func TestFarFuture(t *testing.T) {
 				if !found || err != nil {
 					t.Fatalf("%s: %v, %v", name, found, err)
 				}
-				if d, expires := entry.Remaining(e.clock.Now()); expires && d <= 0 {
-					t.Errorf("%s: %v remain", name, d)
+				if now := e.clock.Now(); !entry.Expiry.IsZero() && !entry.Expiry.After(now) {
+					t.Errorf("%s: expires at %v, it is %v", name, entry.Expiry, now)
 				}
 				ok(t, c.Set(ctx, "copy", 1, entry.Options()...))
 				number(t, c, "copy", 1)
@@ -94,7 +94,7 @@ func TestClockSetBack(t *testing.T) {
 			}
 			keys := func() {
 				t.Helper()
-				if keys := must(cache.Collect(c.AscendKeys(ctx)))(t); !slices.Equal(keys, want) {
+				if keys := must(cache.Collect(c.Sorted().Keys(ctx)))(t); !slices.Equal(keys, want) {
 					t.Errorf("%s: there are %v, want %v", name, keys, want)
 				}
 			}
@@ -143,19 +143,19 @@ func TestQueueClockSetBack(t *testing.T) {
 			q := c.Queue("")
 			e.clock.Advance(time.Hour)
 			for i := range 300 { // more than expired ones are removed at once
-				must(q.Push(ctx, i, cache.TTL(time.Hour)))(t)
+				must(q.PushBack(ctx, i, cache.TTL(time.Hour)))(t)
 			}
 			e.clock.Advance(-time.Hour)
-			must(q.Push(ctx, 300))(t)
+			must(q.PushBack(ctx, 300))(t)
 			want := 300
 			if name == "persistent" {
 				want = 0
 			}
-			entry, found, err := q.Peek(ctx)
+			entry, found, err := q.PeekFront(ctx)
 			if entry.Value != want || !found || err != nil {
 				t.Errorf("%s: Peek is %v, %v, %v, want %v", name, entry.Value, found, err, want)
 			}
-			entry, found, err = q.Pull(ctx)
+			entry, found, err = q.PopFront(ctx)
 			if entry.Value != want || !found || err != nil {
 				t.Errorf("%s: Pull is %v, %v, %v, want %v", name, entry.Value, found, err, want)
 			}

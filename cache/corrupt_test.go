@@ -37,7 +37,7 @@ func soundStores(t *testing.T) (closed, killed map[string]string, want map[strin
 		set(t, c.named, k, want[k])
 	}
 	for i := range 10 {
-		must(c.jobs.Queue("q").Push(ctx, fillValue(i, 50)))(t)
+		must(c.jobs.Queue("q").PushBack(ctx, fillValue(i, 50)))(t)
 	}
 	must(cache.Incr(ctx, c.n, "total", 7))(t)
 	killed = contents(t, dir)
@@ -206,8 +206,8 @@ func useAll(dir string, want map[string]string, exact bool) string {
 					compare("All", e.Key, e.Value)
 				}
 			}
-			for _, err := range c.AscendKeys(ctx) {
-				bad("AscendKeys", err)
+			for _, err := range c.Sorted().Keys(ctx) {
+				bad("Sorted", err)
 			}
 			_, err = c.Len(ctx)
 			bad("Len", err)
@@ -220,10 +220,10 @@ func useAll(dir string, want map[string]string, exact bool) string {
 				_, err = c.Delete(ctx, k)
 				bad("Delete", err)
 			}
-			_, err = c.Queue("q").Push(ctx, "v")
-			bad("Push", err)
-			_, _, err = c.Queue("q").Pull(ctx)
-			bad("Pull", err)
+			_, err = c.Queue("q").PushBack(ctx, "v")
+			bad("PushBack", err)
+			_, _, err = c.Queue("q").PopFront(ctx)
+			bad("PopFront", err)
 			_, err = c.Evict(ctx, cache.Tag(1))
 			bad("Evict", err)
 		}

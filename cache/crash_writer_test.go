@@ -118,9 +118,9 @@ func (s step) run(ctx context.Context, c collections) (err error) {
 	case stepIncr:
 		_, err = cache.Incr(ctx, c.n, own(s.id), 1)
 	case stepPush:
-		_, err = queue.Push(ctx, s.value)
+		_, err = queue.PushBack(ctx, s.value)
 	case stepPull:
-		_, _, err = queue.Pull(ctx)
+		_, _, err = queue.PopFront(ctx)
 	case stepMove, stepAbort:
 		err = c.st.Update(ctx, func(tx *cache.Tx) error { return s.move(ctx, c, tx) })
 		if err == errAborted {
@@ -142,7 +142,7 @@ func (s step) run(ctx context.Context, c collections) (err error) {
 
 // move is a transaction over all collections.
 func (s step) move(ctx context.Context, c collections, tx *cache.Tx) error {
-	e, found, err := c.jobs.Queue(strconv.Itoa(s.id)).In(tx).Pull(ctx)
+	e, found, err := c.jobs.Queue(strconv.Itoa(s.id)).In(tx).PopFront(ctx)
 	if err != nil {
 		return err
 	}
@@ -294,12 +294,12 @@ func stored(t *testing.T, c collections, id int) model {
 	t.Helper()
 	m := model{lru: map[string]string{}, named: map[string]string{}}
 	for from, to := range map[*cache.Cache[string, string]]map[string]string{c.lru: m.lru, c.named: m.named} {
-		for e, err := range from.Ascend(t.Context(), cache.Prefix(own(id))) {
+		for e, err := range from.Sorted().Prefix(own(id)).All(t.Context()) {
 			ok(t, err)
 			to[e.Key] = e.Value
 		}
 	}
-	for e, err := range c.jobs.Ascend(t.Context(), cache.Prefix(strconv.Itoa(id)+"-")) {
+	for e, err := range c.jobs.Sorted().Prefix(strconv.Itoa(id) + "-").All(t.Context()) {
 		ok(t, err)
 		m.jobs = append(m.jobs, e.Value)
 	}

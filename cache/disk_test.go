@@ -82,8 +82,8 @@ var fills = []struct {
 		k := fmt.Sprint("secret", i)
 		return []string{k}, c.lru.SetFrom(ctx, k, strings.NewReader(fillValue(i, 90_000)))
 	}},
-	{"queue", "Push", "cache/jobs", func(ctx context.Context, c collections, i int) ([]string, error) {
-		k, err := c.jobs.Queue("q").Push(ctx, fillValue(i, 3000+i%2*40_000))
+	{"queue", "PushBack", "cache/jobs", func(ctx context.Context, c collections, i int) ([]string, error) {
+		k, err := c.jobs.Queue("q").PushBack(ctx, fillValue(i, 3000+i%2*40_000))
 		return []string{k}, err
 	}},
 	{"many", "SetMany", "cache/named", func(ctx context.Context, c collections, i int) ([]string, error) {

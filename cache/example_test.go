@@ -344,7 +344,7 @@ func ExampleCache_Cull() {
 }
 
 // All entries with a tag are copied, each with its expiry and its tag.
-func ExampleEntry_Options() {
+func ExampleInfo_Options() {
 	c := newCache[string, string](nil)
 	check(c.Set(ctx, "logo", "<svg>", cache.Tag("img")))
 	check(c.Set(ctx, "ad", "<svg>", cache.Tag("img"), cache.TTL(time.Hour)))
@@ -389,21 +389,25 @@ func ExampleCache_All() {
 		check(err)
 		check(c.Set(ctx, e.Key, e.Value*10)) // the body may write
 	}
-	values, err := cache.Collect(c.Values(ctx))
-	fmt.Println(values, err)
-	// Output: [10 20] <nil>
+	for e, err := range c.Backward(ctx) {
+		check(err)
+		fmt.Println(e.Key, e.Value)
+	}
+	// Output:
+	// two 20
+	// one 10
 }
 
-func ExampleCache_Ascend() {
+func ExampleCache_Sorted() {
 	c := newCache[string, int](nil)
 	for i, k := range []string{"pear", "apple", "plum", "cherry"} {
 		check(c.Set(ctx, k, i))
 	}
-	for e, err := range c.Ascend(ctx, cache.From("b"), cache.Before("pl")) {
+	for e, err := range c.Sorted().From("b").Before("pl").All(ctx) {
 		check(err)
 		fmt.Println(e.Key, e.Value)
 	}
-	keys, err := cache.Collect(c.DescendKeys(ctx, cache.Prefix("p")))
+	keys, err := cache.Collect(c.Sorted().Prefix("p").Desc().Keys(ctx))
 	fmt.Println(keys, err)
 	// Output:
 	// cherry 3
@@ -427,14 +431,14 @@ func ExampleCache_First() {
 func ExampleCache_Queue() {
 	c := newCache[string, string](nil)
 	jobs := c.Queue("jobs")
-	k, err := jobs.Push(ctx, "first")
+	k, err := jobs.PushBack(ctx, "first")
 	fmt.Println(k, err)
-	_, err = jobs.Push(ctx, "second")
+	_, err = jobs.PushBack(ctx, "second")
 	check(err)
 	_, err = jobs.PushFront(ctx, "urgent")
 	check(err)
 	for {
-		e, ok, err := jobs.Pull(ctx)
+		e, ok, err := jobs.PopFront(ctx)
 		check(err)
 		if !ok {
 			break
@@ -543,8 +547,8 @@ func ExampleCache_OpenValue() {
 			http.NotFound(w, r)
 		default:
 			defer f.Close()
-			w.Header().Set("ETag", fmt.Sprintf("%q", f.ModTime().Format(time.RFC3339Nano)))
-			http.ServeContent(w, r, r.URL.Path, f.ModTime(), f)
+			w.Header().Set("ETag", fmt.Sprintf("%q", f.Stored.Format(time.RFC3339Nano)))
+			http.ServeContent(w, r, r.URL.Path, f.Stored, f)
 		}
 	})
 }

@@ -8,21 +8,23 @@ import (
 	"io/fs"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
 // File is an opened value, for reading. It stays readable after its key is
-// overwritten, deleted or evicted, until Close. [http.ServeContent] sends it
-// without copying it through the process, where the system can; with an ETag made
-// of ModTime, since a header's times are whole seconds, in which a value may
-// change. One goroutine at a time may use it, but for ReadAt.
+// overwritten, deleted or evicted, until Close. One goroutine at a time may use
+// it, but for ReadAt.
+//
+// [http.ServeContent] sends it without copying it through the process, where the
+// system can. Its time is Info.Stored; as a header's times are whole seconds, in
+// which a value may change, give it an ETag made of Stored, too.
 type File struct {
+	Info
+
 	content driver.Content
 	raw     syscall.Conn // nil if content has no descriptor
-	entry   Entry[struct{}, struct{}]
 }
 
 var (
@@ -66,7 +68,8 @@ func (c *Cache[K, V]) openValue(ctx context.Context, k K) (*File, error) {
 			return nil, err
 		}
 	}
-	f := &File{content: content, entry: entryOf[struct{}, struct{}](&row)}
+	f := &File{content: content, Info: infoOf(&row)}
+	f.Size = content.Size()
 	f.raw, _ = content.(syscall.Conn)
 	return f, nil
 }
@@ -127,26 +130,10 @@ func (f *File) Seek(offset int64, whence int) (int64, error) { return f.content.
 // Close releases the file. Other methods, and Close, then fail.
 func (f *File) Close() error { return f.content.Close() }
 
-// Size returns the number of bytes.
-func (f *File) Size() int64 { return f.content.Size() }
-
-// ModTime returns when the value was written.
-func (f *File) ModTime() time.Time { return f.entry.Stored }
-
 // Name returns the full path of the file, such as X-Accel-Redirect and
 // X-Sendfile want it, or "" if the value is not in a file. The path is no
 // longer valid once the key is overwritten or removed.
 func (f *File) Name() string { return f.content.Name() }
-
-// Expiry returns when the entry expires, or the zero time.
-func (f *File) Expiry() time.Time { return f.entry.Expiry }
-
-// Tag returns the entry's tag, Null if it has none.
-func (f *File) Tag() codec.Value { return f.entry.Tag }
-
-// Options returns the options that write an entry with the expiry and the tag
-// of this one: see [Entry.Options].
-func (f *File) Options() []Option { return f.entry.Options() }
 
 // SyscallConn gives access to the file's descriptor. Package net asks for it
 // to send a file without copying. It fails with errors.ErrUnsupported if the

@@ -32,7 +32,7 @@ func TestOpenValue(t *testing.T) {
 			f, found, err := c.OpenValue(ctx, k)
 			ok(t, err)
 			equal(t, found, true)
-			equal(t, f.Size(), int64(len(want)))
+			equal(t, f.Size, int64(len(want)))
 			equal(t, f.Name() == "", k == "small" || e.st.Dir() == "")
 			must(c.Delete(ctx, k))(t) // stays readable
 			if err := iotest.TestReader(f, want); err != nil {
@@ -81,15 +81,15 @@ func TestServeContent(t *testing.T) {
 				return
 			}
 			defer f.Close()
-			if entry, _, err := c.GetEntry(r.Context(), "k"); err != nil || !f.ModTime().Equal(entry.Stored) {
-				t.Errorf("ModTime is %v, the entry was stored at %v, error %v", f.ModTime(), entry.Stored, err)
+			if entry, _, err := c.GetEntry(r.Context(), "k"); err != nil || !f.Stored.Equal(entry.Stored) {
+				t.Errorf("Stored is %v, the entry was stored at %v, error %v", f.Stored, entry.Stored, err)
 			}
 			var _ io.ReadSeeker = f
 			var conn syscall.Conn = f
 			if _, err := conn.SyscallConn(); err == nil {
 				raw++
 			}
-			http.ServeContent(w, r, "k.bin", f.ModTime(), f)
+			http.ServeContent(w, r, "k.bin", f.Stored, f)
 		}))
 		defer srv.Close()
 		for _, tt := range []struct {
@@ -220,7 +220,7 @@ func TestServeForStrace(t *testing.T) {
 		f, _, err := c.OpenValue(r.Context(), "k")
 		if err == nil {
 			defer f.Close()
-			http.ServeContent(w, r, "k.bin", f.ModTime(), f)
+			http.ServeContent(w, r, "k.bin", f.Stored, f)
 		}
 	})}
 	go func() { _ = srv.Serve(l) }()

@@ -40,17 +40,6 @@ func (c *Cache[K, V]) Keys(ctx context.Context) iter.Seq2[K, error] {
 	return c.scanKeys(ctx, "Keys", driver.Scan{}, 0)
 }
 
-// Values iterates over all values in insertion order. See All.
-func (c *Cache[K, V]) Values(ctx context.Context) iter.Seq2[V, error] {
-	return func(yield func(V, error) bool) {
-		for e, err := range c.entries(ctx, "Values", driver.Scan{}, 0) {
-			if !yield(e.Value, err) {
-				return
-			}
-		}
-	}
-}
-
 // Collect returns all that an iterator yields, or what it did before an
 // error, and the error.
 //

@@ -37,16 +37,16 @@ func TestLostItem(t *testing.T) {
 		q := c.Queue("q")
 		var keys []string
 		for _, v := range []string{"a", "lost", "b", "lost", "c", "lost"} {
-			keys = append(keys, must(q.Push(ctx, v+inFile))(t))
+			keys = append(keys, must(q.PushBack(ctx, v+inFile))(t))
 		}
 		for _, i := range []int{1, 3, 5} {
 			lose(t, c, keys[i], all)
 		}
 		pull := func(back bool, want string) {
 			t.Helper()
-			fn := q.Pull
+			fn := q.PopFront
 			if back {
-				fn = q.PullBack
+				fn = q.PopBack
 			}
 			e, found, err := fn(ctx)
 			switch {
@@ -63,20 +63,20 @@ func TestLostItem(t *testing.T) {
 		}
 		pull(true, "lost")
 		pull(false, "a")
-		e, found, err = q.Peek(ctx)
+		e, found, err = q.PeekFront(ctx)
 		is(t, err, cache.ErrCorrupt)
 		if !found || e.Key != keys[1] {
 			t.Errorf("first is %.20q, %v", e.Key, found)
 		}
 		// In a transaction the function decides.
 		ok(t, st.Update(ctx, func(tx *cache.Tx) error {
-			_, _, err := q.In(tx).Pull(ctx)
+			_, _, err := q.In(tx).PopFront(ctx)
 			is(t, err, cache.ErrCorrupt)
 			return nil
 		}))
 		pull(false, "b")
 		err = st.Update(ctx, func(tx *cache.Tx) error {
-			_, _, err := q.In(tx).Pull(ctx)
+			_, _, err := q.In(tx).PopFront(ctx)
 			return err
 		})
 		is(t, err, cache.ErrCorrupt)

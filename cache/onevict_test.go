@@ -184,16 +184,16 @@ func TestOnEvictPush(t *testing.T) {
 		told.are(t, "Set that culls", "k expired", "l expired")
 
 		q := c.Queue("q")
-		k := must(q.Push(ctx, "a", cache.TTL(time.Second)))(t)
+		k := must(q.PushBack(ctx, "a", cache.TTL(time.Second)))(t)
 		e.clock.Advance(time.Second)
-		again := must(q.Push(ctx, "b"))(t) // behind it: expired items keep their keys
-		told.are(t, "Push")
+		again := must(q.PushBack(ctx, "b"))(t) // behind it: expired items keep their keys
+		told.are(t, "PushBack")
 		if k == again {
 			t.Errorf("two items have the key %s", k)
 		}
-		_, found, err := q.Pull(ctx)
+		_, found, err := q.PopFront(ctx)
 		ok(t, err)
 		equal(t, found, true)
-		told.are(t, "Pull", k+" expired")
+		told.are(t, "PopFront", k+" expired")
 	})
 }

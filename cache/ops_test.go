@@ -120,7 +120,7 @@ func TestEntryOptions(t *testing.T) {
 				ok(t, write())
 				got, _, err := to.GetEntry(ctx, "k")
 				ok(t, err)
-				if !got.Expiry.Equal(want.Expiry) || !codec.Equal(got.Tag, want.Tag) || got.Tag.Kind() != want.Tag.Kind() {
+				if !got.Expiry.Equal(want.Expiry) || !codec.Equal(got.Tag.Value, want.Tag.Value) || got.Tag.Kind() != want.Tag.Kind() {
 					t.Errorf("%s of %s: expiry %v, tag %v", name, want.Key, got.Expiry, got.Tag)
 				}
 			}
@@ -262,10 +262,10 @@ func testQueue(t *testing.T, e *env) {
 	ctx := t.Context()
 	ints := open[int64, string](t, e.st, "ints", nil)
 	q := ints.Queue("")
-	equal(t, must(q.Push(ctx, "a"))(t), 500_000_000_000_000)
+	equal(t, must(q.PushBack(ctx, "a"))(t), 500_000_000_000_000)
 	equal(t, must(q.PushFront(ctx, "b"))(t), 499_999_999_999_999)
-	equal(t, must(q.Push(ctx, "c", cache.TTL(time.Second)))(t), 500_000_000_000_001)
-	equal(t, must(q.Push(ctx, strings.Repeat("d", 40_000), cache.Tag("t")))(t), 500_000_000_000_002)
+	equal(t, must(q.PushBack(ctx, "c", cache.TTL(time.Second)))(t), 500_000_000_000_001)
+	equal(t, must(q.PushBack(ctx, strings.Repeat("d", 40_000), cache.Tag("t")))(t), 500_000_000_000_002)
 	ok(t, ints.Set(ctx, -5, "not of the queue"))
 	ok(t, ints.Set(ctx, 1_000_000_000_000_000, "not of the queue"))
 	e.clock.Advance(time.Second)
@@ -278,10 +278,10 @@ func testQueue(t *testing.T, e *env) {
 			equal(t, ent.Value[:1], want)
 		}
 	}
-	peek, peekBack := func() (cache.Entry[int64, string], bool, error) { return q.Peek(ctx) },
+	peek, peekBack := func() (cache.Entry[int64, string], bool, error) { return q.PeekFront(ctx) },
 		func() (cache.Entry[int64, string], bool, error) { return q.PeekBack(ctx) }
-	pull, pullBack := func() (cache.Entry[int64, string], bool, error) { return q.Pull(ctx) },
-		func() (cache.Entry[int64, string], bool, error) { return q.PullBack(ctx) }
+	pull, pullBack := func() (cache.Entry[int64, string], bool, error) { return q.PopFront(ctx) },
+		func() (cache.Entry[int64, string], bool, error) { return q.PopBack(ctx) }
 	next(peek, "b")
 	next(peekBack, "d")
 	next(pull, "b")
@@ -294,7 +294,7 @@ func testQueue(t *testing.T, e *env) {
 
 	// The ends of the range.
 	ok(t, ints.Set(ctx, 999_999_999_999_998, "last"))
-	_, err := q.Push(ctx, "x")
+	_, err := q.PushBack(ctx, "x")
 	is(t, err, cache.ErrOverflow)
 	equal(t, must(q.PushFront(ctx, "x"))(t), 999_999_999_999_997)
 	_, err = ints.DeleteMany(ctx, 999_999_999_999_998, 999_999_999_999_997)
@@ -302,41 +302,41 @@ func testQueue(t *testing.T, e *env) {
 	ok(t, ints.Set(ctx, 1, "first"))
 	_, err = q.PushFront(ctx, "x")
 	is(t, err, cache.ErrOverflow)
-	equal(t, must(q.Push(ctx, "x"))(t), 2)
+	equal(t, must(q.PushBack(ctx, "x"))(t), 2)
 
 	text := open[string, string](t, e.st, "text", nil)
 	p, p5 := text.Queue("p"), text.Queue("p-5")
-	equal(t, must(p5.Push(ctx, "other"))(t), "p-5-500000000000000")
+	equal(t, must(p5.PushBack(ctx, "other"))(t), "p-5-500000000000000")
 	set(t, text, "p-12", "other")
-	equal(t, must(p.Push(ctx, "1"))(t), "p-500000000000000")
+	equal(t, must(p.PushBack(ctx, "1"))(t), "p-500000000000000")
 	equal(t, must(p.PushFront(ctx, "0"))(t), "p-499999999999999")
 	for _, want := range []string{"0", "1"} {
-		ent, found, err := p.Pull(ctx)
+		ent, found, err := p.PopFront(ctx)
 		ok(t, err)
 		equal(t, found, true)
 		equal(t, ent.Value, want)
 	}
-	_, found, err := p.Pull(ctx)
+	_, found, err := p.PopFront(ctx)
 	ok(t, err)
 	equal(t, found, false)
 	length(t, text, 2)
 
 	// Types of keys that cannot hold such keys.
-	_, err = text.Queue("").Push(ctx, "v")
+	_, err = text.Queue("").PushBack(ctx, "v")
 	is(t, err, cache.ErrInvalid)
-	_, _, err = ints.Queue("p").Pull(ctx)
+	_, _, err = ints.Queue("p").PopFront(ctx)
 	is(t, err, cache.ErrInvalid)
-	_, _, err = open[int8, string](t, e.st, "small", nil).Queue("").Peek(ctx)
+	_, _, err = open[int8, string](t, e.st, "small", nil).Queue("").PeekFront(ctx)
 	is(t, err, cache.ErrInvalid)
 
 	// Many expired items, and a transaction.
 	for range 600 {
-		must(p.Push(ctx, "x", cache.TTL(time.Second)))(t)
+		must(p.PushBack(ctx, "x", cache.TTL(time.Second)))(t)
 	}
-	must(p.Push(ctx, "live"))(t)
+	must(p.PushBack(ctx, "live"))(t)
 	e.clock.Advance(time.Second)
 	ok(t, e.st.Update(ctx, func(tx *cache.Tx) error {
-		ent, found, err := p.In(tx).Pull(ctx)
+		ent, found, err := p.In(tx).PopFront(ctx)
 		ok(t, err)
 		equal(t, found && ent.Value == "live", true)
 		return nil

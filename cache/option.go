@@ -84,7 +84,7 @@ func (o expiryOption) apply(w *write) error {
 	case o.expiry == byTTL && o.ttl <= 0:
 		return invalid("TTL is not positive; NoExpiry makes an entry stay")
 	case o.expiry == byTime && o.at.IsZero():
-		return invalid("ExpireAt with a zero time; NoExpiry makes an entry stay, Entry.Options copies an expiry")
+		return invalid("ExpireAt with a zero time; NoExpiry makes an entry stay, Info.Options copies an expiry")
 	}
 	w.expiry, w.ttl, w.at = o.expiry, o.ttl, o.at
 	return nil
@@ -94,7 +94,7 @@ func (o expiryOption) apply(w *write) error {
 func TTL(d time.Duration) Option { return expiryOption{expiry: byTTL, ttl: d} }
 
 // ExpireAt makes the entry expire at t. It may lie in the past. The zero time
-// is ErrInvalid: NoExpiry makes an entry stay, and [Entry.Options] does what
+// is ErrInvalid: NoExpiry makes an entry stay, and [Info.Options] does what
 // another entry says.
 func ExpireAt(t time.Time) Option { return expiryOption{expiry: byTime, at: t} }
 
@@ -102,79 +102,64 @@ func ExpireAt(t time.Time) Option { return expiryOption{expiry: byTime, at: t} }
 // Options.TTL says.
 func NoExpiry() Option { return expiryOption{expiry: never} }
 
-// TagType is what a tag can be: an integer, a float, a text, bytes, or the
-// Tag of an [Entry], which must have one: else it is ErrInvalid, and
-// [Entry.Options] is for copying either.
-type TagType interface {
-	~int | ~int8 | ~int16 | ~int32 | ~int64 |
-		~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 |
-		~float32 | ~float64 | ~string | ~[]byte | codec.Value
+// TagValue is the tag of an entry: a number, a text, bytes, or none, which is the
+// zero TagValue. [Tag] makes one, and the embedded Value tells what it is, as in
+// e.Tag.Text(). As an Option it marks the entry, or has it be one without a tag.
+// [Cache.Evict] and [Cache.Tagged] find the entries that have it.
+//
+// Tags are equal as keys are: 1 and 1.0 are, and "1" is another.
+type TagValue struct {
+	codec.Value
+	bad bool // of what cannot be stored
 }
 
-// TagOption is a tag, as an Option and as an argument of [Cache.Evict] and
-// [Cache.Tagged].
-type TagOption struct {
-	value codec.Value
-	err   error
-}
-
-func (o TagOption) apply(w *write) error {
-	if err := w.setTag(o.value); err != nil {
-		return err
-	}
-	return o.check()
-}
-
-// setTag makes a tag, or Null for none, the one that is written.
-func (w *write) setTag(tag codec.Value) error {
-	if w.tagged {
-		return invalid("more than one Tag")
-	}
-	w.tag, w.tagged = tag, true
-	return nil
-}
-
-// Value returns the tag as [Entry.Tag] has it, and ErrInvalid if it cannot be
-// one. The zero TagOption is Null, for no tag: the function of a memo that
-// returns a tag may return it. To methods here it is ErrInvalid.
-func (o TagOption) Value() (codec.Value, error) { return o.value, o.err }
-
-// check fails if the tag is none.
-func (o TagOption) check() error {
-	if o.err == nil && o.value.IsNull() {
-		return invalid("Tag of nothing; Entry.Options copies a tag, or that there is none")
-	}
-	return o.err
-}
-
-// Tag marks the entry with t, so that [Cache.Evict] and [Cache.Tagged] find
-// it. Tags are equal as keys are: 1 and 1.0 are, "1" is another.
-func Tag[T TagType](t T) TagOption {
+// Tag returns the tag t, to mark entries with and to find them by. What cannot be
+// stored, NaN and integers above 1<<63 - 1, is ErrInvalid where the tag is used.
+func Tag[T Number | ~string | ~[]byte](t T) TagValue {
 	switch t := any(t).(type) {
 	case string:
-		return TagOption{value: codec.TextValue(t)}
+		return TagValue{Value: codec.TextValue(t)}
 	case int:
-		return TagOption{value: codec.IntegerValue(int64(t))}
-	case codec.Value:
-		return TagOption{value: t}
+		return TagValue{Value: codec.IntegerValue(int64(t))}
 	}
 	// The other types of the constraint, and named ones.
 	switch v := reflect.ValueOf(t); {
 	case v.CanInt():
-		return TagOption{value: codec.IntegerValue(v.Int())}
-	case v.CanUint() && v.Uint() > math.MaxInt64:
-		return TagOption{err: invalid("Tag is larger than the largest integer that is stored, 1<<63 - 1")}
+		return TagValue{Value: codec.IntegerValue(v.Int())}
+	case v.CanUint() && v.Uint() > math.MaxInt64, v.CanFloat() && math.IsNaN(v.Float()):
+		return TagValue{bad: true}
 	case v.CanUint():
-		return TagOption{value: codec.IntegerValue(int64(v.Uint()))}
-	case v.CanFloat() && math.IsNaN(v.Float()):
-		return TagOption{err: invalid("Tag is not a number")}
+		return TagValue{Value: codec.IntegerValue(int64(v.Uint()))}
 	case v.CanFloat():
-		return TagOption{value: codec.RealValue(v.Float())}
+		return TagValue{Value: codec.RealValue(v.Float())}
 	case v.Kind() == reflect.String:
-		return TagOption{value: codec.TextValue(v.String())}
+		return TagValue{Value: codec.TextValue(v.String())}
 	default:
-		return TagOption{value: codec.BlobValue(append([]byte{}, v.Bytes()...))}
+		return TagValue{Value: codec.BlobValue(append([]byte{}, v.Bytes()...))}
 	}
+}
+
+func (t TagValue) apply(w *write) error {
+	if w.tagged {
+		return invalid("more than one Tag")
+	}
+	w.tag, w.tagged = t.Value, true
+	return t.valid()
+}
+
+func (t TagValue) valid() error {
+	if t.bad {
+		return invalid("a Tag that cannot be stored: it is not a number, or larger than the largest integer, 1<<63 - 1")
+	}
+	return nil
+}
+
+// some fails if t is no tag to look for.
+func (t TagValue) some() error {
+	if t.IsNull() && !t.bad {
+		return invalid("no tag to look for; All and Clear are for all entries")
+	}
+	return t.valid()
 }
 
 type initialOption struct{ value codec.Value }

@@ -60,18 +60,18 @@ func endsPromptly(t *testing.T, what string, fn func(ctx context.Context) error)
 // waiting are operations that wait for a writer.
 func waiting(c collections) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"Set":     func(ctx context.Context) error { return c.lru.Set(ctx, "new", "v") },
-		"Set big": func(ctx context.Context) error { return c.lru.Set(ctx, "new", strings.Repeat("v", 40_000)) },
-		"SetFrom": func(ctx context.Context) error { return c.named.SetFrom(ctx, "new", strings.NewReader("v")) },
-		"Add":     func(ctx context.Context) error { _, err := c.lru.Add(ctx, "new", "v"); return err },
-		"Delete":  func(ctx context.Context) error { _, err := c.lru.Delete(ctx, "k"); return err },
-		"Pop":     func(ctx context.Context) error { _, _, err := c.lru.Pop(ctx, "k"); return err },
-		"Incr":    func(ctx context.Context) error { _, err := cache.Incr(ctx, c.n, "new", 1); return err },
-		"Push":    func(ctx context.Context) error { _, err := c.jobs.Queue("q").Push(ctx, "v"); return err },
-		"Pull":    func(ctx context.Context) error { _, _, err := c.jobs.Queue("q").Pull(ctx); return err },
-		"Clear":   func(ctx context.Context) error { _, err := c.named.Clear(ctx); return err },
-		"Cull":    func(ctx context.Context) error { _, err := c.lru.Cull(ctx); return err },
-		"Stats":   func(ctx context.Context) error { _, err := c.lru.Stats(ctx); return err },
+		"Set":      func(ctx context.Context) error { return c.lru.Set(ctx, "new", "v") },
+		"Set big":  func(ctx context.Context) error { return c.lru.Set(ctx, "new", strings.Repeat("v", 40_000)) },
+		"SetFrom":  func(ctx context.Context) error { return c.named.SetFrom(ctx, "new", strings.NewReader("v")) },
+		"Add":      func(ctx context.Context) error { _, err := c.lru.Add(ctx, "new", "v"); return err },
+		"Delete":   func(ctx context.Context) error { _, err := c.lru.Delete(ctx, "k"); return err },
+		"Pop":      func(ctx context.Context) error { _, _, err := c.lru.Pop(ctx, "k"); return err },
+		"Incr":     func(ctx context.Context) error { _, err := cache.Incr(ctx, c.n, "new", 1); return err },
+		"PushBack": func(ctx context.Context) error { _, err := c.jobs.Queue("q").PushBack(ctx, "v"); return err },
+		"PopFront": func(ctx context.Context) error { _, _, err := c.jobs.Queue("q").PopFront(ctx); return err },
+		"Clear":    func(ctx context.Context) error { _, err := c.named.Clear(ctx); return err },
+		"Cull":     func(ctx context.Context) error { _, err := c.lru.Cull(ctx); return err },
+		"Stats":    func(ctx context.Context) error { _, err := c.lru.Stats(ctx); return err },
 		"Update": func(ctx context.Context) error {
 			return c.st.Update(ctx, func(tx *cache.Tx) error { return errors.New("it ran") })
 		},

@@ -231,7 +231,7 @@ func TestPythonMetadata(t *testing.T) {
 	p.run("c.set('k', 'w', expire=1000, tag=7)")
 	e, _, err := c.GetEntry(ctx, k)
 	ok(t, err)
-	if left, _ := e.Remaining(time.Now()); left < 900*time.Second || left > 1000*time.Second {
+	if left := time.Until(e.Expiry); left < 900*time.Second || left > 1000*time.Second {
 		t.Errorf("expires in %v", left)
 	}
 	equal(t, e.Tag.Integer(), 7)
@@ -292,8 +292,8 @@ func TestPythonMetadata(t *testing.T) {
 		return "[" + strings.Join(out, ", ") + "]"
 	}
 	p.want(order(c.Keys(ctx)), "list(c)")
-	p.want(order(c.AscendKeys(ctx)), "list(c.iterkeys())")
-	p.want(order(c.DescendKeys(ctx)), "list(c.iterkeys(reverse=True))")
+	p.want(order(c.Sorted().Keys(ctx)), "list(c.iterkeys())")
+	p.want(order(c.Sorted().Desc().Keys(ctx)), "list(c.iterkeys(reverse=True))")
 	checkClean(t, c)
 	p.want("[]", "c.check()")
 }
@@ -309,13 +309,13 @@ func TestPythonQueues(t *testing.T) {
 		if prefix != "" {
 			arg = "'" + prefix + "'"
 		}
-		must(q.Push(ctx, textValue("1")))(t)
+		must(q.PushBack(ctx, textValue("1")))(t)
 		p.run("c.push('2', prefix=%s)", arg)
 		must(q.PushFront(ctx, textValue("0")))(t)
 		p.run("c.push('-1', prefix=%s, side='front')", arg)
 		p.want("'-1'", "c.pull(prefix=%s)[1]", arg)
 		for _, want := range []string{"0", "1", "2"} {
-			e, found, err := q.Pull(ctx)
+			e, found, err := q.PopFront(ctx)
 			ok(t, err)
 			if !found || e.Value.Text() != want {
 				t.Errorf("pulled %q, %v, want %q", e.Value.Text(), found, want)
@@ -345,7 +345,7 @@ func TestPythonAtTheSameTime(t *testing.T) {
 	p.run("pulled = []")
 	q := c.Queue("q")
 	for i := range rounds {
-		must(q.Push(t.Context(), codec.IntegerValue(int64(i))))(t)
+		must(q.PushBack(t.Context(), codec.IntegerValue(int64(i))))(t)
 	}
 	p.send(`for i in range(%d):
     c.incr('n')
@@ -382,7 +382,7 @@ func TestPythonAtTheSameTime(t *testing.T) {
 				if g > 0 {
 					continue
 				}
-				e, found, err := q.Pull(t.Context())
+				e, found, err := q.PopFront(t.Context())
 				if err != nil {
 					t.Error(err)
 				} else if found {
@@ -400,7 +400,7 @@ func TestPythonAtTheSameTime(t *testing.T) {
 	ok(t, json.Unmarshal([]byte(p.run("pulled")), &theirs))
 	all := append(pulled, theirs...)
 	for {
-		e, found, err := q.Pull(t.Context())
+		e, found, err := q.PopFront(t.Context())
 		ok(t, err)
 		if !found {
 			break

@@ -45,11 +45,11 @@ func (q *Queue[K, V]) In(tx *Tx) *Queue[K, V] {
 	return &Queue[K, V]{c: q.c.In(tx), prefix: q.prefix}
 }
 
-// Push adds v at the back and returns the key it was given. ErrOverflow means
+// PushBack adds v at the back and returns the key it was given. ErrOverflow means
 // that the numbers at that end have been used up.
-func (q *Queue[K, V]) Push(ctx context.Context, v V, opts ...Option) (K, error) {
+func (q *Queue[K, V]) PushBack(ctx context.Context, v V, opts ...Option) (K, error) {
 	k, err := q.push(ctx, v, true, opts)
-	return k, q.c.fail(ctx, "Push", err)
+	return k, q.c.fail(ctx, "PushBack", err)
 }
 
 // PushFront adds v at the front and returns the key it was given.
@@ -58,36 +58,36 @@ func (q *Queue[K, V]) PushFront(ctx context.Context, v V, opts ...Option) (K, er
 	return k, q.c.fail(ctx, "PushFront", err)
 }
 
-// Pull removes the item at the front and returns it, and false if the queue
+// PopFront removes the item at the front and returns it, and false if the queue
 // is empty. Each item is given to one caller. Expired ones on the way are
 // removed; one that cannot be decoded stays. One whose value is lost, as its
 // file is missing or damaged, is removed too, and is ErrCorrupt, once.
-func (q *Queue[K, V]) Pull(ctx context.Context) (Entry[K, V], bool, error) {
-	e, ok, err := q.pull(ctx, false)
-	return e, ok, q.c.fail(ctx, "Pull", err)
+func (q *Queue[K, V]) PopFront(ctx context.Context) (Entry[K, V], bool, error) {
+	e, ok, err := q.pop(ctx, false)
+	return e, ok, q.c.fail(ctx, "PopFront", err)
 }
 
-// PullBack removes the item at the back and returns it: see Pull.
-func (q *Queue[K, V]) PullBack(ctx context.Context) (Entry[K, V], bool, error) {
-	e, ok, err := q.pull(ctx, true)
-	return e, ok, q.c.fail(ctx, "PullBack", err)
+// PopBack removes the item at the back and returns it: see PopFront.
+func (q *Queue[K, V]) PopBack(ctx context.Context) (Entry[K, V], bool, error) {
+	e, ok, err := q.pop(ctx, true)
+	return e, ok, q.c.fail(ctx, "PopBack", err)
 }
 
-// Peek returns the item at the front, and false if the queue is empty.
+// PeekFront returns the item at the front, and false if the queue is empty.
 // Expired ones on the way are removed. An item whose value is lost is
 // ErrCorrupt, and stays: see Cache.First.
-func (q *Queue[K, V]) Peek(ctx context.Context) (Entry[K, V], bool, error) {
+func (q *Queue[K, V]) PeekFront(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := q.peek(ctx, false)
-	return e, ok, q.c.fail(ctx, "Peek", err)
+	return e, ok, q.c.fail(ctx, "PeekFront", err)
 }
 
-// PeekBack returns the item at the back: see Peek.
+// PeekBack returns the item at the back: see PeekFront.
 func (q *Queue[K, V]) PeekBack(ctx context.Context) (Entry[K, V], bool, error) {
 	e, ok, err := q.peek(ctx, true)
 	return e, ok, q.c.fail(ctx, "PeekBack", err)
 }
 
-func (q *Queue[K, V]) pull(ctx context.Context, back bool) (e Entry[K, V], ok bool, err error) {
+func (q *Queue[K, V]) pop(ctx context.Context, back bool) (e Entry[K, V], ok bool, err error) {
 	if _, err := q.decode(queueMiddle); err != nil {
 		return e, false, err
 	}

@@ -8,95 +8,99 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// Range narrows what Ascend and Descend go through. Several must all hold.
-type Range[K any] struct {
-	kind rangeKind
-	key  K
-	n    int64
+// Range is the entries of a collection in the order of their keys, as
+// [Cache.Sorted] returns it, or a part of them: each of its methods but All and
+// Keys returns a smaller Range, or the same one in reverse. Bounds on keys must all
+// hold; of several Skips, or Limits, the last one counts.
+//
+// A Range may be kept, and be iterated over more than once. It holds nothing open.
+// What is wrong with an argument is the error of the iteration.
+type Range[K, V any] struct {
+	c     *Cache[K, V]
+	scan  driver.Scan
+	limit int64 // 0: none
+	err   error
 }
 
-type rangeKind uint8
-
-const (
-	rangeFrom rangeKind = iota + 1
-	rangeAfter
-	rangeTo
-	rangeBefore
-	rangePrefix
-	rangeSkip
-	rangeLimit
-)
-
-// From begins a range with k.
-func From[K any](k K) Range[K] { return Range[K]{kind: rangeFrom, key: k} }
-
-// After begins a range after k.
-func After[K any](k K) Range[K] { return Range[K]{kind: rangeAfter, key: k} }
-
-// To ends a range with k.
-func To[K any](k K) Range[K] { return Range[K]{kind: rangeTo, key: k} }
-
-// Before ends a range before k.
-func Before[K any](k K) Range[K] { return Range[K]{kind: rangeBefore, key: k} }
-
-// Prefix is the range of keys that begin with p. It needs a key codec that
-// stores text or bytes as they are. An empty prefix is all of them. Strings that
-// are not valid UTF-8 are stored as bytes, and are not in the range of one that
-// is.
-func Prefix[K ~string | ~[]byte](p K) Range[K] { return Range[K]{kind: rangePrefix, key: p} }
-
-// Skip leaves out the first n entries of a range, without reading them. A
-// negative n is ErrInvalid.
-func Skip[K any](n int64) Range[K] { return Range[K]{kind: rangeSkip, n: n} }
-
-// Limit ends a range after n entries. An n of less than 1 is ErrInvalid.
-func Limit[K any](n int64) Range[K] { return Range[K]{kind: rangeLimit, n: n} }
-
-// Ascend iterates over entries in the order of their keys, all or those of a
-// range:
+// Sorted returns all entries in the order of their keys, to be narrowed and
+// iterated over:
 //
-//	for e, err := range c.Ascend(ctx, cache.From("a"), cache.Before("c")) {
+//	for e, err := range c.Sorted().From("a").Before("c").All(ctx) {
+//	for e, err := range c.Sorted().Prefix("user/").Limit(10).All(ctx) {
+//	for k, err := range c.Sorted().Desc().Keys(ctx) {
 //
 // The order is the database's, that of the encoded keys: numbers, then text,
 // then bytes; text and bytes compare byte by byte. The native codecs keep the
 // order of Go's values, but for strings that are not valid UTF-8: those are bytes
-// here. JSON, which structs are stored as, does not: 10 comes before 9 in it. See
-// All.
-func (c *Cache[K, V]) Ascend(ctx context.Context, ranges ...Range[K]) iter.Seq2[Entry[K, V], error] {
-	s, n, err := c.scanOf(ranges)
-	if err != nil {
-		return failed[Entry[K, V]](c.fail(ctx, "Ascend", err))
-	}
-	return c.entries(ctx, "Ascend", s, n)
+// here. JSON, which structs are stored as, does not: 10 comes before 9 in it.
+func (c *Cache[K, V]) Sorted() Range[K, V] {
+	return Range[K, V]{c: c, scan: driver.Scan{Order: driver.ByKey}}
 }
 
-// Descend is Ascend from the last key to the first.
-func (c *Cache[K, V]) Descend(ctx context.Context, ranges ...Range[K]) iter.Seq2[Entry[K, V], error] {
-	s, n, err := c.scanOf(ranges)
-	if err != nil {
-		return failed[Entry[K, V]](c.fail(ctx, "Descend", err))
+// From leaves out keys that are less than k.
+func (r Range[K, V]) From(k K) Range[K, V] { return r.lower(k, false) }
+
+// After leaves out k, and keys that are less.
+func (r Range[K, V]) After(k K) Range[K, V] { return r.lower(k, true) }
+
+// To leaves out keys that are greater than k.
+func (r Range[K, V]) To(k K) Range[K, V] { return r.upper(k, false) }
+
+// Before leaves out k, and keys that are greater.
+func (r Range[K, V]) Before(k K) Range[K, V] { return r.upper(k, true) }
+
+// Prefix leaves out keys that do not begin with p. An empty p leaves out none. It
+// needs a key codec that stores text or bytes as they are; else it is ErrInvalid.
+// Strings that are not valid UTF-8 are stored as bytes, and do not begin with one
+// that is.
+func (r Range[K, V]) Prefix(p K) Range[K, V] {
+	if r.unusable() {
+		return r
 	}
-	s.Desc = true
-	return c.entries(ctx, "Descend", s, n)
+	lower, upper, err := r.c.prefixBounds(p)
+	return r.narrow(lower, upper, err)
 }
 
-// AscendKeys is Ascend without reading values.
-func (c *Cache[K, V]) AscendKeys(ctx context.Context, ranges ...Range[K]) iter.Seq2[K, error] {
-	s, n, err := c.scanOf(ranges)
-	if err != nil {
-		return failed[K](c.fail(ctx, "AscendKeys", err))
+// Skip leaves out the first n entries, without reading them. A negative n is
+// ErrInvalid.
+func (r Range[K, V]) Skip(n int64) Range[K, V] {
+	if n < 0 {
+		return r.narrow(nil, nil, invalid("Skip of %d", n))
 	}
-	return c.scanKeys(ctx, "AscendKeys", s, n)
+	r.scan.Skip = n
+	return r
 }
 
-// DescendKeys is Descend without reading values.
-func (c *Cache[K, V]) DescendKeys(ctx context.Context, ranges ...Range[K]) iter.Seq2[K, error] {
-	s, n, err := c.scanOf(ranges)
-	if err != nil {
-		return failed[K](c.fail(ctx, "DescendKeys", err))
+// Limit leaves out all but n entries, those behind what Skip leaves out. An n of
+// less than 1 is ErrInvalid.
+func (r Range[K, V]) Limit(n int64) Range[K, V] {
+	if n < 1 {
+		return r.narrow(nil, nil, invalid("Limit of %d", n))
 	}
-	s.Desc = true
-	return c.scanKeys(ctx, "DescendKeys", s, n)
+	r.limit = n
+	return r
+}
+
+// Desc begins with the greatest key. Skip and Limit count from there.
+func (r Range[K, V]) Desc() Range[K, V] {
+	r.scan.Desc = true
+	return r
+}
+
+// All iterates over the entries: see [Cache.All].
+func (r Range[K, V]) All(ctx context.Context) iter.Seq2[Entry[K, V], error] {
+	if err := r.fail(ctx, "All"); err != nil {
+		return failed[Entry[K, V]](err)
+	}
+	return r.c.entries(ctx, "All", r.scan, r.limit)
+}
+
+// Keys iterates over the keys, without reading values: see [Cache.All].
+func (r Range[K, V]) Keys(ctx context.Context) iter.Seq2[K, error] {
+	if err := r.fail(ctx, "Keys"); err != nil {
+		return failed[K](err)
+	}
+	return r.c.scanKeys(ctx, "Keys", r.scan, r.limit)
 }
 
 // failed returns an iterator that yields an error.
@@ -107,42 +111,43 @@ func failed[T any](err error) iter.Seq2[T, error] {
 	}
 }
 
-// scanOf returns the scan of a range and its limit, 0 for none.
-func (c *Cache[K, V]) scanOf(ranges []Range[K]) (s driver.Scan, limit int64, err error) {
-	s.Order = driver.ByKey
-	for _, r := range ranges {
-		var lower, upper *driver.Bound
-		switch r.kind {
-		case rangeSkip, rangeLimit:
-			if r.n < 0 || r.kind == rangeLimit && r.n == 0 {
-				return s, 0, invalid("Skip or Limit of %d", r.n)
-			}
-			if r.kind == rangeSkip {
-				s.Skip = r.n
-			} else {
-				limit = r.n
-			}
-			continue
-		case rangePrefix:
-			lower, upper, err = c.prefixBounds(r.key)
-		case rangeFrom, rangeAfter, rangeTo, rangeBefore:
-			b := &driver.Bound{Open: r.kind == rangeAfter || r.kind == rangeBefore}
-			b.Key, err = c.key(r.key)
-			if r.kind == rangeFrom || r.kind == rangeAfter {
-				lower = b
-			} else {
-				upper = b
-			}
-		default:
-			err = invalid("a zero Range")
-		}
-		if err != nil {
-			return s, 0, err
-		}
-		s.Lower = tighter(s.Lower, lower, +1)
-		s.Upper = tighter(s.Upper, upper, -1)
+// unusable reports whether r cannot be iterated over in any case.
+func (r *Range[K, V]) unusable() bool { return r.c == nil || r.err != nil }
+
+// fail returns why r cannot be iterated over, or nil.
+func (r *Range[K, V]) fail(ctx context.Context, op string) error {
+	if r.c == nil {
+		return wrap(ctx, op, "", invalid("a zero Range; Cache.Sorted returns one"))
 	}
-	return s, limit, nil
+	return r.c.fail(ctx, op, r.err)
+}
+
+func (r Range[K, V]) lower(k K, open bool) Range[K, V] {
+	if r.unusable() {
+		return r
+	}
+	key, err := r.c.key(k)
+	return r.narrow(&driver.Bound{Key: key, Open: open}, nil, err)
+}
+
+func (r Range[K, V]) upper(k K, open bool) Range[K, V] {
+	if r.unusable() {
+		return r
+	}
+	key, err := r.c.key(k)
+	return r.narrow(nil, &driver.Bound{Key: key, Open: open}, err)
+}
+
+// narrow adds bounds, where they are not nil, or keeps the first error.
+func (r Range[K, V]) narrow(lower, upper *driver.Bound, err error) Range[K, V] {
+	if r.err == nil {
+		r.err = err
+	}
+	if r.err == nil {
+		r.scan.Lower = tighter(r.scan.Lower, lower, +1)
+		r.scan.Upper = tighter(r.scan.Upper, upper, -1)
+	}
+	return r
 }
 
 // tighter returns the bound that leaves less: of lower ones (dir +1) the

@@ -59,8 +59,8 @@ func TestSealed(t *testing.T) {
 				es, err := c.GetMany(ctx, k)
 				return first(es).Value, err
 			},
-			"Ascend": func(k string) (string, error) {
-				es, err := cache.Collect(c.Ascend(ctx, cache.From(k), cache.Limit[string](1)))
+			"Sorted": func(k string) (string, error) {
+				es, err := cache.Collect(c.Sorted().From(k).Limit(1).All(ctx))
 				return first(es).Value, err
 			},
 			"Modify": func(k string) (string, error) {
@@ -86,10 +86,10 @@ func TestSealed(t *testing.T) {
 		}
 
 		n := 0
-		for v, err := range c.Values(ctx) {
+		for e, err := range c.All(ctx) {
 			ok(t, err)
-			if v != "v" && v != big {
-				t.Errorf("Values: %.10q", v)
+			if e.Value != "v" && e.Value != big {
+				t.Errorf("All: %.10q", e.Value)
 			}
 			n++
 		}
@@ -150,11 +150,11 @@ func TestSealed(t *testing.T) {
 		}
 		q := open(t, e.st, "q", &cache.Options[int64, string]{Values: sealed, MinFileSize: 500})
 		for _, item := range []string{"x", big} {
-			k := must(q.Queue("").Push(ctx, item))(t)
+			k := must(q.Queue("").PushBack(ctx, item))(t)
 			v, _, err := q.Get(ctx, k)
 			ok(t, err)
 			equal(t, v, item)
-			ent, _, err := q.Queue("").Pull(ctx)
+			ent, _, err := q.Queue("").PopFront(ctx)
 			ok(t, err)
 			equal(t, ent.Value, item)
 		}

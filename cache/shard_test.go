@@ -47,7 +47,7 @@ func TestShards(t *testing.T) {
 		got[e.Key] = e.Value
 	}
 	equal(t, maps.Equal(got, want), true)
-	keys := must(cache.Collect(c.AscendKeys(ctx, cache.From("k050"), cache.Skip[string](7), cache.Limit[string](20))))(t)
+	keys := must(cache.Collect(c.Sorted().From("k050").Skip(7).Limit(20).Keys(ctx)))(t)
 	equal(t, len(keys), 20)
 	for i, k := range keys {
 		equal(t, k, fmt.Sprintf("k%03d", 57+i))
@@ -63,14 +63,14 @@ func TestShards(t *testing.T) {
 	// A queue is one, over all shards.
 	q := c.Queue("q")
 	for i := range 30 {
-		must(q.Push(ctx, fmt.Sprint(i)))(t)
+		must(q.PushBack(ctx, fmt.Sprint(i)))(t)
 	}
 	must(q.PushFront(ctx, strings.Repeat("x", 100_000)))(t) // a file before its key is known
-	e, found, err := q.Pull(ctx)
+	e, found, err := q.PopFront(ctx)
 	ok(t, err)
 	equal(t, found && len(e.Value) == 100_000, true)
 	for i := range 30 {
-		e, found, err := q.Pull(ctx)
+		e, found, err := q.PopFront(ctx)
 		ok(t, err)
 		equal(t, found && e.Value == fmt.Sprint(i), true)
 	}

@@ -64,14 +64,14 @@ func TestUserCodeLeaves(t *testing.T) {
 			ok(t, numbers.Set(ctx, "seven", 7))
 			ok(t, numbers.Set(ctx, "eight", 8))
 			set(t, c, "k", "leave")
-			pushed := must(c.Queue("q").Push(ctx, "leave"))(t)
-			must(skip.Queue("q").Push(ctx, "leave"))(t)
+			pushed := must(c.Queue("q").PushBack(ctx, "leave"))(t)
+			must(skip.Queue("q").PushBack(ctx, "leave"))(t)
 			for name, fn := range map[string]func(){
-				"Pop":            func() { c.Pop(ctx, "k") },
-				"Pull":           func() { c.Queue("q").Pull(ctx) },
-				"Pull, skipping": func() { skip.Queue("q").Pull(ctx) },
-				"Incr, decoding": func() { cache.Incr(ctx, numbers, "seven", 2) },
-				"Incr, encoding": func() { cache.Incr(ctx, numbers, "eight", 1) },
+				"Pop":                func() { c.Pop(ctx, "k") },
+				"PopFront":           func() { c.Queue("q").PopFront(ctx) },
+				"PopFront, skipping": func() { skip.Queue("q").PopFront(ctx) },
+				"Incr, decoding":     func() { cache.Incr(ctx, numbers, "seven", 2) },
+				"Incr, encoding":     func() { cache.Incr(ctx, numbers, "eight", 1) },
 				"Pop in Update": func() {
 					e.st.Update(ctx, func(tx *cache.Tx) error {
 						_, _, err := c.In(tx).Pop(ctx, "k")

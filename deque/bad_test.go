@@ -293,7 +293,7 @@ func TestSealedItems(t *testing.T) {
 					Family: "deque", Values: sealedBytes("zlib(seal(string))"), Persistent: true,
 				}))(t)
 			}
-			item, _, err := raw(name).Queue("").Peek(ctx)
+			item, _, err := raw(name).Queue("").PeekFront(ctx)
 			ok(t, err)
 			ok(t, into.Clear(ctx))
 			ok(t, raw(name+"copy").Set(ctx, item.Key, item.Value))
@@ -343,7 +343,7 @@ func TestReadOnly(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		ctx := t.Context()
 		c := must(cache.New[int64, int](ctx, e.st, "", &cache.Options[int64, int]{Persistent: true}))(t)
-		must(c.Queue("").Push(ctx, 7))(t)
+		must(c.Queue("").PushBack(ctx, 7))(t)
 		d := open[int](t, e.reopen(true), "")
 		holds(t, d, 7)
 		equal(t, must(d.At(ctx, -1))(t), 7)

@@ -81,7 +81,7 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 	}
 	err = d.update(ctx, func(b *Deque[T]) error {
 		c = nil
-		e, ok, err := b.items.Queue("").Peek(ctx)
+		e, ok, err := b.items.Queue("").PeekFront(ctx)
 		if err != nil {
 			return b.refuse(ctx, false, err)
 		}
@@ -241,7 +241,7 @@ func (c *Claim[T]) end(ctx context.Context, fn func(d *Deque[T], key string) err
 func (d *Deque[T]) claimOf(ctx context.Context, number int64) (string, bool, error) {
 	suffix := loanKey(claimed, 0, number)
 	suffix = suffix[strings.LastIndexByte(suffix, '-'):]
-	for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(claimed)) {
+	for k, err := range d.loans.Sorted().Prefix(claimed).Keys(ctx) {
 		if err != nil {
 			return "", false, err
 		}

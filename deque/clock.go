@@ -56,7 +56,7 @@ func (d *Deque[T]) date(ctx context.Context, s settings) error {
 	}
 	for _, kind := range []string{claimed, delayed} {
 		var ahead []cache.Entry[string, loan]
-		for e, err := range d.loans.Descend(ctx, cache.Prefix(kind)) {
+		for e, err := range d.loans.Sorted().Prefix(kind).Desc().All(ctx) {
 			if err != nil {
 				return err
 			}

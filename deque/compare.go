@@ -35,7 +35,7 @@ func (d *Deque[T]) Remove(ctx context.Context, v T) (found bool, err error) {
 	}
 	err = d.update(ctx, func(d *Deque[T]) error {
 		found = false
-		for e, err := range d.entries(ctx, false) {
+		for e, err := range span(d.raw, false).All(ctx) {
 			if err != nil {
 				return refusal{err}
 			}
@@ -172,7 +172,7 @@ func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
 		return from.view(ctx, func(from *Deque[T]) error {
 			s := was
 			key := int64(keyMiddle)
-			for e, err := range from.entries(ctx, false) {
+			for e, err := range span(from.raw, false).All(ctx) {
 				if err != nil {
 					return err
 				}
@@ -244,7 +244,7 @@ func (d *Deque[T]) same(item, want codec.Value) bool {
 // read them.
 func (d *Deque[T]) count(ctx context.Context, match func(codec.Value) bool) (n int64, err error) {
 	if match == nil {
-		for _, err := range d.keys(ctx, false) {
+		for _, err := range span(d.raw, false).Keys(ctx) {
 			if err != nil {
 				return 0, err
 			}
@@ -253,7 +253,7 @@ func (d *Deque[T]) count(ctx context.Context, match func(codec.Value) bool) (n i
 		return n, nil
 	}
 	err = d.view(ctx, func(d *Deque[T]) error {
-		for e, err := range d.entries(ctx, false) {
+		for e, err := range span(d.raw, false).All(ctx) {
 			if err != nil {
 				return err
 			}

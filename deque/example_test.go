@@ -85,7 +85,7 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Queue("").Push(ctx, "a"); err != nil {
+	if _, err := c.Queue("").PushBack(ctx, "a"); err != nil {
 		log.Fatal(err)
 	}
 

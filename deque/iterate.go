@@ -33,11 +33,7 @@ func (d *Deque[T]) iterate(ctx context.Context, op string, back bool) iter.Seq2[
 			yield(zero, d.fail(op, err))
 			return
 		}
-		scan := d.items.Ascend
-		if back {
-			scan = d.items.Descend
-		}
-		for e, err := range scan(ctx, span()...) {
+		for e, err := range span(d.items, back).All(ctx) {
 			if !yield(e.Value, d.fail(op, err)) {
 				return
 			}

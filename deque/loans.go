@@ -106,7 +106,7 @@ func (d *Deque[T]) postpone(ctx context.Context, back bool, values []codec.Value
 
 // soonest returns when the first loan of a kind is due.
 func (d *Deque[T]) soonest(ctx context.Context, kind string) (int64, bool, error) {
-	for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(kind), cache.Limit[string](1)) {
+	for k, err := range d.loans.Sorted().Prefix(kind).Limit(1).Keys(ctx) {
 		if err != nil {
 			return 0, false, err
 		}
@@ -119,7 +119,7 @@ func (d *Deque[T]) soonest(ctx context.Context, kind string) (int64, bool, error
 // holders returns the sessions that have made claims, and those of them that
 // have ended.
 func (d *Deque[T]) holders(ctx context.Context) (living, ended []string, err error) {
-	for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(holder)) {
+	for k, err := range d.loans.Sorted().Prefix(holder).Keys(ctx) {
 		if err != nil {
 			return nil, nil, err
 		}
@@ -208,7 +208,7 @@ func (d *Deque[T]) recall(ctx context.Context, now int64, dead []string, lost *i
 		return err
 	}
 	n := int64(0)
-	for e, err := range d.loans.Ascend(ctx, cache.Prefix(delayed), cache.Limit[string](dueLimit)) {
+	for e, err := range d.loans.Sorted().Prefix(delayed).Limit(dueLimit).All(ctx) {
 		if err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (d *Deque[T]) recallClaims(ctx context.Context, now int64, dead []string, r
 	}
 	var back []over
 scan:
-	for e, err := range d.loans.Ascend(ctx, cache.Prefix(claimed)) {
+	for e, err := range d.loans.Sorted().Prefix(claimed).All(ctx) {
 		if err != nil {
 			return 0, err
 		}
@@ -329,7 +329,7 @@ func (d *Deque[T]) forgive(ctx context.Context, kind string) (more bool, err err
 	}
 	err = d.update(ctx, func(d *Deque[T]) error {
 		n := 0
-		for k, err := range d.loans.AscendKeys(ctx, cache.Prefix(kind), cache.Limit[string](dueLimit)) {
+		for k, err := range d.loans.Sorted().Prefix(kind).Limit(dueLimit).Keys(ctx) {
 			if err != nil {
 				return err
 			}

@@ -239,7 +239,7 @@ func TestParity(t *testing.T) {
 		}},
 		{"fromcache", func(t *testing.T, e *env) {
 			c := must(cache.New[int64, string](t.Context(), e.st, "", nil))(t)
-			must(c.Queue("").Push(t.Context(), "v"))(t)
+			must(c.Queue("").PushBack(t.Context(), "v"))(t)
 			d := open[string](t, e.st, "")
 			holds(t, d, "v")
 			equal(t, d.Cache().Settings().Policy, cache.NoEviction)

@@ -54,9 +54,9 @@ func (d *Deque[T]) PopNBack(ctx context.Context, n int) ([]T, error) {
 func (d *Deque[T]) pop(ctx context.Context, back bool) (T, bool, error) {
 	return d.try(ctx, true, func() (e cache.Entry[int64, T], ok bool, err error) {
 		if back {
-			return d.items.Queue("").PullBack(ctx)
+			return d.items.Queue("").PopBack(ctx)
 		}
-		return d.items.Queue("").Pull(ctx)
+		return d.items.Queue("").PopFront(ctx)
 	})
 }
 
@@ -65,7 +65,7 @@ func (d *Deque[T]) peek(ctx context.Context, back bool) (T, bool, error) {
 		if back {
 			return d.items.Queue("").PeekBack(ctx)
 		}
-		return d.items.Queue("").Peek(ctx)
+		return d.items.Queue("").PeekFront(ctx)
 	})
 }
 
@@ -104,12 +104,8 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 	}
 	err = d.update(ctx, func(d *Deque[T]) error {
 		vs = nil
-		scan := d.items.Ascend
-		if back {
-			scan = d.items.Descend
-		}
 		var keys []int64
-		for e, err := range scan(ctx, span()...) {
+		for e, err := range span(d.items, back).All(ctx) {
 			if err != nil && len(vs) == 0 {
 				return d.refuse(ctx, back, err)
 			}
@@ -135,7 +131,7 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 // read, and removes the item if its value is lost.
 func (d *Deque[T]) refuse(ctx context.Context, back bool, err error) error {
 	if errors.Is(err, cache.ErrCorrupt) {
-		peek := d.items.Queue("").Peek
+		peek := d.items.Queue("").PeekFront
 		if back {
 			peek = d.items.Queue("").PeekBack
 		}
@@ -152,7 +148,7 @@ func (d *Deque[T]) refuse(ctx context.Context, back bool, err error) error {
 // transaction.
 func (d *Deque[T]) drop(ctx context.Context, back bool, n int64) (int64, error) {
 	var dropped int64
-	for k, err := range d.keys(ctx, back, cache.Limit[int64](n)) {
+	for k, err := range span(d.raw, back).Limit(n).Keys(ctx) {
 		if err != nil {
 			return dropped, err
 		}

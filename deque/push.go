@@ -96,7 +96,7 @@ func (d *Deque[T]) add(ctx context.Context, back bool, values []codec.Value, p p
 	q := d.raw.Queue("")
 	push := q.PushFront
 	if back {
-		push = q.Push
+		push = q.PushBack
 	}
 	opts := written(p.expiry, codec.Value{})
 	for _, v := range values {

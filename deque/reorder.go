@@ -3,8 +3,6 @@ package deque
 import (
 	"context"
 	"iter"
-
-	"github.com/go-diskcache/diskcache/cache"
 )
 
 // Rotate moves the last n items to the front, or, for a negative n, the first
@@ -27,7 +25,7 @@ func (d *Deque[T]) Rotate(ctx context.Context, n int64) error {
 			return nil
 		}
 		fromBack := n > 0
-		return d.move(ctx, d.entries(ctx, fromBack, cache.Limit[int64](max(n, -n))), !fromBack, max(n, -n))
+		return d.move(ctx, span(d.raw, fromBack).Limit(max(n, -n)).All(ctx), !fromBack, max(n, -n))
 	}))
 }
 
@@ -40,7 +38,7 @@ func (d *Deque[T]) Reverse(ctx context.Context) error {
 		if err != nil || !ok {
 			return err
 		}
-		return d.move(ctx, d.entries(ctx, true, cache.To(last)), true, have)
+		return d.move(ctx, span(d.raw, true).To(last).All(ctx), true, have)
 	}))
 }
 

@@ -3,7 +3,6 @@ package deque
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -18,30 +17,18 @@ const (
 	keyMiddle = 500_000_000_000_000
 )
 
-// span returns the range of all items, narrowed.
-func span(more ...cache.Range[int64]) []cache.Range[int64] {
-	return append([]cache.Range[int64]{cache.After[int64](keyFirst), cache.Before[int64](keyLast)}, more...)
-}
-
-// keys iterates over the keys of live items from one end.
-func (d *Deque[T]) keys(ctx context.Context, back bool, more ...cache.Range[int64]) iter.Seq2[int64, error] {
+// span returns the range of the items in c, from the front or from the back.
+func span[V any](c *cache.Cache[int64, V], back bool) cache.Range[int64, V] {
+	r := c.Sorted().After(keyFirst).Before(keyLast)
 	if back {
-		return d.raw.DescendKeys(ctx, span(more...)...)
+		return r.Desc()
 	}
-	return d.raw.AscendKeys(ctx, span(more...)...)
-}
-
-// entries iterates over live items, not decoded, from one end.
-func (d *Deque[T]) entries(ctx context.Context, back bool, more ...cache.Range[int64]) iter.Seq2[rawEntry, error] {
-	if back {
-		return d.raw.Descend(ctx, span(more...)...)
-	}
-	return d.raw.Ascend(ctx, span(more...)...)
+	return r
 }
 
 // end returns the key at one end, skipping some.
 func (d *Deque[T]) end(ctx context.Context, back bool, skip int64) (int64, bool, error) {
-	for k, err := range d.keys(ctx, back, cache.Skip[int64](skip), cache.Limit[int64](1)) {
+	for k, err := range span(d.raw, back).Skip(skip).Limit(1).Keys(ctx) {
 		return k, err == nil, err
 	}
 	return 0, false, nil
@@ -75,7 +62,7 @@ type rawEntry = cache.Entry[int64, codec.Value]
 // keep returns the options that write an entry as it was: with its expiry,
 // and its tag, which counts the attempts at it.
 func keep(e rawEntry) []cache.Option {
-	return written(e.Expiry, e.Tag)
+	return written(e.Expiry, e.Tag.Value)
 }
 
 func written(expiry time.Time, attempts codec.Value) (opts []cache.Option) {
@@ -83,7 +70,7 @@ func written(expiry time.Time, attempts codec.Value) (opts []cache.Option) {
 		opts = append(opts, cache.ExpireAt(expiry))
 	}
 	if !attempts.IsNull() {
-		opts = append(opts, cache.Tag(attempts))
+		opts = append(opts, cache.TagValue{Value: attempts})
 	}
 	return opts
 }

@@ -28,7 +28,7 @@ func TestWaitWakes(t *testing.T) {
 		{"push, from the back", popBack, func(ctx context.Context, d, _ *deque.Deque[int]) error { return d.PushFront(ctx, 7) }, 0},
 		{"push, for a claim", claimWait, func(ctx context.Context, d, _ *deque.Deque[int]) error { return d.PushBack(ctx, 7) }, 0},
 		{"push without Deque", popFront, func(ctx context.Context, d, _ *deque.Deque[int]) error {
-			_, err := d.Cache().Queue("").Push(ctx, 7)
+			_, err := d.Cache().Queue("").PushBack(ctx, 7)
 			return err
 		}, 0},
 		{"delay", popFront, func(ctx context.Context, d, _ *deque.Deque[int]) error {

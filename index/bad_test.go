@@ -41,7 +41,7 @@ func TestBadInput(t *testing.T) {
 		is(t, x.SetMany(ctx, nil), cache.ErrInvalid)
 		is(t, x.Update(ctx, nil), cache.ErrInvalid)
 		is(t, x.View(ctx, nil), cache.ErrInvalid)
-		_, err := cache.Collect(x.Ascend(ctx, cache.Limit[string](-1)))
+		_, err := cache.Collect(x.Sorted().Limit(-1).All(ctx))
 		is(t, err, cache.ErrInvalid)
 		is(t, x.In(nil).Set(ctx, "a", "x"), cache.ErrTxDone)
 		_, err = index.New[string, string](ctx, nil, "", nil)

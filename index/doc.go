@@ -11,7 +11,7 @@
 //
 // An [Index] has two orders: that of insertion, in which [Index.All],
 // [Index.First] and [Index.PopFirst] go, and that of the keys, in which
-// [Index.Ascend], [Index.Floor] and [Index.Ceiling] go. The latter is the
+// [Index.Sorted], [Index.Floor] and [Index.Ceiling] go. The latter is the
 // database's: numbers, then text, then bytes; the native codecs keep the order
 // of Go's values, but for strings that are not valid UTF-8, which are bytes.
 // Struct keys, which are JSON, have the order of their text, in which 10 comes

@@ -58,25 +58,23 @@ func (x *Index[K, V]) popEnd(ctx context.Context, op string, end func(*cache.Cac
 // Floor returns the entry with the greatest key that is not above k, and false
 // if there is none.
 func (x *Index[K, V]) Floor(ctx context.Context, k K) (cache.Entry[K, V], bool, error) {
-	for e, err := range x.c.Descend(ctx, x.nearest(cache.To(k))...) {
-		return e, err == nil, x.fail("Floor", err)
-	}
-	return cache.Entry[K, V]{}, false, nil
+	return x.nearest(ctx, "Floor", x.c.Sorted().To(k).Desc())
 }
 
 // Ceiling returns the entry with the least key that is not below k, and false
 // if there is none.
 func (x *Index[K, V]) Ceiling(ctx context.Context, k K) (cache.Entry[K, V], bool, error) {
-	for e, err := range x.c.Ascend(ctx, x.nearest(cache.From(k))...) {
-		return e, err == nil, x.fail("Ceiling", err)
-	}
-	return cache.Entry[K, V]{}, false, nil
+	return x.nearest(ctx, "Ceiling", x.c.Sorted().From(k))
 }
 
-// nearest limits a range to its first entry, unless that may be one to skip.
-func (x *Index[K, V]) nearest(r cache.Range[K]) []cache.Range[K] {
-	if x.skip {
-		return []cache.Range[K]{r}
+// nearest returns the first entry of a range. It reads no other one, unless the
+// first may be one to skip.
+func (x *Index[K, V]) nearest(ctx context.Context, op string, r cache.Range[K, V]) (e cache.Entry[K, V], ok bool, err error) {
+	if !x.skip {
+		r = r.Limit(1)
 	}
-	return []cache.Range[K]{r, cache.Limit[K](1)}
+	for e, err := range r.All(ctx) {
+		return e, err == nil, x.fail(op, err)
+	}
+	return e, false, nil
 }

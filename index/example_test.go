@@ -109,18 +109,18 @@ func ExampleIndex_All() {
 	// bob 2
 }
 
-func ExampleIndex_Ascend() {
+func ExampleIndex_Sorted() {
 	ctx := context.Background()
 	x, done := ages()
 	defer done()
 	set(x, "cid", "ann", "bob", "abe")
-	for e, err := range x.Ascend(ctx, cache.Prefix("a")) {
+	for e, err := range x.Sorted().Prefix("a").All(ctx) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Println(e.Key)
 	}
-	for e, err := range x.Descend(ctx, cache.Before("cid"), cache.Limit[string](2)) {
+	for e, err := range x.Sorted().Before("cid").Desc().Limit(2).All(ctx) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -242,9 +242,9 @@ func ExampleIndex_Queue() {
 	ctx := context.Background()
 	x, done := ages()
 	defer done()
-	k, err := x.Queue("waiting").Push(ctx, 7)
+	k, err := x.Queue("waiting").PushBack(ctx, 7)
 	fmt.Println(k, err)
-	e, ok, err := x.Queue("waiting").Pull(ctx)
+	e, ok, err := x.Queue("waiting").PopFront(ctx)
 	fmt.Println(e.Value, ok, err)
 	// Output:
 	// waiting-500000000000000 <nil>

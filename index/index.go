@@ -140,8 +140,8 @@ func (x *Index[K, V]) Len(ctx context.Context) (int64, error) { return x.c.Len(c
 func (x *Index[K, V]) Clear(ctx context.Context) (int, error) { return x.c.Clear(ctx) }
 
 // Queue returns a queue among the entries of the index: see
-// [cache.Cache.Queue]. Push and Pull at either end of it are DiskCache's push
-// and pull with a prefix.
+// [cache.Cache.Queue]. To push and to pop, at either end, is DiskCache's push and
+// pull with a prefix.
 //
-//	k, err := x.Queue("jobs").Push(ctx, v) // "jobs-500000000000000"
+//	k, err := x.Queue("jobs").PushBack(ctx, v) // "jobs-500000000000000"
 func (x *Index[K, V]) Queue(prefix string) *cache.Queue[K, V] { return x.c.Queue(prefix) }

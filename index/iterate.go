@@ -28,31 +28,12 @@ func (x *Index[K, V]) Backward(ctx context.Context) iter.Seq2[cache.Entry[K, V],
 // All.
 func (x *Index[K, V]) Keys(ctx context.Context) iter.Seq2[K, error] { return x.c.Keys(ctx) }
 
-// Values iterates over all values in insertion order. See All.
-func (x *Index[K, V]) Values(ctx context.Context) iter.Seq2[V, error] { return x.c.Values(ctx) }
-
-// Ascend iterates over entries in the order of their keys, all or those of a
-// range:
+// Sorted returns all entries in the order of their keys, to be narrowed and
+// iterated over:
 //
-//	for e, err := range x.Ascend(ctx, cache.From("a"), cache.Before("c")) {
-//	for e, err := range x.Ascend(ctx, cache.Prefix("user/"), cache.Limit[string](10)) {
+//	for e, err := range x.Sorted().From("a").Before("c").All(ctx) {
+//	for e, err := range x.Sorted().Prefix("user/").Limit(10).All(ctx) {
+//	for k, err := range x.Sorted().Desc().Keys(ctx) {
 //
-// See [cache.Cache.Ascend] for the order, and All.
-func (x *Index[K, V]) Ascend(ctx context.Context, ranges ...cache.Range[K]) iter.Seq2[cache.Entry[K, V], error] {
-	return x.c.Ascend(ctx, ranges...)
-}
-
-// Descend is Ascend from the last key to the first.
-func (x *Index[K, V]) Descend(ctx context.Context, ranges ...cache.Range[K]) iter.Seq2[cache.Entry[K, V], error] {
-	return x.c.Descend(ctx, ranges...)
-}
-
-// AscendKeys is Ascend without reading values.
-func (x *Index[K, V]) AscendKeys(ctx context.Context, ranges ...cache.Range[K]) iter.Seq2[K, error] {
-	return x.c.AscendKeys(ctx, ranges...)
-}
-
-// DescendKeys is Descend without reading values.
-func (x *Index[K, V]) DescendKeys(ctx context.Context, ranges ...cache.Range[K]) iter.Seq2[K, error] {
-	return x.c.DescendKeys(ctx, ranges...)
-}
+// See [cache.Cache.Sorted] for the order.
+func (x *Index[K, V]) Sorted() cache.Range[K, V] { return x.c.Sorted() }

@@ -83,7 +83,7 @@ func TestPython(t *testing.T) {
 			equal(t, e.Key, "b")
 			p.is("x.popitem()", "('c', 3)")
 			p.is("x.push(7, prefix='q')", "'q-500000000000000'")
-			qe, _, err := x.Queue("q").Pull(ctx)
+			qe, _, err := x.Queue("q").PopFront(ctx)
 			ok(t, err)
 			equal(t, qe.Value, 7)
 			p.is("x == {'a': 1}, len(x)", "(True, 1)")

@@ -141,7 +141,7 @@ func ExampleMemo_Evict() {
 		fmt.Println("making", path)
 		return page{Author: len(path), Text: "by ..."}, nil
 	}, &memo.Options[string, page]{
-		Tag: func(_ string, p page) cache.TagOption { return cache.Tag(p.Author) },
+		Tag: func(_ string, p page) cache.TagValue { return cache.Tag(p.Author) },
 	})
 	check(err)
 	for _, path := range []string{"/a", "/b", "/long"} {

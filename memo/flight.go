@@ -229,7 +229,7 @@ func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error)
 func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id string, arg A, op string) (v R, err error) {
 	start := m.st.Now()
 	var took time.Duration
-	var tag cache.TagOption
+	var tag cache.TagValue
 	v, failed := protect(inside(ctx, m, id), func(ctx context.Context, arg A) (R, error) {
 		v, err := m.fn(ctx, arg)
 		took = m.st.Now().Sub(start)
@@ -241,22 +241,20 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	if failed != nil {
 		return m.failed(ctx, g, began, arg, op, failed)
 	}
-	opts, value, err := m.options(tag, took)
-	if err == nil {
-		err = m.store(ctx, g, began, value, func(tx *cache.Tx) error {
-			if m.errors != nil {
-				if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
-					return err
-				}
+	opts := m.options(tag, took)
+	err = m.store(ctx, g, began, tag.Value, func(tx *cache.Tx) error {
+		if m.errors != nil {
+			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
+				return err
 			}
-			if m.took != nil {
-				if err := m.took.In(tx).Set(ctx, arg, took.Seconds(), opts...); err != nil {
-					return err
-				}
+		}
+		if m.took != nil {
+			if err := m.took.In(tx).Set(ctx, arg, took.Seconds(), opts...); err != nil {
+				return err
 			}
-			return m.results.In(tx).Set(ctx, arg, v, opts...)
-		})
-	}
+		}
+		return m.results.In(tx).Set(ctx, arg, v, opts...)
+	})
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case m.o.CallOnStoreError && storeFailed(err):
@@ -268,20 +266,16 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	return v, nil
 }
 
-// options returns what a result is stored with, and its tag if Options.Tag
-// gave it one.
-func (m *Memo[A, R]) options(tag cache.TagOption, took time.Duration) (opts []cache.Option, value codec.Value, err error) {
-	opts = append(opts, cache.NoExpiry())
+// options returns what a result is stored with; tag is what Options.Tag made.
+func (m *Memo[A, R]) options(tag cache.TagValue, took time.Duration) []cache.Option {
+	expires := cache.NoExpiry()
 	if m.o.TTL > 0 {
-		opts[0] = cache.TTL(clock.Add(m.o.TTL, m.o.StaleIfError))
+		expires = cache.TTL(clock.Add(m.o.TTL, m.o.StaleIfError))
 	}
 	if m.o.Tag == nil {
-		return append(opts, cache.Tag(took.Seconds())), value, nil
+		tag = cache.Tag(took.Seconds())
 	}
-	if value, err = tag.Value(); err == nil && !value.IsNull() {
-		opts = append(opts, tag)
-	}
-	return opts, value, err
+	return []cache.Option{expires, tag}
 }
 
 // failed returns what callers get when the function has failed.

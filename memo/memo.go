@@ -154,7 +154,7 @@ func (m *Memo[A, R]) due(ctx context.Context, arg A, age time.Duration, e *cache
 	if m.o.Beta == 0 {
 		return false
 	}
-	delta := m.delta(ctx, arg, e.Tag)
+	delta := m.delta(ctx, arg, e.Tag.Value)
 	early := -delta * m.o.Beta * math.Log(1-m.rand())
 	return age.Seconds()+early >= m.o.TTL.Seconds()
 }
@@ -269,21 +269,19 @@ func (m *Memo[A, R]) Clear(ctx context.Context) (int, error) {
 // tag and stay. With an error, Evict has removed some of the results, and
 // returns how many. Without Options.Tag it is cache.ErrInvalid, and in a
 // transaction cache.ErrInTx.
-func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagOption) (int, error) {
-	v, err := tag.Value()
+func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagValue) (n int, err error) {
 	switch {
-	case err != nil:
 	case m.o.Tag == nil:
 		err = invalid("results have no tags without Options.Tag")
-	case v.IsNull():
-		err = invalid("no tag; Clear removes everything")
+	case tag.IsNull():
+		err = invalid("no tag that can be stored; Clear removes everything")
 	default:
-		err = m.remove(ctx, v)
+		err = m.remove(ctx, tag.Value)
 	}
 	if err != nil {
 		return 0, m.fail("Evict", err)
 	}
-	n, err := m.results.Evict(ctx, tag)
+	n, err = m.results.Evict(ctx, tag)
 	if err == nil && m.took != nil {
 		_, err = m.took.Evict(ctx, tag)
 	}

@@ -348,7 +348,7 @@ func TestUserCodeLeaves(t *testing.T) {
 		}
 		for where, o := range map[string]*memo.Options[string, string]{
 			"Encode":     {Values: leaving{codec.String[string](), do}},
-			"Tag":        {Tag: func(string, string) cache.TagOption { do(); return cache.TagOption{} }},
+			"Tag":        {Tag: func(string, string) cache.TagValue { do(); return cache.TagValue{} }},
 			"CacheError": {CacheError: func(error) time.Duration { do(); return time.Minute }},
 		} {
 			m := newMemo(t, openDir(t, t.TempDir()), func(context.Context, string) (string, error) {

@@ -62,13 +62,13 @@ type Options[A, R any] struct {
 	Key func(arg A) string
 
 	// Tag gives a result the tag with which [Memo.Evict] removes it, such as
-	// cache.Tag(r.UserID); the zero cache.TagOption is none. It is called
+	// cache.Tag(r.UserID); the zero cache.TagValue is none. It is called
 	// after the function, when that has returned no error, and by several
 	// goroutines at once; a panic in it is one of the function. With a
 	// tag that cannot be stored, Call is cache.ErrInvalid. There is an index
 	// of the tags, so that Evict does not look at every result. Defaults to no
 	// tags.
-	Tag func(arg A, result R) cache.TagOption
+	Tag func(arg A, result R) cache.TagValue
 
 	// Keys and Values encode arguments and results. They default to
 	// codec.Default.

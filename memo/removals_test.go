@@ -16,7 +16,7 @@ import (
 )
 
 // byArg tags a result with its argument.
-func byArg(arg string, _ int64) cache.TagOption { return cache.Tag(arg) }
+func byArg(arg string, _ int64) cache.TagValue { return cache.Tag(arg) }
 
 func peek[A any](t testing.TB, m *memo.Memo[A, int64], arg A, want bool) {
 	t.Helper()
@@ -52,10 +52,10 @@ func TestClear(t *testing.T) {
 func TestEvict(t *testing.T) {
 	st := openDir(t, t.TempDir())
 	var c counted
-	m := newMemo(t, st, c.call, &memo.Options[string, int64]{Tag: func(arg string, n int64) cache.TagOption {
+	m := newMemo(t, st, c.call, &memo.Options[string, int64]{Tag: func(arg string, n int64) cache.TagValue {
 		switch {
 		case arg == "none":
-			return cache.TagOption{}
+			return cache.TagValue{}
 		case n > 2:
 			return cache.Tag("large")
 		}
@@ -160,7 +160,7 @@ func TestEvictOthersRunning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := counted{takes: time.Second}
 		m := newMemo(t, openMemory(t, &memory.Data{}), c.call, &memo.Options[string, int64]{
-			Tag: func(arg string, _ int64) cache.TagOption {
+			Tag: func(arg string, _ int64) cache.TagValue {
 				switch arg {
 				case "one":
 					return cache.Tag(1)
@@ -169,7 +169,7 @@ func TestEvictOthersRunning(t *testing.T) {
 				case "zero":
 					return cache.Tag(math.Copysign(0, -1))
 				case "none":
-					return cache.TagOption{}
+					return cache.TagValue{}
 				}
 				return cache.Tag(arg)
 			},
@@ -180,7 +180,7 @@ func TestEvictOthersRunning(t *testing.T) {
 				ok(t, err)
 			}()
 			synctest.Wait()
-			for _, tag := range []cache.TagOption{cache.Tag(1.0), cache.Tag(0), cache.Tag("a")} {
+			for _, tag := range []cache.TagValue{cache.Tag(1.0), cache.Tag(0), cache.Tag("a")} {
 				_, err := m.Evict(t.Context(), tag)
 				ok(t, err)
 			}
@@ -222,7 +222,7 @@ func TestBetaWithTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := counted{takes: 2 * time.Second}
 		m := newMemo(t, openMemory(t, &memory.Data{}), c.call, &memo.Options[string, int64]{
-			TTL: time.Minute, Beta: 1.5, Tag: func(string, int64) cache.TagOption { return cache.Tag(1000.0) },
+			TTL: time.Minute, Beta: 1.5, Tag: func(string, int64) cache.TagValue { return cache.Tag(1000.0) },
 		})
 		memo.SetRand(m, func() float64 { return 1 - math.Exp(-4) }) // 12 s early
 		calls(t, m, "a", 1, &c, 1)
@@ -254,8 +254,8 @@ func TestRemoveMisuse(t *testing.T) {
 	_, err := plain.Evict(t.Context(), cache.Tag("a"))
 	is(t, err, cache.ErrInvalid)
 
-	bad := map[string]cache.TagOption{"panic": {}, "nan": cache.Tag(math.NaN()), "large": cache.Tag(uint64(math.MaxUint64))}
-	m, err := memo.New(t.Context(), st, "tagged", c.call, &memo.Options[string, int64]{Tag: func(arg string, _ int64) cache.TagOption {
+	bad := map[string]cache.TagValue{"panic": {}, "nan": cache.Tag(math.NaN()), "large": cache.Tag(uint64(math.MaxUint64))}
+	m, err := memo.New(t.Context(), st, "tagged", c.call, &memo.Options[string, int64]{Tag: func(arg string, _ int64) cache.TagValue {
 		if arg == "panic" {
 			panic("oops")
 		}

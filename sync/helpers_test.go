@@ -96,9 +96,9 @@ func queued(t testing.TB, st *cache.Store, n int) {
 	defer stop()
 	for {
 		got := 0
-		for row, err := range rows.Values(t.Context()) {
+		for e, err := range rows.All(t.Context()) {
 			ok(t, err)
-			got += strings.Count(row, "\n-")
+			got += strings.Count(e.Value, "\n-")
 		}
 		if got == n {
 			return

@@ -132,8 +132,8 @@ func (l *KeyLock[K, V]) holder(ctx context.Context, c *cache.Cache[K, V]) (h hol
 		return holder{free: true}, nil
 	}
 	h.expiry = e.Expiry
-	if text, ours := strings.CutPrefix(textOf(e.Tag), keyTag); ours {
-		h.tag = textOf(e.Tag)
+	if text, ours := strings.CutPrefix(textOf(e.Tag.Value), keyTag); ours {
+		h.tag = textOf(e.Tag.Value)
 		h.session, _, _ = cutLast(text)
 	}
 	return h, nil

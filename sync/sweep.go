@@ -20,7 +20,7 @@ const (
 func (m *manager) sweep(ctx context.Context, rows *cache.Cache[string, lease], now time.Time) error {
 	n := 0
 	var unused []string
-	for e, err := range rows.Ascend(ctx, cache.After(m.swept), cache.Limit[string](sweepRows)) {
+	for e, err := range rows.Sorted().After(m.swept).Limit(sweepRows).All(ctx) {
 		if err != nil {
 			return err
 		}

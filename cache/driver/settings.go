@@ -124,3 +124,14 @@ type Problem struct {
 	Detail     string // more, for people; without keys and values
 	Mended     bool
 }
+
+// Harmless reports whether a problem concerns no entry: a file or a directory that
+// no entry refers to takes up room and does nothing else. Processes that are killed
+// leave such files, and a store that is opened later removes them.
+func (p Problem) Harmless() bool {
+	switch p.Kind {
+	case LeftOver, UnknownFile, EmptyDirectory:
+		return true
+	}
+	return false
+}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
 // audit sees that what was acknowledged is stored, and that sums are right. It
@@ -56,7 +55,7 @@ func (t *tables) audit(ctx context.Context) (map[string]int64, error) {
 			stored["shared "+e.Key] = e.Value
 		}
 		sum := int64(0)
-		for e, err := range t.accounts.In(tx).Ascend(ctx) {
+		for e, err := range t.accounts.In(tx).Sorted().All(ctx) {
 			if err != nil {
 				return err
 			}
@@ -175,13 +174,9 @@ func (s *supervisor) check(ctx context.Context, st *cache.Store, leftOver bool) 
 		return err
 	}
 	for _, p := range r.Problems {
-		switch p.Kind {
-		case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory:
-			if leftOver {
-				continue
-			}
+		if !leftOver || !p.Harmless() {
+			return fmt.Errorf("the check has found: %+v", p)
 		}
-		return fmt.Errorf("the check has found: %+v", p)
 	}
 	return nil
 }

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/powercut"
 )
@@ -291,9 +290,7 @@ func sound(ctx context.Context, st *cache.Store) error {
 		return err
 	}
 	for _, p := range r.Problems {
-		switch p.Kind {
-		case driver.LeftOver, driver.UnknownFile, driver.EmptyDirectory:
-		default:
+		if !p.Harmless() {
 			err = errors.Join(err, fmt.Errorf("%v", p))
 		}
 	}
