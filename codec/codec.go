@@ -12,7 +12,9 @@
 // as the database's own type and keep its order. [TextMarshaler],
 // [BinaryMarshaler], [JSON] and [Gob] store what a type's methods or its
 // fields say. [Zlib] and [Seal] wrap another codec, to compress and to
-// encrypt; to do both, compress first: Seal(Zlib(JSON[T](), 1), key).
+// encrypt; to do both, compress first: Seal(Zlib(JSON[T](), 1), key). [Tuple2] and
+// [Tuple3] make composite keys that sort by their parts, and [Desc] turns the order of
+// a codec round.
 //
 // All codecs of this package may be used by many goroutines at once.
 package codec

@@ -14,6 +14,8 @@ import (
 //     [Float] or [Bool]. Methods of T do not matter. "type Celsius float64"
 //     is a real, "type ID string" a text.
 //   - T is time.Time or defined as it: [Time].
+//   - T is a [Pair] or a [Triple]: [Tuple2] or [Tuple3] of what Default returns
+//     for the parts.
 //   - T writes itself as text and JSON would use that text: *T has the
 //     methods of encoding.TextMarshaler and encoding.TextUnmarshaler, and not
 //     those of json.Marshaler or json.Unmarshaler. The codec is
@@ -60,6 +62,10 @@ func Default[T any]() Codec[T] {
 			return as[T](Bytes[[]byte]())
 		}
 	case reflect.Struct:
+		var zero T
+		if composite, ok := any(zero).(interface{ defaultCodec() any }); ok {
+			return composite.defaultCodec().(Codec[T])
+		}
 		if t.ConvertibleTo(reflect.TypeFor[time.Time]()) {
 			return as[T](Time())
 		}
