@@ -69,8 +69,8 @@ func (e *told) Open(ctx context.Context, name string, s driver.Spec) (driver.Col
 	return e.Store.Open(ctx, name, s)
 }
 
-func (e *told) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
-	if err := e.Store.Update(ctx, mode, fn); err != nil {
+func (e *told) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
+	if err := e.Store.Update(ctx, mode, fn, touches...); err != nil {
 		return err
 	}
 	return fmt.Errorf("connection reset: %w", driver.ErrUncertain)

@@ -84,6 +84,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 	}
 	c := &Cache[K, V]{
 		handle: handle{st: st, dc: dc, shared: &shared{
+			touches:    []driver.Collection{dc},
 			persistent: opts.Persistent,
 			bestEffort: opts.BestEffort,
 			skip:       opts.SkipUndecodable,
@@ -164,21 +165,21 @@ func (c *Cache[K, V]) In(tx *Tx) *Cache[K, V] {
 //		...
 //	})
 func (c *Cache[K, V]) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return c.transact(ctx, "Update", false, fn)
+	return c.transact(ctx, "Update", driver.Alone, fn)
 }
 
 // View is [Store.View], except that a collection that is bound to a
 // transaction joins it.
 func (c *Cache[K, V]) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return c.transact(ctx, "View", true, fn)
+	return c.transact(ctx, "View", viewing, fn)
 }
 
-func (h *handle) transact(ctx context.Context, op string, readOnly bool, fn func(tx *Tx) error) error {
+func (h *handle) transact(ctx context.Context, op string, mode driver.Mode, fn func(tx *Tx) error) error {
 	if h.tx == nil {
 		if h.shared.closed.Load() {
 			return h.fail(ctx, op, ErrClosed)
 		}
-		return h.st.transact(ctx, op, readOnly, fn)
+		return h.st.transact(ctx, op, mode, nil, fn)
 	}
 	err := h.ready(ctx)
 	switch {
@@ -192,7 +193,7 @@ func (h *handle) transact(ctx context.Context, op string, readOnly bool, fn func
 	if err != nil {
 		return h.fail(ctx, op, err)
 	}
-	return h.tx.join(op, readOnly, fn)
+	return h.tx.join(op, mode == viewing, fn)
 }
 
 // Watch returns a channel that receives once after any commit, by any

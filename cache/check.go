@@ -91,7 +91,7 @@ func (s *Store) checkRows(ctx context.Context, o *CheckOptions, r *Report) error
 	s.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(decoders)) {
 		d := decoders[name]
-		h := &handle{st: s, dc: d.coll, shared: &shared{}}
+		h := &handle{st: s, dc: d.coll, shared: &shared{touches: []driver.Collection{d.coll}}}
 		for row, err := range h.rows(ctx, driver.Scan{}, 0) {
 			if errors.Is(err, ErrClosed) { // dropped meanwhile
 				break

@@ -30,8 +30,9 @@ type shared struct {
 	closeStore bool // Close closes the store too
 	persistent bool
 	bestEffort bool
-	skip       bool // undecodable entries are missing
-	plain      bool // the codecs run none of the user's code
+	touches    []driver.Collection // the collection alone
+	skip       bool                // undecodable entries are missing
+	plain      bool                // the codecs run none of the user's code
 	ttl        time.Duration
 	slide      bool
 	dropped    atomic.Int64
@@ -148,7 +149,7 @@ func (h *handle) update(ctx context.Context, mode driver.Mode, fn func(driver.Tx
 	if h.tx != nil {
 		err = h.tx.do(ctx, true, run)
 	} else {
-		err = h.st.engine.Update(ctx, mode, run)
+		err = h.st.engine.Update(ctx, mode, run, h.shared.touches...)
 	}
 	if err == nil {
 		err = refused

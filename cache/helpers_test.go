@@ -57,7 +57,7 @@ func engines(t *testing.T) []engine {
 		return func(*testing.T) func(time.Duration, bool) (driver.Store, error) {
 			var data memory.Data
 			return func(timeout time.Duration, readOnly bool) (driver.Store, error) {
-				return data.Open(&memory.Options{Timeout: timeout, ReadOnly: readOnly, RunTwice: twice}), nil
+				return data.Open(&memory.Options{Timeout: timeout, ReadOnly: readOnly, RunTwice: twice, Declared: twice}), nil
 			}
 		}
 	}

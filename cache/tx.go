@@ -58,8 +58,33 @@ type txState struct {
 // ErrTimeout that says so; a store in a directory tells its Logger after a second.
 // Given the context of [Tx.Context] it fails at once, with ErrInTx.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.transact(ctx, "Update", false, fn)
+	return s.transact(ctx, "Update", driver.Alone, nil, fn)
 }
+
+// Step is Update for the steps of collections that are made of others, such as a
+// lock's or a queue's: short, and not one that a user's function makes longer. fn may
+// run again after a rollback, so it has no effects of its own but on variables
+// that it sets anew each time, waits for nothing, and leaves to [Tx.AfterCommit] what is to
+// happen once. Steps of several goroutines may be committed together, and an engine
+// may run steps at the same time that touch different collections.
+//
+// touches are the collections that fn is going to use, as far as the caller
+// knows: engines that lock collections lock those first.
+func (s *Store) Step(ctx context.Context, fn func(tx *Tx) error, touches ...Collection) error {
+	colls := make([]driver.Collection, len(touches))
+	for i, c := range touches {
+		colls[i] = c.collection()
+	}
+	return s.transact(ctx, "Update", driver.Own, colls, fn)
+}
+
+// Collection is any [Cache], whatever its types.
+type Collection interface {
+	Name() string
+	collection() driver.Collection
+}
+
+func (c *Cache[K, V]) collection() driver.Collection { return c.dc }
 
 // View runs fn in a snapshot: fn sees every transaction that was committed
 // before the call and none that commits later, and cannot write. It holds up
@@ -72,10 +97,14 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 // A large value that is overwritten while fn runs may be gone when fn reads
 // it. That is an error that wraps fs.ErrNotExist.
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.transact(ctx, "View", true, fn)
+	return s.transact(ctx, "View", viewing, nil, fn)
 }
 
-func (s *Store) transact(ctx context.Context, op string, readOnly bool, fn func(tx *Tx) error) error {
+// viewing is the mode of a View.
+const viewing driver.Mode = -1
+
+func (s *Store) transact(ctx context.Context, op string, mode driver.Mode, touches []driver.Collection, fn func(tx *Tx) error) error {
+	readOnly := mode == viewing
 	if fn == nil {
 		return wrap(ctx, op, "", invalid("nil function"))
 	}
@@ -102,7 +131,7 @@ func (s *Store) transact(ctx context.Context, op string, readOnly bool, fn func(
 	if readOnly {
 		err = s.engine.View(ctx, run)
 	} else {
-		err = s.engine.Update(ctx, driver.Alone, run)
+		err = s.engine.Update(ctx, mode, run, touches...)
 	}
 	committed = err == nil
 	if failed != nil {
@@ -228,6 +257,7 @@ func (s *txState) begin(dt driver.Tx) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.driver = dt
+	s.doomed, s.afterCommit = nil, nil // of a run that was rolled back
 }
 
 func (s *txState) end() {

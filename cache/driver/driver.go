@@ -73,7 +73,11 @@ type Store interface {
 	//
 	// Where the engine cannot find out whether a transaction was committed, since the
 	// connection to a server broke meanwhile, Update fails with [ErrUncertain].
-	Update(ctx context.Context, mode Mode, fn func(tx Tx) error) error
+	//
+	// touches are the collections that fn is going to use, as far as the caller
+	// knows. That is a hint, which Update does not keep: an engine that locks
+	// collections takes those first, and in an order of its own. fn may use others.
+	Update(ctx context.Context, mode Mode, fn func(tx Tx) error, touches ...Collection) error
 
 	// Get is View with a single tx.Get, for engines that can do it faster.
 	Get(ctx context.Context, c Collection, key codec.Value, l Lookup) (Row, bool, error)

@@ -51,6 +51,10 @@ type Options struct {
 	// the first run back, as an engine is free to do. It finds functions that
 	// have effects of their own. It is meant for tests.
 	RunTwice bool
+
+	// Declared has a Shared or Own transaction fail that uses a collection of
+	// which Update was not told. So a caller is tested whose hints other engines need.
+	Declared bool
 }
 
 const defaultTimeout = time.Minute

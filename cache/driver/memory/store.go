@@ -56,21 +56,28 @@ func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
 }
 
 // Update implements [driver.Store].
-func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	defer s.leave()
+	run := fn
+	if mode != driver.Alone && s.options.Declared {
+		run = func(dt driver.Tx) error {
+			dt.(*tx).declared = append([]driver.Collection{}, touches...)
+			return fn(dt)
+		}
+	}
 	if mode != driver.Alone && s.options.RunTwice {
 		err := s.write(ctx, func(x *tx) error {
-			_ = fn(x)
+			_ = run(x)
 			return errRehearsal
 		})
 		if err != errRehearsal {
 			return err
 		}
 	}
-	return s.write(ctx, func(x *tx) error { return fn(x) })
+	return s.write(ctx, func(x *tx) error { return run(x) })
 }
 
 // errRehearsal rolls the first of two runs back.

@@ -58,6 +58,32 @@ func TestNoTimeout(t *testing.T) {
 	})
 }
 
+// TestDeclared: a transaction that uses what it has not declared fails, but for one
+// that is alone.
+func TestDeclared(t *testing.T) {
+	s := memory.New(&memory.Options{Declared: true})
+	defer s.Close()
+	open := func(name string) driver.Collection {
+		c, err := s.Open(t.Context(), name, driver.Spec{Settings: driver.DefaultSettings()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a, b := open("a"), open("b")
+	for _, mode := range []driver.Mode{driver.Alone, driver.Shared, driver.Own} {
+		for _, touches := range [][]driver.Collection{nil, {b}, {a}, {b, a}} {
+			err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
+				_, err := tx.Count(t.Context(), a)
+				return err
+			}, touches...)
+			if want := mode == driver.Alone || len(touches) > 0 && touches[len(touches)-1] == a; (err == nil) != want {
+				t.Errorf("mode %v, %d declared: %v", mode, len(touches), err)
+			}
+		}
+	}
+}
+
 func TestRunTwice(t *testing.T) {
 	s := memory.New(&memory.Options{RunTwice: true})
 	defer s.Close()

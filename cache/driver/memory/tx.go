@@ -11,12 +11,13 @@ import (
 )
 
 var (
-	errEnded    = errors.New("memory: the transaction has ended")
-	errNullKey  = errors.New("memory: the key is Null")
-	errNoFile   = errors.New("memory: the file is not finished, discarded, already put or of another store")
-	errForeign  = errors.New("memory: the collection was not opened by this store")
-	errBadKind  = errors.New("memory: a file is a text or a blob")
-	errNoPolicy = errors.New("memory: unknown eviction policy")
+	errEnded      = errors.New("memory: the transaction has ended")
+	errNullKey    = errors.New("memory: the key is Null")
+	errNoFile     = errors.New("memory: the file is not finished, discarded, already put or of another store")
+	errForeign    = errors.New("memory: the collection was not opened by this store")
+	errBadKind    = errors.New("memory: a file is a text or a blob")
+	errUndeclared = errors.New("memory: the transaction uses a collection that Update was not told of")
+	errNoPolicy   = errors.New("memory: unknown eviction policy")
 )
 
 // tx is a running transaction.
@@ -24,6 +25,7 @@ type tx struct {
 	store    *Store
 	state    *state // own, if writable
 	writable bool
+	declared []driver.Collection // if not nil, what may be used
 	ended    bool
 
 	taken        []*file  // put by this transaction
@@ -41,6 +43,9 @@ func (x *tx) table(ctx context.Context, c driver.Collection) (*table, error) {
 	own, err := x.store.own(c)
 	if err != nil {
 		return nil, err
+	}
+	if x.declared != nil && !slices.Contains(x.declared, c) {
+		return nil, errUndeclared
 	}
 	t := x.state.find(own)
 	if t == nil {

@@ -24,6 +24,24 @@ type collection struct {
 
 var _ driver.Divided = (*collection)(nil)
 
+// partsOf returns the parts of collections that a member has.
+func partsOf(m *member, all []driver.Collection) (parts []driver.Collection) {
+	for _, h := range all {
+		c, ok := h.(*collection)
+		if !ok {
+			continue
+		}
+		switch i := slices.Index(c.members, m); {
+		case i < 0:
+		case parts == nil:
+			parts = c.parts[i : i+1 : i+1] // without an allocation
+		default:
+			parts = append(parts, c.parts[i])
+		}
+	}
+	return parts
+}
+
 // Name implements [driver.Collection].
 func (c *collection) Name() string { return c.name }
 

@@ -9,13 +9,13 @@ import (
 )
 
 // Update implements [driver.Store].
-func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
 	if mode != driver.Alone {
 		if m := s.probe(ctx, fn); m != nil {
-			if err := s.single(ctx, m, mode, fn); !errors.Is(err, errElsewhere) {
+			if err := s.single(ctx, m, mode, fn, touches); !errors.Is(err, errElsewhere) {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func (pretender) Fence(context.Context) (int64, error)                    { retu
 
 // single runs fn in a transaction of one member. If fn needs another one it
 // fails with errElsewhere.
-func (s *Store) single(ctx context.Context, m *member, mode driver.Mode, fn func(driver.Tx) error) error {
+func (s *Store) single(ctx context.Context, m *member, mode driver.Mode, fn func(driver.Tx) error, touches []driver.Collection) error {
 	return m.store.Update(ctx, mode, func(dt driver.Tx) error {
 		b := &branch{member: m, tx: dt}
 		err := fn(&tx{store: s, ctx: ctx, branches: b})
@@ -109,7 +109,7 @@ func (s *Store) single(ctx context.Context, m *member, mode driver.Mode, fn func
 			return errElsewhere
 		}
 		return err
-	})
+	}, partsOf(m, touches)...)
 }
 
 // branch is a transaction of one member.

@@ -260,13 +260,13 @@ func TestViewIsOfOneMoment(t *testing.T) {
 // failing is a store whose commits fail.
 type failing struct{ driver.Store }
 
-func (f failing) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+func (f failing) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
 	return f.Store.Update(ctx, mode, func(tx driver.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
 		return driver.ErrFull
-	})
+	}, touches...)
 }
 
 // A commit that fails when others are done is an error that says so, and one

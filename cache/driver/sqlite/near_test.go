@@ -58,9 +58,9 @@ type audited struct {
 	t testing.TB
 }
 
-func (a audited) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+func (a audited) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
 	defer a.audit()
-	return a.Store.Update(ctx, mode, fn)
+	return a.Store.Update(ctx, mode, fn, touches...)
 }
 
 func (a audited) Stats(ctx context.Context, h driver.Collection, reset bool) (driver.Stats, error) {

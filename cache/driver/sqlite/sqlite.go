@@ -335,8 +335,9 @@ func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
 	return s.core.view(ctx, s.timeout, fn)
 }
 
-// Update implements [driver.Store].
-func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error) error {
+// Update implements [driver.Store]. One transaction writes at a time, whatever it
+// touches.
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, _ ...driver.Collection) error {
 	if err := s.gate.enter(); err != nil {
 		return err
 	}
