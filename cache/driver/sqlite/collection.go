@@ -267,8 +267,8 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	s.core.mu.Unlock()
 	if c != nil {
 		c.dropped.Store(true)
-		s.core.watches.notify(c)
-		s.core.watches.tell(c.topic())
+		s.core.changes.Notify(c)
+		s.core.changes.Signal(c.Topic())
 		s.core.readers.forget(c)
 	}
 	return nil

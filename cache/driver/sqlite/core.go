@@ -39,7 +39,7 @@ type core struct {
 	maintainer *maintainer // nil if read-only
 	sessions   *session.Sessions
 	sender     notify.Sender
-	watches    watches
+	changes    *notify.Changes
 	trash      trashCan
 	durable    durable
 	presence   presence
@@ -184,7 +184,6 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 			err = errors.Join(err, c.closeDatabase())
 		}
 	}()
-	c.watches.init(c)
 	c.readers = newPool(c)
 	c.durable.core = c
 	c.reserve.look()
@@ -199,6 +198,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
+	c.openChanges()
 	var noHints error
 	if c.hints, noHints = near.NewHints(c.opts.CacheSize * 2 / 3); noHints != nil {
 		c.log.Debug("rows are looked up with the index of keys only", "error", noHints)
@@ -223,15 +223,15 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err = errors.Join(err, c.readers.drain()); err != nil { // page size and journal mode may be set now
 		return translate(errors.Join(err, c.hints.Close()))
 	}
-	if err := c.watches.openPage(); err != nil {
+	if err := c.openSignals(); err != nil {
 		return errors.Join(err, c.hints.Close())
 	}
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return errors.Join(err, c.readers.close(), c.watches.release(), c.hints.Close())
+		return errors.Join(err, c.readers.close(), c.changes.Close(), c.hints.Close())
 	}
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
-			return errors.Join(err, c.readers.close(), c.writer.close(), c.watches.release(), c.hints.Close())
+			return errors.Join(err, c.readers.close(), c.writer.close(), c.changes.Close(), c.hints.Close())
 		}
 	}
 	c.maintainer = newMaintainer(c)
@@ -495,7 +495,7 @@ func (c *core) refuseStrangers() error {
 // close ends everything. No call is running any more.
 func (c *core) close() error {
 	var errs []error
-	c.watches.close()
+	c.changes.EndWatches()
 	c.sessions.EndWatches()
 	c.sender.Close()
 	if c.maintainer != nil {
@@ -510,7 +510,7 @@ func (c *core) close() error {
 			c.reserve.fill()
 		}
 	}
-	errs = append(errs, c.sessions.Close(), c.watches.release(), c.hints.Close(), c.closeDatabase(), c.files.Close())
+	errs = append(errs, c.sessions.Close(), c.changes.Close(), c.hints.Close(), c.closeDatabase(), c.files.Close())
 	return translate(errors.Join(errs...))
 }
 

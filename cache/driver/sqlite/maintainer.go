@@ -97,6 +97,13 @@ func newMaintainer(c *core) *maintainer {
 	return m
 }
 
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default: // one is enough
+	}
+}
+
 // poke asks for a flush within flushAfter.
 func (m *maintainer) poke() {
 	if !m.armed.Load() && m.armed.CompareAndSwap(false, true) {

@@ -16,11 +16,7 @@ func (c *core) openSessions() (err error) {
 	}
 	if !c.opts.AllowNetwork { // another machine's processes are not told of
 		o.Subscribe = func(told func()) (stop func(), err error) {
-			w, err := inotify.Add(c.path(databaseName), inotify.Closed|inotify.Unlinked, told)
-			if err != nil {
-				return nil, err
-			}
-			return w.Remove, nil
+			return subscribe(c.path(databaseName), inotify.Closed|inotify.Unlinked, told)
 		}
 	}
 	c.sessions, err = session.Open(o)

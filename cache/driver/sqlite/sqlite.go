@@ -266,10 +266,9 @@ func (o *Options) validate(given *Options) error {
 // the first; Timeout belongs to the handle, a read-only handle has connections
 // of its own, and another Synchronous or JournalMode is an error.
 type Store struct {
-	core     *core
-	timeout  time.Duration
-	gate     gate
-	watching handleWatches
+	core    *core
+	timeout time.Duration
+	gate    gate
 }
 
 var _ driver.Store = (*Store)(nil)
@@ -306,7 +305,7 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
-	s.watching.end(s.core)
+	s.core.changes.EndWatchesOf(s)
 	s.core.sessions.EndWatchesOf(s)
 	return releaseCore(s.core)
 }

@@ -72,7 +72,7 @@ func (t *tx) committed() {
 		t.noted[i].c.reads.note(&t.noted[i])
 	}
 	for _, c := range t.touched {
-		t.core.watches.notify(c)
+		t.core.changes.Notify(c)
 	}
 	t.told |= topicsOf(t.touched)
 }
@@ -110,9 +110,9 @@ func (t *tx) begin(ctx context.Context, h driver.Collection, write bool) (*colle
 	if !t.write {
 		return nil, fmt.Errorf("transaction cannot write: %w", driver.ErrReadOnly)
 	}
-	if topic := c.topic(); t.alerted&topic == 0 {
+	if topic := c.Topic(); t.alerted&topic == 0 {
 		t.alerted |= topic
-		t.core.watches.alert(topic)
+		t.core.changes.Alert(topic)
 	}
 	if c.epoch != t.epoch {
 		if err := c.refresh(t); err != nil {

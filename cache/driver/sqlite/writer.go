@@ -227,7 +227,7 @@ func (w *writer) lead(r *request) error {
 	var dead trash
 	var told uint32
 	defer func() { // when others may write again
-		w.core.watches.tell(told)
+		w.core.changes.Signal(told)
 		w.core.durable.leave(dead)
 	}()
 	defer w.handOver()

@@ -1,10 +1,19 @@
-// Package notify sends datagrams from one process of a machine to another, faster
-// than a change of the database is seen.
+// Package notify wakes goroutines that wait for something which another process of
+// the machine does.
 //
-// A [Mailbox] has a name, receives what any process of the network namespace sends to
-// that name, and goes away with its process. A [Sender] sends and never waits. The
-// package knows neither stores nor what the messages mean. Its locks are held for a
-// system call and no other is taken meanwhile.
+// [Changes] wakes those that wait for changes of a subject in a database. Commits of
+// this process tell it directly; signals through a page of shared memory bring the
+// commits of other processes, and looks at the database those of programs that do
+// not signal, the external commits.
+//
+// A [Mailbox] receives datagrams, which come faster than a change of the database is
+// seen. It has a name, receives what any process of the network namespace sends to
+// that name, and goes away with its process. A [Sender] sends and never waits.
+//
+// The package owns the goroutines that wait, and the use of the page. It knows
+// neither stores nor SQL, nor what the messages mean. Lock order: Changes.mu,
+// signals.mu. Those of datagrams are held for a system call, and no other is taken
+// meanwhile.
 package notify
 
 import "errors"

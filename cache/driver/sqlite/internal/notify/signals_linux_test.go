@@ -1,4 +1,4 @@
-package sqlite
+package notify
 
 import (
 	"path/filepath"
@@ -58,7 +58,7 @@ func TestSignals(t *testing.T) {
 			for i := 0; ; i++ {
 				topic := uint32(1) << (i % 3) // each player wants all three
 				for _, topic := range []uint32{1, 2, 4} {
-					s.want(topic)
+					s.subscribe(topic)
 				}
 				for range 10 {
 					n := turn.Load()
@@ -78,7 +78,7 @@ func TestSignals(t *testing.T) {
 					}
 				}
 				for _, topic := range []uint32{1, 2, 4} {
-					s.forget(topic)
+					s.unsubscribe(topic)
 				}
 			}
 		})
@@ -101,8 +101,8 @@ func TestAlerts(t *testing.T) {
 	told := make(chan uint32, 10)
 	s := signalsOn(t, path, func(topics uint32) { told <- topics })
 	other := signalsOn(t, path, func(uint32) {})
-	s.want(2)
-	s.want(4)
+	s.subscribe(2)
+	s.subscribe(4)
 	for range 1000 {
 		other.alert(4)
 		other.alert(2)
@@ -122,15 +122,15 @@ func TestSignalsAreForOthers(t *testing.T) {
 	told := make(chan uint32, 10)
 	s := signalsOn(t, path, func(topics uint32) { told <- topics })
 	other := signalsOn(t, path, func(uint32) {})
-	s.want(2)
+	s.subscribe(2)
 	s.send(2)
 	other.send(4)
 	other.send(2)
 	if got := <-told; got != 2 {
 		t.Errorf("told %b", got)
 	}
-	s.forget(2)
-	s.want(8)
+	s.unsubscribe(2)
+	s.subscribe(8)
 	other.send(2)
 	other.send(8)
 	if got := <-told; got != 8 {
@@ -148,14 +148,14 @@ func TestSignalsUnwanted(t *testing.T) {
 	s := signalsOn(t, path, func(uint32) {})
 	other := signalsOn(t, path, func(uint32) {})
 	third := signalsOn(t, path, func(uint32) {})
-	third.want(2)
-	s.want(2)
+	third.subscribe(2)
+	s.subscribe(2)
 	for waits := false; !waits; runtime.Gosched() {
 		s.mu.Lock()
 		waits = s.mask == 2
 		s.mu.Unlock()
 	}
-	s.forget(2)
+	s.unsubscribe(2)
 	s.mu.Lock()
 	ended := s.ended
 	s.unused.Stop() // so that it is not this that ends it
@@ -169,13 +169,13 @@ func TestSignalsUnwanted(t *testing.T) {
 }
 
 // The timer of a wait that has just ended may fire when all is closed.
-func TestSignalsRestAfterClose(t *testing.T) {
+func TestSignalsIdleAfterClose(t *testing.T) {
 	page := openPage(t, filepath.Join(t.TempDir(), "page"))
 	s := newSignals(page, func(uint32) {}, nil)
-	s.want(1)
-	s.forget(1)
+	s.subscribe(1)
+	s.unsubscribe(1)
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	s.rest()
+	s.idle()
 }

@@ -1,4 +1,4 @@
-package sqlite
+package notify
 
 import (
 	"math/bits"
@@ -11,14 +11,14 @@ import (
 )
 
 // signals brings the signals of other processes. A goroutine waits for them,
-// and blocks a thread, as long as anybody wants some, and a while longer.
+// and blocks a thread, as long as anybody subscribes to some, and a while longer.
 type signals struct {
 	guard mapped.Guard // of page; when that is lost nobody is signalled
 	page  *futex.Page
 	fn    func(topics uint32) // called with those that were signalled
 
 	mu     sync.Mutex
-	users  [futex.Topics]int    // who want each topic
+	users  [futex.Topics]int    // subscribers of each topic
 	wanted uint32               // those with users
 	mask   uint32               // what the goroutine wakes for
 	seen   [futex.Topics]uint32 // how often each topic was signalled
@@ -71,8 +71,8 @@ func (s *signals) sent() (n uint32) {
 	return n
 }
 
-// want begins to wait for a topic: what is signalled from now on is told.
-func (s *signals) want(topic uint32) {
+// subscribe begins to wait for a topic: what is signalled from now on is told.
+func (s *signals) subscribe(topic uint32) {
 	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,8 +100,8 @@ func (s *signals) want(topic uint32) {
 	}
 }
 
-// forget ends a want.
-func (s *signals) forget(topic uint32) {
+// unsubscribe ends a subscribe.
+func (s *signals) unsubscribe(topic uint32) {
 	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,13 +115,13 @@ func (s *signals) forget(topic uint32) {
 		s.wanted &^= topic
 	}
 	if s.wanted == 0 && !s.stop {
-		s.unused = time.AfterFunc(linger, s.rest)
+		s.unused = time.AfterFunc(idleAfter, s.idle)
 	}
 }
 
-// rest has the goroutine end if nobody wants anything. A timer that could not
+// idle has the goroutine end if nobody wants anything. A timer that could not
 // be stopped any more calls it too, perhaps when the page is unmapped.
-func (s *signals) rest() {
+func (s *signals) idle() {
 	defer s.guard.Catch(mapped.Enter())
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,181 @@
+package notify
+
+import "time"
+
+// Prober notices that other connections commit.
+type Prober interface {
+	// Version is a number that changes with each commit of another connection.
+	Version() (int64, error)
+	Close() error
+}
+
+// external notices commits of programs that do not signal them: Python's DiskCache,
+// the sqlite3 shell, processes that die before they signal. It asks the prober when
+// the file system tells that somebody writes, and for some time after that, since a
+// commit is seen only some time after it was written. Most of that time it is not
+// told, so that programs that write often do not pay for it; to be told again it
+// first asks for some time more, since nobody tells of what was written just before.
+//
+// The file system tells on Linux only. The other systems' means are no help:
+// kqueue has to open the database, and closing that descriptor would drop
+// SQLite's locks; Windows tells of writes when a file is closed.
+type external struct {
+	changes *Changes
+	stop    chan struct{} // closed to end it
+	wrote   chan struct{} // has room for one: somebody has written
+
+	prober  Prober
+	version int64  // as the prober last told
+	sent    uint32 // signals by then
+}
+
+const (
+	// pollEvery is how often external looks where nobody tells. A look takes two
+	// or three microseconds.
+	pollEvery = 10 * time.Millisecond
+	// firstLook is the time after which a commit that was written can be seen,
+	// unless it waits for the disk. The times between further looks grow up
+	// to lastLook.
+	firstLook = 100 * time.Microsecond
+	lastLook  = 100 * time.Millisecond
+	// signalledLook is the time between looks while processes commit that signal
+	// it: their commits may hide others. unsignalledLook is it while others do.
+	signalledLook   = 20 * time.Millisecond
+	unsignalledLook = time.Millisecond
+	// openEvery is how often it tries to open the prober.
+	openEvery = time.Second
+)
+
+func newExternal(c *Changes) *external {
+	x := &external{changes: c, version: -1, stop: make(chan struct{}), wrote: make(chan struct{}, 1)}
+	c.all.Go(x.run)
+	return x
+}
+
+// end has it end. It may still be about to: Changes.all tells.
+func (x *external) end() { close(x.stop) }
+
+func (x *external) run() {
+	if !x.open() {
+		return
+	}
+	defer x.prober.Close()
+	var unsubscribe func()
+	defer func() {
+		if unsubscribe != nil {
+			unsubscribe()
+		}
+	}()
+	for {
+		rest := pollEvery
+		subscribed := false
+		if x.changes.Subscribe != nil {
+			stop, err := x.changes.Subscribe(func() { signal(x.wrote) })
+			if subscribed = err == nil; subscribed {
+				rest = x.changes.LookEvery
+			}
+			if unsubscribe != nil { // only now, as the first and the last subscription of a process cost more
+				unsubscribe()
+			}
+			unsubscribe = stop
+		}
+		wrote, ok := false, true
+		if subscribed {
+			// What was written before is not told any more, and may still not
+			// be seen.
+			wrote, ok = x.follow()
+		}
+		for ok && !wrote {
+			x.lookForDatabase()
+			x.look()
+			if wrote, ok = x.wait(rest); !subscribed {
+				break
+			}
+		}
+		if ok && wrote {
+			_, ok = x.follow() // what is written now is told once only
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+// open opens the prober, or returns false.
+func (x *external) open() bool {
+	for {
+		var err error
+		if x.prober, err = x.changes.OpenProber(); err == nil {
+			return true
+		}
+		x.lookForDatabase()
+		x.changes.Log.Warn("changes by other programs are not noticed", "error", err)
+		if _, ok := x.wait(openEvery); !ok {
+			return false
+		}
+	}
+}
+
+// lookForDatabase wakes all watchers if the database is not there any more: they
+// find out when they read.
+func (x *external) lookForDatabase() {
+	if x.changes.Present() != nil {
+		x.changes.notifyAll()
+	}
+}
+
+// wait waits until somebody writes, at most for d, and returns false when it
+// is time to end.
+func (x *external) wait(d time.Duration) (wrote, ok bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-x.stop:
+		return false, false
+	case <-x.wrote:
+		return true, true
+	case <-timer.C:
+		return false, true
+	}
+}
+
+// follow looks more and more seldom. It returns whether it was told meanwhile
+// that somebody writes, and false when it is time to end.
+func (x *external) follow() (wrote, ok bool) {
+	for d := firstLook; d < 2*lastLook; {
+		told, ok := x.wait(d)
+		if !ok {
+			return false, false
+		}
+		wrote = wrote || told
+		switch changed, signalled := x.look(); {
+		case changed && signalled:
+			d = signalledLook
+		case changed:
+			d = unsignalledLook
+		case told:
+			d = firstLook
+		default:
+			d *= 4
+		}
+	}
+	return wrote, true
+}
+
+// look finds out whether anybody has committed since the last look, wakes all
+// watchers, and reports whether anybody has signalled. It wakes them if it cannot
+// look, too, as they meet the reason themselves.
+func (x *external) look() (changed, signalled bool) {
+	version, err := x.prober.Version()
+	if s := x.changes.signals; s != nil {
+		sent := s.sent()
+		signalled = sent != x.sent
+		x.sent = sent
+	}
+	if err == nil && version == x.version {
+		return false, signalled
+	}
+	x.version = version
+	x.changes.notifyAll()
+	return err == nil, signalled
+}
