@@ -53,11 +53,15 @@ func (s Summary) SampleVariance() float64 {
 // NewAverager returns the averager called name of a store. Its numbers survive
 // restarts, and are never evicted.
 func NewAverager(ctx context.Context, st *cache.Store, name string) (*Averager, error) {
-	rows, err := cache.New(ctx, st, "averagers", &cache.Options[string, moments]{Family: "sync", Persistent: true})
+	rows, err := averagers(ctx, st)
 	if err != nil {
 		return nil, fail("NewAverager", err)
 	}
 	return &Averager{rows, name}, nil
+}
+
+func averagers(ctx context.Context, st *cache.Store) (*cache.Cache[string, moments], error) {
+	return cache.New(ctx, st, "averagers", &cache.Options[string, moments]{Family: "sync", Persistent: true})
 }
 
 // In returns the same averager bound to a transaction: see cache.Cache.In.

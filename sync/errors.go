@@ -27,6 +27,9 @@ var (
 	// guard or permit. An [RLock] can be taken again.
 	ErrRecursive = errors.New("the caller would wait for itself")
 
+	// ErrHeld means that what was to be dropped is held, or waited for.
+	ErrHeld = errors.New("held or waited for")
+
 	// ErrSize means that a semaphore exists with another number of permits.
 	ErrSize = errors.New("semaphore has another size")
 )

@@ -194,3 +194,20 @@ func ExampleKeyLock() {
 	check(guard.Unlock())
 	// Output: true <nil>
 }
+
+// A tenant that leaves takes the throttle with it.
+func ExampleDropThrottle() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	calls, err := dsync.NewThrottle(ctx, st, "tenant/7", &dsync.ThrottleOptions{Count: 1, Period: time.Hour})
+	check(err)
+	fmt.Println(calls.Allow(ctx))
+	fmt.Println(calls.Allow(ctx))
+	check(dsync.DropThrottle(ctx, st, "tenant/7"))
+	fmt.Println(calls.Allow(ctx))
+	// Output:
+	// true <nil>
+	// false <nil>
+	// true <nil>
+}

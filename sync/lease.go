@@ -81,6 +81,8 @@ type env struct {
 	alive func(session string) (bool, error)
 	fence func() (int64, error)
 	lost  []claim // set by the rules: holds that were ended although their owners live
+
+	remove bool // set by drop: the row is to be deleted
 }
 
 func indexOf(cs []claim, c *claim) int {

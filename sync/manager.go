@@ -167,6 +167,10 @@ func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exis
 		if err != nil || !write {
 			return err
 		}
+		if e.remove {
+			_, err := rows.Delete(ctx, key)
+			return err
+		}
 		if !ok {
 			if err := m.sweep(ctx, rows, e.now); err != nil {
 				return err

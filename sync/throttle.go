@@ -51,11 +51,15 @@ func NewThrottle(ctx context.Context, st *cache.Store, name string, o *ThrottleO
 		return nil, fail("NewThrottle", err)
 	}
 	var err error
-	t.rows, err = cache.New(ctx, st, "throttles", &cache.Options[string, int64]{Family: "sync", Persistent: true})
+	t.rows, err = throttles(ctx, st)
 	if err != nil {
 		return nil, fail("NewThrottle", err)
 	}
 	return t, nil
+}
+
+func throttles(ctx context.Context, st *cache.Store) (*cache.Cache[string, int64], error) {
+	return cache.New(ctx, st, "throttles", &cache.Options[string, int64]{Family: "sync", Persistent: true})
 }
 
 func (t *Throttle) configure(o ThrottleOptions) error {
