@@ -179,7 +179,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 	if err != nil {
 		return m.without(ctx, op, arg, err)
 	}
-	defer g.Unlock() // what fails here ends with the session
+	defer g.Unlock() // if that fails, the lock is released later
 	err = f.begin(g, func() (int64, error) { return m.removals.last(ctx) })
 	if err != nil {
 		return m.without(ctx, op, arg, err)

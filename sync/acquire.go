@@ -28,7 +28,6 @@ func (m *manager) acquire(ctx context.Context, r request) (*hold, error) {
 	if err := m.checkNested(ctx, r); err != nil {
 		return nil, err
 	}
-	m.retryReleases()
 
 	q, w := m.join(r.key)
 	defer m.leave(r.key, q, w)
@@ -43,11 +42,13 @@ func (m *manager) acquire(ctx context.Context, r request) (*hold, error) {
 	m.expect(q, &c)
 	held, err := m.step(ctx, r.key, r.size, c, true)
 	if err != nil {
-		return nil, m.refused(ctx, r.key, c, err)
+		m.refused(ctx, r.key, c, err)
+		return nil, err
 	}
 	if held == nil {
 		if held, err = m.wait(ctx, r, c, q, p); err != nil {
-			return nil, errors.Join(err, m.withdraw(r.key, c))
+			m.giveUp(r.key, c)
+			return nil, err
 		}
 	}
 	return m.newHold(ctx, r.key, *held, p), nil
@@ -101,7 +102,6 @@ func (m *manager) try(ctx context.Context, r request) (*hold, error) {
 		return nil, err
 	}
 	defer m.busy.Done()
-	m.retryReleases()
 	if m.hasWaiters(r.key) {
 		return nil, nil
 	}
@@ -112,7 +112,8 @@ func (m *manager) try(ctx context.Context, r request) (*hold, error) {
 	c := m.newClaim(r, p)
 	held, err := m.step(ctx, r.key, r.size, c, false)
 	if err != nil {
-		return nil, m.refused(ctx, r.key, c, err)
+		m.refused(ctx, r.key, c, err)
+		return nil, err
 	}
 	if held == nil {
 		return nil, nil
@@ -124,18 +125,18 @@ func (m *manager) newClaim(r request, p *session) claim {
 	return claim{Owner: p.owner, ID: newID(), N: r.n, Max: int64(r.max)}
 }
 
-// refused returns the error of a claim's first step. It withdraws the claim, unless
-// the error says that nothing was written.
-func (m *manager) refused(ctx context.Context, key string, c claim, err error) error {
+// refused withdraws a claim whose first step has failed, unless the error says that
+// nothing was written.
+func (m *manager) refused(ctx context.Context, key string, c claim, err error) {
 	for _, clean := range []error{cache.ErrInvalid, cache.ErrReadOnly, cache.ErrTimeout, cache.ErrClosed, cache.ErrFull} {
 		if errors.Is(err, clean) {
-			return err
+			return
 		}
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		return err
+		return
 	}
-	return errors.Join(err, m.withdraw(key, c))
+	m.giveUp(key, c)
 }
 
 // withdrawWait is how long a caller whose context has ended waits for its claim to be
@@ -143,21 +144,20 @@ func (m *manager) refused(ctx context.Context, key string, c claim, err error) e
 // removal goes on.
 const withdrawWait = 100 * time.Millisecond
 
-// withdraw removes a claim that may have been written.
-func (m *manager) withdraw(key string, c claim) error {
-	done := make(chan error, 1)
+// giveUp withdraws the claim of a caller that is about to fail.
+func (m *manager) giveUp(key string, c claim) {
+	done := make(chan struct{})
 	m.busy.Add(1) // the caller's own keeps close from waiting already
 	go func() {
 		defer m.busy.Done()
-		done <- m.release(key, &c)
+		defer close(done)
+		m.withdraw(key, &c)
 	}()
 	timer := time.NewTimer(withdrawWait)
 	defer timer.Stop()
 	select {
-	case err := <-done:
-		return err
+	case <-done:
 	case <-timer.C:
-		return nil
 	}
 }
 
@@ -215,6 +215,9 @@ func (m *manager) pause(ctx context.Context, row *lease, c *claim, q *localQueue
 	case <-dead:
 	case <-over:
 	case <-p.lost:
+		if _, err := m.session(ctx); err != nil {
+			return nil, false, err // of a store that was removed or replaced, for instance
+		}
 		return nil, false, errSession
 	case <-ctx.Done():
 		return nil, false, ended(ctx)

@@ -31,6 +31,7 @@
 //
 // # Errors
 //
-// When a transaction fails with cache.ErrTimeout nothing was changed: what was
-// to be taken is not held, and what was to be released still is.
+// All errors are of type [*Error]. With an error, what was to be taken is not held.
+// What was to be released still is, as far as is known, and is released as soon as
+// the store can be written to: see [Guard.Unlock].
 package sync

@@ -13,11 +13,15 @@ type Guard struct {
 	done   bool    // guarded by nested.mu
 }
 
-// Unlock releases the lock, and wakes who is next. It works after the context
-// that the lock was taken with has ended, and waits for other writers no
-// longer than the store's timeout. A second Unlock is ErrNotHeld, and that of
-// a lock that was lost ErrLost; with any other error the lock is still held,
-// as far as is known, and Unlock may be called again.
+// Unlock releases the lock, and wakes the next one that waits for it. It takes no
+// context, so that it can be deferred and works after the context of Lock has
+// ended. It returns within StoreOptions.Timeout, 60 s unless said otherwise: so
+// long other writers may keep it waiting.
+//
+// A second Unlock is ErrNotHeld, and that of a lock that was lost ErrLost. With any
+// other error, such as cache.ErrTimeout, the lock is still held, as far as is known.
+// It is released then as soon as the store can be written to, without another call;
+// Unlock may be called again all the same.
 func (g *Guard) Unlock() error {
 	switch {
 	case g == nil:

@@ -198,8 +198,11 @@ func (h *hold) tryRelease(n int64) error {
 	switch {
 	case lost != nil:
 		return lost
-	case err != nil:
-		return err // nothing has changed, as far as is known
+	case err != nil: // nothing has changed, as far as is known
+		if all {
+			h.m.releaseLater(unreleased{key: h.key, claim: h.claim, hold: h}, err)
+		}
+		return err
 	case !ok:
 		h.lose(ErrLost)
 		h.mu.Lock()
@@ -225,7 +228,6 @@ func (h *hold) giveBack(n int64) (bool, error) {
 		return false, err
 	}
 	defer h.m.busy.Done()
-	h.m.retryReleases()
 	return h.m.giveBack(h.key, &h.claim, n)
 }
 

@@ -276,9 +276,11 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 	})
 }
 
-// Unlock removes the key. If it is not there any more, or somebody else's, the
-// error is ErrLost and nothing is removed. A second Unlock is ErrNotHeld; with
-// any other error, Unlock may be called again.
+// Unlock removes the key. It takes no context, and returns within
+// StoreOptions.Timeout. If the key is not there any more, or has another holder, the
+// error is ErrLost and nothing is removed. A second Unlock is ErrNotHeld. With any
+// other error the lock is still held, as far as is known, and Unlock may be called
+// again.
 func (g *KeyGuard) Unlock() error {
 	if g == nil {
 		return fail("Unlock", ErrNotHeld)

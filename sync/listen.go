@@ -176,5 +176,4 @@ func (m *manager) lookAll() {
 	for _, h := range observed {
 		h.look()
 	}
-	m.retryReleases()
 }

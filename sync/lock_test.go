@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -347,24 +348,78 @@ func TestLockMisuse(t *testing.T) {
 	is(t, st.Update(t.Context(), g.Check), dsync.ErrNotHeld)
 }
 
-// A store that others keep busy for longer than its timeout fails an Unlock,
-// and the lock is still held then.
+// A store that others keep busy for longer than its timeout fails an Unlock. The lock
+// is still held then, until another Unlock or the lock manager has released it.
 func TestUnlockTimeout(t *testing.T) {
-	var data memory.Data
-	slow := cache.NewStore(data.Open(&memory.Options{Timeout: time.Millisecond}), nil)
-	t.Cleanup(func() { ok(t, slow.Close()) })
-	st := openMemory(t, &data)
-	l := newLock(t, slow, "l", nil)
-	g := lock(t, l)
-	ok(t, st.Update(t.Context(), func(*cache.Tx) error {
-		is(t, g.Unlock(), cache.ErrTimeout)
-		_, err := newLock(t, slow, "m", nil).Lock(t.Context())
-		is(t, err, cache.ErrTimeout)
-		return nil
-	}))
-	tryLock(t, newLock(t, st, "l", nil), false)
-	ok(t, g.Unlock())
-	ok(t, tryLock(t, newLock(t, st, "l", nil), true).Unlock())
+	for _, again := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var data memory.Data
+			slow := cache.NewStore(data.Open(&memory.Options{Timeout: time.Millisecond}), nil)
+			defer func() { ok(t, slow.Close()) }()
+			st := openMemory(t, &data)
+			l := newLock(t, slow, "l", nil)
+			g := lock(t, l)
+			ok(t, st.Update(t.Context(), func(*cache.Tx) error {
+				is(t, g.Unlock(), cache.ErrTimeout)
+				_, err := newLock(t, slow, "m", nil).Lock(t.Context())
+				is(t, err, cache.ErrTimeout)
+				if !again {
+					time.Sleep(time.Second) // more than one try fails
+				}
+				return nil
+			}))
+			tryLock(t, newLock(t, st, "l", nil), false)
+			if again {
+				ok(t, g.Unlock())
+				ok(t, tryLock(t, newLock(t, st, "l", nil), true).Unlock())
+				return
+			}
+			next := lock(t, newLock(t, st, "l", nil))
+			synctest.Wait()
+			is(t, g.Unlock(), dsync.ErrNotHeld)
+			is(t, g.Context().Err(), context.Canceled)
+			ok(t, next.Unlock())
+		})
+	}
+}
+
+// A caller that gives up while the store is busy leaves nothing behind for long, and
+// nothing at all when its store is closed.
+func TestWithdrawTimeout(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var data memory.Data
+			slow := cache.NewStore(data.Open(&memory.Options{Timeout: time.Millisecond}), nil)
+			defer slow.Close()
+			st := openMemory(t, &data)
+			g := lock(t, newLock(t, st, "l", nil))
+			ctx, cancel := context.WithCancel(t.Context())
+			errs := make(chan error)
+			go func() {
+				_, err := newLock(t, slow, "l", nil).Lock(ctx)
+				errs <- err
+			}()
+			synctest.Wait()
+			queued(t, st, 1)
+			ok(t, st.Update(t.Context(), func(*cache.Tx) error {
+				cancel()
+				err := <-errs
+				is(t, err, context.Canceled)
+				if strings.Contains(err.Error(), "\n") {
+					t.Errorf("more than one error: %v", err)
+				}
+				return nil
+			}))
+			queued(t, st, 1)
+			if closes {
+				ok(t, slow.Close())
+			} else {
+				time.Sleep(time.Second)
+			}
+			queued(t, st, 0)
+			ok(t, g.Unlock())
+		})
+	}
 }
 
 // Rows of locks that are not used any more do not pile up.

@@ -2,9 +2,13 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
 )
@@ -26,23 +30,26 @@ type manager struct {
 	beginning sync.Mutex              // held while a session is begun; taken before mu
 	current   atomic.Pointer[session] // nil until there is one; changed with both held
 
-	mu        sync.Mutex // never held during an operation of the store
-	ended     bool       // closed is closed
-	busy      sync.WaitGroup
-	queues    map[string]*localQueue // by row
-	holds     map[*hold]struct{}     // all that are not released or lost
-	observed  map[*hold]struct{}     // those whose context was asked for
-	interests int                    // waiting claims and observed holds
-	listener  *listener              // nil without interests, after listenerIdle
-	stopWakes func()                 // ends receiveWakes of the session; nil before the first interest, or without messages
+	mu         sync.Mutex // never held during an operation of the store
+	ended      bool       // closed is closed
+	busy       sync.WaitGroup
+	queues     map[string]*localQueue // by row
+	holds      map[*hold]struct{}     // all that are not released or lost
+	observed   map[*hold]struct{}     // those whose context was asked for
+	interests  int                    // waiting claims and observed holds
+	listener   *listener              // nil without interests, after listenerIdle
+	unreleased []unreleased
+	retry      *time.Timer // retries them; nil if there are none
+	stopWakes  func()      // ends receiveWakes of the session; nil before the first interest, or without messages
 
-	swept      string                     // where the last sweep ended; used in transactions only
-	unreleased atomic.Pointer[[]leftover] // claims whose release has failed
+	swept string // where the last sweep ended; used in transactions only
 }
 
-type leftover struct {
-	key string
-	c   claim
+// unreleased is a claim whose release has failed.
+type unreleased struct {
+	key   string
+	claim claim
+	hold  *hold // what the claim is, or nil if it was withdrawn
 }
 
 var (
@@ -123,14 +130,18 @@ func (m *manager) close() {
 	m.busy.Wait()
 
 	m.mu.Lock()
-	holds := make([]*hold, 0, len(m.holds))
-	for h := range m.holds {
-		holds = append(holds, h)
+	holds := slices.Collect(maps.Keys(m.holds))
+	withdrawn := m.unreleased
+	if m.retry != nil {
+		m.retry.Stop()
 	}
 	m.mu.Unlock()
 	for _, h := range holds {
 		h.lose(fmt.Errorf("%w: %w", ErrLost, cache.ErrClosed))
 		_, _ = m.giveBack(h.key, &h.claim, 0)
+	}
+	for i := range withdrawn {
+		_, _ = m.giveBack(withdrawn[i].key, &withdrawn[i].claim, 0)
 	}
 	// Only now: Guard.Context may have started them until its hold was lost.
 	m.mu.Lock()
@@ -240,41 +251,56 @@ func (m *manager) giveBack(key string, c *claim, n int64) (ok bool, err error) {
 	return ok, err
 }
 
-// release removes a claim that nobody will use.
-func (m *manager) release(key string, c *claim) error {
-	_, err := m.giveBack(key, c, 0)
-	if err == nil {
-		return nil
+// withdraw removes a claim that may have been written, and that nobody will use.
+func (m *manager) withdraw(key string, c *claim) {
+	if _, err := m.giveBack(key, c, 0); err != nil {
+		m.releaseLater(unreleased{key: key, claim: *c}, err)
 	}
-	for {
-		old := m.unreleased.Load()
-		list := []leftover{{key, *c}}
-		if old != nil {
-			list = append(list, *old...)
-		}
-		if m.unreleased.CompareAndSwap(old, &list) {
-			break
-		}
-	}
-	return fmt.Errorf("the claim could not be withdrawn and stands until this store is used again or closed: %w", err)
 }
 
-// retryReleases repeats the releases that have failed.
+// retryAfter is how long after a release that has failed the next try begins. Most
+// have failed because the store was busy, for as long as its timeout.
+const retryAfter = 100 * time.Millisecond
+
+// releaseLater has a release be tried again that has failed, until it succeeds or the
+// store is closed. It does nothing if the row is gone with the store.
+func (m *manager) releaseLater(u unreleased, failed error) {
+	if errors.Is(failed, cache.ErrNotStore) || errors.Is(failed, cache.ErrClosed) {
+		return
+	}
+	if u.hold == nil { // else Unlock returns it
+		m.st.Logger().Warn("sync: a claim that nobody waits for is still there", "name", u.key, "error", failed)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.ContainsFunc(m.unreleased, func(o unreleased) bool { return o.claim.is(&u.claim) }) {
+		m.unreleased = append(m.unreleased, u)
+	}
+	if m.retry == nil && !m.ended {
+		m.retry = time.AfterFunc(retryAfter, m.retryReleases)
+	}
+}
+
 func (m *manager) retryReleases() {
-	if m.unreleased.Load() == nil {
-		return
+	if m.enter(context.Background()) != nil {
+		return // close does it
 	}
-	list := m.unreleased.Swap(nil)
-	if list == nil {
-		return
-	}
-	for _, st := range *list {
-		_ = m.release(st.key, &st.c)
+	defer m.busy.Done()
+	m.mu.Lock()
+	list := m.unreleased
+	m.unreleased, m.retry = nil, nil
+	m.mu.Unlock()
+	for i := range list {
+		if h := list[i].hold; h != nil {
+			_ = h.release(0) // Unlock has returned the error of the first try
+		} else {
+			m.withdraw(list[i].key, &list[i].claim)
+		}
 	}
 }
 
-// tell wakes the owners of claims that have become holds, or are none any
-// more and have no token.
+// wakeOwners wakes the owners of claims. A claim with a token has become a hold;
+// without one, its owner is to look at the row.
 func (m *manager) wakeOwners(key string, claims []claim) {
 	sent := true
 	for i := range claims {

@@ -193,7 +193,19 @@ func TestReplaced(t *testing.T) {
 			l := newLock(t, st, "l", nil)
 			g := lock(t, l)
 			inside := g.Context()
+			errs := make(chan error)
+			go func() {
+				_, err := l.Lock(t.Context())
+				errs <- err
+			}()
+			queued(t, st, 1)
 			ok(t, replace(dir))
+			err = <-errs // says what is wrong, once
+			is(t, err, cache.ErrNotStore)
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("a waiter gets more than one error: %v", err)
+			}
+			t.Log(err)
 			within(t, inside.Done(), "the end of a lock's context with its store")
 			is(t, context.Cause(inside), dsync.ErrLost)
 			is(t, g.Unlock(), dsync.ErrLost)

@@ -135,7 +135,8 @@ func (s *Semaphore) Free(ctx context.Context) (int64, error) {
 // called by several goroutines.
 type Permit struct{ h *hold }
 
-// Release gives back all permits that are still held: see [Guard.Unlock].
+// Release gives back all permits that are still held. It takes no context, and
+// returns within StoreOptions.Timeout: see [Guard.Unlock], also for its errors.
 func (p *Permit) Release() error {
 	if p == nil {
 		return fail("Release", ErrNotHeld)
@@ -144,7 +145,8 @@ func (p *Permit) Release() error {
 }
 
 // ReleaseN gives back n permits. More than are held are ErrNotHeld, and none
-// is given back.
+// is given back. With any other error, too, none is given back, as far as is known,
+// and ReleaseN may be called again.
 func (p *Permit) ReleaseN(n int64) error {
 	if p == nil {
 		return fail("Release", ErrNotHeld)

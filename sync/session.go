@@ -40,6 +40,7 @@ func (m *manager) session(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	before := p
 	p = &session{name: name, owner: fmt.Sprintf("%s.%d", name, managerNumber.Add(1)), lost: lost}
 	m.mu.Lock()
 	old := m.stopWakes
@@ -48,6 +49,9 @@ func (m *manager) session(ctx context.Context) (*session, error) {
 	m.mu.Unlock()
 	if old != nil {
 		old()
+	}
+	if before != nil {
+		m.loseHolds(before) // the listener watches the new session from now on
 	}
 	return p, nil
 }
