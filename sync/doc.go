@@ -34,4 +34,9 @@
 // All errors are of type [*Error]. With an error, what was to be taken is not held.
 // What was to be released still is, as far as is known, and is released as soon as
 // the store can be written to: see [Guard.Unlock].
+//
+// Locks and permits find out by themselves whether a commit took place that ended with
+// cache.ErrUncertain, and return it only if the store goes on failing so. Averagers and
+// throttles return it: the number, or the event, may be counted or not, and to repeat
+// the call may count it twice.
 package sync

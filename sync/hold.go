@@ -2,6 +2,7 @@ package sync
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ type hold struct {
 	parent  holdContext // what the hold's context derives from
 
 	releasing sync.Mutex // held by a release or a look at the row; taken before mu and manager.mu
+	uncertain bool       // a release may have removed the claim; guarded by releasing
 
 	mu       sync.Mutex
 	released bool
@@ -192,18 +194,22 @@ func (h *hold) tryRelease(n int64) error {
 
 	all := n == 0 || n == left
 	if lost != nil { // it may still be in the row
-		n, all = 0, true
+		all = true
 	}
-	ok, err := h.giveBack(n)
+	if left -= n; all {
+		left = 0
+	}
+	ok, err := h.giveBack(left)
 	switch {
 	case lost != nil:
 		return lost
 	case err != nil: // nothing has changed, as far as is known
 		if all {
+			h.uncertain = h.uncertain || ok && errors.Is(err, cache.ErrUncertain)
 			h.m.releaseLater(unreleased{key: h.key, claim: h.claim, hold: h}, err)
 		}
 		return err
-	case !ok:
+	case !ok && !(all && h.uncertain):
 		h.lose(ErrLost)
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -213,7 +219,7 @@ func (h *hold) tryRelease(n int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !all {
-		h.claim.N -= n
+		h.claim.N = left
 		return nil
 	}
 	h.released = true
@@ -223,12 +229,12 @@ func (h *hold) tryRelease(n int64) error {
 	return nil
 }
 
-func (h *hold) giveBack(n int64) (bool, error) {
+func (h *hold) giveBack(left int64) (bool, error) {
 	if err := h.m.enter(context.Background()); err != nil {
 		return false, err
 	}
 	defer h.m.busy.Done()
-	return h.m.giveBack(h.key, &h.claim, n)
+	return h.m.giveBack(h.key, &h.claim, left)
 }
 
 // check fails unless h is held as tx sees it.

@@ -145,21 +145,29 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err erro
 	if st.TxOf(ctx) != nil {
 		return false, errInTx
 	}
-	err = l.c.Update(ctx, func(tx *cache.Tx) (err error) {
+	err = repeat(func() error { return l.tryOnce(ctx, tag, &got) })
+	if errors.Is(err, cache.ErrUncertain) {
+		_ = l.unlock(tag) // or else the entry stays until the process ends
+	}
+	return got, err
+}
+
+func (l *KeyLock[K, V]) tryOnce(ctx context.Context, tag string, got *bool) error {
+	return l.c.Update(ctx, func(tx *cache.Tx) (err error) {
 		c := l.c.In(tx)
 		h, err := l.holder(ctx, c)
 		if err != nil {
 			return err
 		}
-		got = h.free
-		if h.session != "" {
+		*got = h.free || h.tag == tag // the latter after an uncertain try
+		if !*got && h.session != "" {
 			alive, err := tx.Alive(h.session)
 			if err != nil {
 				return err
 			}
-			got = !alive
+			*got = !alive
 		}
-		if !got {
+		if !*got || h.tag == tag {
 			return nil
 		}
 		var zero V
@@ -169,7 +177,6 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err erro
 		}
 		return c.Set(ctx, l.key, zero, opts...)
 	})
-	return got, err
 }
 
 func (l *KeyLock[K, V]) wait(ctx context.Context, tag string) error {
@@ -262,17 +269,23 @@ func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
 
 // unlock removes the key if it is still there with our tag.
 func (l *KeyLock[K, V]) unlock(tag string) error {
-	ctx := context.Background()
-	return l.c.Update(ctx, func(tx *cache.Tx) error {
-		c := l.c.In(tx)
-		h, err := l.holder(ctx, c)
-		if err == nil && h.tag != tag {
-			err = ErrLost
-		}
-		if err == nil {
-			_, err = c.Delete(ctx, l.key)
-		}
-		return err
+	ctx, removed := context.Background(), false
+	return repeat(func() error {
+		return l.c.Update(ctx, func(tx *cache.Tx) error {
+			c := l.c.In(tx)
+			h, err := l.holder(ctx, c)
+			switch {
+			case err != nil:
+				return err
+			case h.tag == tag:
+				removed = true
+				_, err = c.Delete(ctx, l.key)
+				return err
+			case removed: // by an uncertain try
+				return nil
+			}
+			return ErrLost
+		})
 	})
 }
 

@@ -177,14 +177,18 @@ func (l *lease) hold(c claim, e *env) (claim, error) {
 	return c, nil
 }
 
-// drop removes n permits of a hold, or a whole claim with n <= 0, and reports
-// whether there was one.
-func (l *lease) drop(c *claim, n int64) bool {
+// reduce leaves n permits of a hold, or removes a claim if n is 0, and reports whether
+// that changes anything.
+func (l *lease) reduce(c *claim, n int64) bool {
 	if i := indexOf(l.Holds, c); i >= 0 {
-		if h := &l.Holds[i]; n > 0 && n < h.N {
-			h.N -= n
-		} else {
+		h := &l.Holds[i]
+		switch {
+		case n <= 0:
 			l.Holds = slices.Delete(l.Holds, i, i+1)
+		case n < h.N:
+			h.N = n
+		default:
+			return false
 		}
 		return true
 	}

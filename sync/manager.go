@@ -155,12 +155,52 @@ func (m *manager) close() {
 	}
 }
 
+// uncertainTries is how often a transaction is tried of which it is not known whether it
+// was committed.
+const uncertainTries = 3
+
+// repeat runs fn until it is known whether it was committed, a few times at most. To
+// repeat fn after it was committed must be harmless.
+func repeat(fn func() error) (err error) {
+	for range uncertainTries {
+		if err = fn(); !errors.Is(err, cache.ErrUncertain) {
+			break
+		}
+	}
+	return err
+}
+
 // update runs fn on the row of key in a transaction. fn returns the claims that
 // it granted, and whether the row is to be written. After the commit, update
 // wakes the owners of the granted claims, and of the holds in env.lost.
+//
+// If it is not known whether the transaction was committed, they are told to look at
+// the row, and update runs fn again: on the row as it is then, fn must do what is left
+// to be done.
 func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) error {
-	var granted, lost []claim
-	err := m.rows.Update(ctx, func(tx *cache.Tx) error {
+	return repeat(func() error {
+		granted, lost, err := m.tryUpdate(ctx, key, fn)
+		if err != nil && !errors.Is(err, cache.ErrUncertain) {
+			return err
+		}
+		if err != nil {
+			withoutTokens(granted)
+		}
+		m.wakeOwners(key, granted)
+		withoutTokens(lost)
+		m.wakeOwners(key, lost)
+		return err
+	})
+}
+
+func withoutTokens(claims []claim) {
+	for i := range claims {
+		claims[i].Token = 0
+	}
+}
+
+func (m *manager) tryUpdate(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) (granted, lost []claim, err error) {
+	err = m.rows.Update(ctx, func(tx *cache.Tx) error {
 		rows := m.rows.In(tx)
 		l, ok, err := rows.Get(ctx, key)
 		if err != nil {
@@ -189,15 +229,7 @@ func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exis
 		}
 		return rows.Set(ctx, key, l)
 	})
-	if err != nil {
-		return err
-	}
-	m.wakeOwners(key, granted)
-	for i := range lost {
-		lost[i].Token = 0 // it is no hold any more
-	}
-	m.wakeOwners(key, lost)
-	return nil
+	return granted, lost, err
 }
 
 // step takes a claim as far as possible: it becomes a hold if its permits are
@@ -235,14 +267,14 @@ func (m *manager) step(ctx context.Context, key string, size int64, c claim, que
 	return held, err
 }
 
-// giveBack removes n permits of a claim, or the claim with n = 0. It reports
-// whether the claim was a hold whose time was not over. No context ends it, but
-// the store's timeout does.
-func (m *manager) giveBack(key string, c *claim, n int64) (ok bool, err error) {
+// giveBack leaves left permits of a claim, or removes it with 0. It reports whether
+// the claim was a hold whose time was not over. No context ends it, but the store's
+// timeout does.
+func (m *manager) giveBack(key string, c *claim, left int64) (ok bool, err error) {
 	err = m.update(context.Background(), key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
 		h := l.held(c)
-		ok = h != nil && !h.over(e.now)
-		if !l.drop(c, n) {
+		ok = ok || h != nil && !h.over(e.now) // an uncertain try may have removed it
+		if !l.reduce(c, left) {
 			return nil, false, nil
 		}
 		granted, err := l.grant(e)
@@ -338,11 +370,20 @@ func (m *manager) breakHolds(ctx context.Context, key string) (ok bool, err erro
 		return false, err
 	}
 	defer m.busy.Done()
+	var broken []claim // by the first try
 	err = m.update(ctx, key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
-		ok = len(l.Holds) > 0
-		e.lost, l.Holds = l.Holds, nil
+		if !ok {
+			broken, ok = slices.Clone(l.Holds), len(l.Holds) > 0
+		}
+		l.Holds = slices.DeleteFunc(l.Holds, func(c claim) bool {
+			if indexOf(broken, &c) < 0 {
+				return false
+			}
+			e.lost = append(e.lost, c)
+			return true
+		})
 		granted, err := l.grant(e)
-		return granted, ok || len(granted) > 0, err
+		return granted, len(e.lost)+len(granted) > 0, err
 	})
 	return ok, err
 }

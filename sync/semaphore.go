@@ -43,7 +43,10 @@ func NewSemaphore(ctx context.Context, st *cache.Store, name string, size int64,
 func (s *Semaphore) create(ctx context.Context) error {
 	l, ok, err := s.m.rows.Get(ctx, s.key)
 	if err == nil && !ok {
-		l, _, err = s.m.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
+		err = repeat(func() (err error) {
+			l, _, err = s.m.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
+			return err
+		})
 	}
 	if err == nil && l.Size != s.size {
 		err = fmt.Errorf("%w: %d permits, not %d: open it with that, and call Resize", ErrSize, l.Size, s.size)
