@@ -31,6 +31,7 @@ func TestImports(t *testing.T) {
 		engine + "inotify":               {},
 		engine + "futex":                 {engine + "osfs"},
 		engine + "notify":                {engine + "osfs", engine + "mapped", engine + "futex"},
+		engine + "group":                 {"cache/driver"},
 		engine + "turnstile":             {"cache/driver", engine + "osfs"},
 		engine + "session":               {"cache/driver", engine + "osfs"},
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},

@@ -378,13 +378,7 @@ func TestGroup(t *testing.T) {
 			})
 		})
 	}
-	for { // until all are queued
-		s.core.writer.mu.Lock()
-		n := len(s.core.writer.queue)
-		s.core.writer.mu.Unlock()
-		if n == len(runs) {
-			break
-		}
+	for s.core.writer.group.Waiting() < len(runs) {
 		time.Sleep(time.Millisecond)
 	}
 	close(hold)

@@ -251,7 +251,7 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 func (m *maintainer) slides() bool {
 	for _, c := range m.core.opened() {
 		if c.reads.slides.Load() {
-			return m.core.writer.idle()
+			return m.core.writer.group.Idle()
 		}
 	}
 	return false

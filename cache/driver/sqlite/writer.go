@@ -3,57 +3,34 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/group"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
 )
 
-// maxGroup bounds how many operations share a commit, and so how long the
-// first of them waits for the last.
-const maxGroup = 128
-
-// writer is the one connection of the process that writes, and the queue in
-// front of it.
+// writer is the one connection of the process that writes, behind a group of
+// callers.
 //
-// Callers take turns. Whoever finds nobody writing becomes the leader: it
-// begins a transaction (see enter), runs its own operation and those of the
-// callers that queued up meanwhile, commits once for all, tells them, and
-// hands its place to the first that came too late. No goroutine of its own is
-// needed, and a lone writer passes through without a switch.
-//
-// Lock order: turn (the place of the leader), then the directory's lock (see
-// package turnstile), then durable.one, then SQLite's. A writer that
-// takes durable.slow has given up the turn.
+// Lock order: the lead of the group, then the directory's lock (see package
+// turnstile), then durable.one, then SQLite's. A writer that takes durable.slow has
+// handed the lead over.
 type writer struct {
 	core  *core
+	group *group.Group
 	turns *turnstile.Turnstile // between processes
 	conn  *conn
 
-	// alone is when the operation began that runs and is not shared, counted from
-	// started, or 0. It may be a function of the user's, in which a write that
-	// knows nothing of it waits for its end.
-	alone  atomic.Int64
-	warned atomic.Int64 // the alone that the Logger was told of
-
-	mu    sync.Mutex // guards what follows
-	busy  bool       // somebody leads
-	queue []*request
-
 	// What follows belongs to the leader.
 	tx          tx
-	batch       []*request
 	dataVersion int64   // as SQLite last told: changes when another connection commits
 	epoch       uint64  // counts those changes: what was read in an older one may be stale
 	schema      int64   // version of the schema that was inspected last
 	named       []int64 // collections that have tables of their own, in namedEpoch; nil: not known
 	namedEpoch  uint64
 	pageSize    int64
-	ungrouped   bool
 	looked      time.Time // when the database was last seen to be there still
 	full        bool      // the disk was, in the transaction that is being given up
 	spaceSeen   int64     // frames in the log when the room on the disk was last looked at
@@ -61,26 +38,8 @@ type writer struct {
 	logTried    time.Time // when boundLog last did
 }
 
-// request is an operation that waits for its turn.
-type request struct {
-	ctx      context.Context
-	deadline time.Time
-	fn       func(driver.Tx) error
-	mode     driver.Mode
-	err      error
-	panicked any          // what fn panicked with
-	told     chan verdict // has room for one
-}
-
-type verdict int
-
-const (
-	finished verdict = iota // the operation has run and err is set
-	lead                    // take the turn
-)
-
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
-	w := &writer{core: c, ungrouped: c.opts.Ungrouped}
+	w := &writer{core: c, group: group.New(c.log, c.opts.Ungrouped)}
 	if w.turns, err = turnstile.Open(c.files, lockName, lineName, turns{w}); err != nil {
 		return nil, translate(err)
 	}
@@ -115,122 +74,25 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	r := &request{ctx: ctx, deadline: deadline, fn: fn, mode: mode}
-	v, err := w.enqueue(r)
-	if v == lead && err == nil {
+	r := &group.Request{Ctx: ctx, Deadline: deadline, Run: fn, Mode: mode}
+	leads, err := w.group.Join(r)
+	if leads {
 		err = w.lead(r)
 	}
-	if r.panicked != nil {
-		panic(r.panicked)
-	}
+	r.Repanic()
 	return err
 }
 
-// enqueue returns when r has run, with its error, or when it is the caller's
-// turn to lead. Otherwise the error says why the wait ended.
-func (w *writer) enqueue(r *request) (verdict, error) {
-	w.mu.Lock()
-	if !w.busy {
-		w.busy = true
-		w.mu.Unlock()
-		return lead, nil
-	}
-	r.told = make(chan verdict, 1)
-	w.queue = append(w.queue, r)
-	w.mu.Unlock()
-	return w.wait(r)
-}
-
-// tellAfter is how long an operation waits for a transaction of its own process
-// before the Logger is told.
-const tellAfter = time.Second
-
-// started is what writer.alone counts from.
-var started = time.Now()
-
-// running returns for how long an operation that is not shared has been running, or
-// 0.
-func (w *writer) running() time.Duration {
-	began := w.alone.Load()
-	if began == 0 {
-		return 0
-	}
-	return time.Since(started) - time.Duration(began)
-}
-
-// unbound explains a wait for a transaction of the same process: the writer may be
-// called by that transaction's function.
-const unbound = "what is written inside of its function must go through the transaction"
-
-// tellUnbound tells the Logger, once for each transaction, that r waits for one that
-// may be waiting for r.
-func (w *writer) tellUnbound() {
-	began, ran := w.alone.Load(), w.running()
-	if ran >= tellAfter && w.warned.Swap(began) != began {
-		w.core.log.Warn("a write waits for a transaction of this process: "+unbound, "running", ran.Round(time.Millisecond))
-	}
-}
-
-// wait waits for the verdict on r. A wait that is given up leaves the queue;
-// if r is running already its result counts.
-func (w *writer) wait(r *request) (verdict, error) {
-	came := time.Now()
-	first := tellAfter
-	if !r.deadline.IsZero() {
-		first = min(first, r.deadline.Sub(came))
-	}
-	t := time.NewTimer(first)
-	defer t.Stop()
-	var gaveUp error
-	for gaveUp == nil {
-		select {
-		case v := <-r.told:
-			return v, r.err
-		case <-r.ctx.Done():
-			gaveUp = context.Cause(r.ctx)
-		case <-t.C:
-			w.tellUnbound()
-			left := tellAfter
-			if !r.deadline.IsZero() {
-				left = min(left, time.Until(r.deadline))
-			}
-			if left > 0 {
-				t.Reset(left)
-				break
-			}
-			gaveUp = fmt.Errorf("%w in this process", driver.ErrTimeout)
-			if ran := w.running(); ran >= time.Since(came) {
-				gaveUp = fmt.Errorf("%w, in which a transaction has been running for %v: %s", gaveUp, ran.Round(time.Millisecond), unbound)
-			}
-		}
-	}
-	w.mu.Lock()
-	for i, q := range w.queue {
-		if q == r {
-			w.queue = append(w.queue[:i], w.queue[i+1:]...)
-			w.mu.Unlock()
-			return finished, gaveUp
-		}
-	}
-	w.mu.Unlock()
-	v := <-r.told
-	if v == lead {
-		w.handOver()
-		return finished, gaveUp
-	}
-	return v, r.err
-}
-
-// lead runs r and what has queued up. The caller has the turn, and gives it on
-// here, also if r panics.
-func (w *writer) lead(r *request) error {
+// lead runs r and the requests of its followers. The caller has the lead, and hands it
+// over here, also if r panics.
+func (w *writer) lead(r *group.Request) error {
 	var dead trash
 	var told uint32
 	defer func() { // when others may write again
 		w.core.changes.Signal(told)
 		w.core.durable.leave(dead)
 	}()
-	defer w.handOver()
+	defer w.group.HandOver()
 	defer w.turns.Leave()
 	if err := w.enter(r); err != nil {
 		return err
@@ -242,87 +104,38 @@ func (w *writer) lead(r *request) error {
 		dead, w.tx.dead = w.tx.dead, trash{}
 		told, w.tx.told = w.tx.told, 0
 	}()
-	if r.mode != driver.Shared {
+	if r.Mode != driver.Shared {
 		err := w.runAlone(r)
 		w.watchLog()
 		return err
 	}
-	w.gather(r)
-	w.runGroup()
-	w.tell(r)
+	w.runGroup(w.group.Gather(r))
+	w.group.Release(r)
 	w.watchLog()
-	return r.err
-}
-
-// tell lets the members of the group but the leader r return.
-func (w *writer) tell(r *request) {
-	for _, q := range w.batch {
-		if q != r {
-			q.told <- finished
-		}
-	}
-	clear(w.batch)
+	return r.Err
 }
 
 // commitPatience bounds the wait of a commit for readers, in the journal modes
 // where there is one.
 const commitPatience = 10 * time.Second
 
-// idle reports whether nobody has the turn.
-func (w *writer) idle() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return !w.busy
-}
-
-// handOver gives the turn to the next in the queue.
-func (w *writer) handOver() {
-	w.mu.Lock()
-	if len(w.queue) == 0 {
-		w.busy = false
-		w.mu.Unlock()
-		return
-	}
-	next := w.queue[0]
-	w.queue = append(w.queue[:0], w.queue[1:]...)
-	w.mu.Unlock()
-	next.told <- lead
-}
-
-// gather makes w.batch of r and of the operations at the head of the queue
-// that may share its commit.
-func (w *writer) gather(r *request) {
-	w.batch = append(w.batch[:0], r)
-	if w.ungrouped {
-		return
-	}
-	w.mu.Lock()
-	n := 0
-	for n < len(w.queue) && n < maxGroup-1 && w.queue[n].mode == driver.Shared {
-		n++
-	}
-	w.batch = append(w.batch, w.queue[:n]...)
-	w.queue = append(w.queue[:0], w.queue[n:]...)
-	w.mu.Unlock()
-}
-
-// runGroup runs the batch in the transaction that is open and commits it. If
-// that fails, each operation runs once more, in a transaction of its own, so
+// runGroup runs requests in the transaction that is open and commits it. If
+// that fails, each of them runs once more, in a transaction of its own, so
 // that only the one at fault fails.
-func (w *writer) runGroup() {
+func (w *writer) runGroup(batch []*group.Request) {
 	good := true
-	for _, q := range w.batch {
-		if q.ctx.Err() != nil {
-			q.err = context.Cause(q.ctx)
+	for _, q := range batch {
+		if q.Ctx.Err() != nil {
+			q.Err = context.Cause(q.Ctx)
 			continue
 		}
 		before, noted := w.conn.TotalChanges(), len(w.tx.noted)
-		w.conn.ctx = q.ctx
-		q.call(&w.tx)
-		if q.err == nil {
+		w.conn.ctx = q.Ctx
+		q.Call(&w.tx)
+		if q.Err == nil {
 			continue
 		}
-		w.full = w.full || errors.Is(q.err, driver.ErrFull)
+		w.full = w.full || errors.Is(q.Err, driver.ErrFull)
 		if w.tx.failed || w.conn.TotalChanges() != before || len(w.tx.noted) < noted {
 			good = false
 			break
@@ -338,41 +151,27 @@ func (w *writer) runGroup() {
 	}
 	w.rollback()
 	w.reclaim()
-	for _, q := range w.batch {
-		if q.panicked == nil {
-			q.err = w.runOne(q)
+	for _, q := range batch {
+		if !q.HasPanicked() {
+			q.Err = w.runOne(q)
 		}
 	}
 }
 
-// call runs an operation that shares a transaction. A panic, which breaks the
-// contract but may come out of a user's codec, is passed on to the caller of
-// Update, on its own goroutine.
-func (q *request) call(t *tx) {
-	defer func() {
-		if p := recover(); p != nil {
-			q.panicked, q.err = p, errPanicked
-		}
-	}()
-	q.err = q.fn(t)
-}
-
-var errPanicked = errors.New("the operation panicked")
-
 // runOne runs an operation in a transaction of its own.
-func (w *writer) runOne(q *request) error {
-	if q.ctx.Err() != nil {
-		return context.Cause(q.ctx)
+func (w *writer) runOne(q *group.Request) error {
+	if q.Ctx.Err() != nil {
+		return context.Cause(q.Ctx)
 	}
 	w.turns.Leave()
 	if err := w.enter(q); err != nil {
 		return err
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
-	w.conn.ctx = q.ctx
-	if q.call(&w.tx); q.err != nil {
+	w.conn.ctx = q.Ctx
+	if q.Call(&w.tx); q.Err != nil {
 		w.rollback()
-		return q.err
+		return q.Err
 	}
 	if err := w.commit(); err != nil {
 		w.rollback()
@@ -382,19 +181,19 @@ func (w *writer) runOne(q *request) error {
 }
 
 // runAlone runs an operation of the user's in the transaction that is open.
-func (w *writer) runAlone(r *request) (err error) {
+func (w *writer) runAlone(r *group.Request) (err error) {
 	done := false
 	defer func() {
 		if !done { // a panic, or runtime.Goexit
 			w.rollback()
 		}
 	}()
-	w.conn.ctx = r.ctx
-	w.alone.Store(int64(time.Since(started)))
-	defer w.alone.Store(0)
-	err = r.fn(&w.tx)
-	if err == nil && r.ctx.Err() != nil {
-		err = context.Cause(r.ctx)
+	w.conn.ctx = r.Ctx
+	w.group.BeginAlone()
+	defer w.group.EndAlone()
+	err = r.Run(&w.tx)
+	if err == nil && r.Ctx.Err() != nil {
+		err = context.Cause(r.Ctx)
 	}
 	if err == nil {
 		err = w.commit()
@@ -414,9 +213,9 @@ const presentEvery = time.Millisecond
 
 // enter begins a transaction for r that may write. Whether it fails or not,
 // turns.Leave comes after.
-func (w *writer) enter(r *request) error {
+func (w *writer) enter(r *group.Request) error {
 	now := time.Now()
-	w.turns.Arrive(now, r.mode == driver.Alone)
+	w.turns.Arrive(now, r.Mode == driver.Alone)
 	if now.Sub(w.looked) >= presentEvery {
 		if err := w.core.present(); err != nil {
 			w.core.presence.state.Store(isGone)
@@ -427,10 +226,10 @@ func (w *writer) enter(r *request) error {
 	if w.core.reserve.spent.Load() {
 		w.regainReserve()
 	}
-	if begun, err := w.turns.Acquire(r.ctx, now, r.deadline); begun || err != nil {
-		return turnErr(r.ctx, err)
+	if begun, err := w.turns.Acquire(r.Ctx, now, r.Deadline); begun || err != nil {
+		return turnErr(r.Ctx, err)
 	}
-	w.conn.bound(r.ctx, r.deadline)
+	w.conn.bound(r.Ctx, r.Deadline)
 	return w.begin()
 }
 
@@ -539,18 +338,16 @@ func (w *writer) run(sql string) error {
 	return s.Run()
 }
 
-// exclusively runs fn with the turn but without a transaction, for what SQLite
+// exclusively runs fn with the lead but without a transaction, for what SQLite
 // does not do inside of one.
 func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn *conn) error) error {
 	if w == nil {
 		return driver.ErrReadOnly
 	}
-	// Nobody but the caller runs a request that is alone: there is no other
-	// verdict than lead.
-	if _, err := w.enqueue(&request{ctx: ctx, deadline: deadline, mode: driver.Alone}); err != nil {
+	if _, err := w.group.Join(&group.Request{Ctx: ctx, Deadline: deadline, Mode: driver.Alone}); err != nil {
 		return err
 	}
-	defer w.handOver()
+	defer w.group.HandOver()
 	release, err := w.turns.Hold(ctx, deadline)
 	if err != nil {
 		return turnErr(ctx, err)
@@ -564,10 +361,10 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 // exclusivelyNow is exclusively unless it would have to wait for another
 // process.
 func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, err error) {
-	if _, err := w.enqueue(&request{ctx: context.Background(), deadline: deadline, mode: driver.Alone}); err != nil {
+	if _, err := w.group.Join(&group.Request{Ctx: context.Background(), Deadline: deadline, Mode: driver.Alone}); err != nil {
 		return false, err
 	}
-	defer w.handOver()
+	defer w.group.HandOver()
 	release, err := w.turns.TryHold()
 	if release == nil {
 		return false, translate(err)
