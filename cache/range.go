@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"iter"
 
@@ -32,7 +33,14 @@ type Range[K, V any] struct {
 // The order is the database's, that of the encoded keys: numbers, then text,
 // then bytes; text and bytes compare byte by byte. The native codecs keep the
 // order of Go's values, but for strings that are not valid UTF-8: those are bytes
-// here. JSON, which structs are stored as, does not: 10 comes before 9 in it.
+// here. JSON, which structs are stored as, does not: 10 comes before 9 in it. Composite
+// keys, [codec.Pair] and [codec.Triple], sort by their parts:
+//
+//	visits := codec.Tuple2(codec.String[string](), codec.Time()) // the codec of c's keys
+//	for e, err := range c.Sorted().Prefix(visits.First("ann")).Desc().Limit(10).All(ctx) {
+//
+// Of the first parts of composite keys, From begins with the first key that has
+// them, After behind the last one, and To and Before end alike.
 func (c *Cache[K, V]) Sorted() Range[K, V] {
 	return Range[K, V]{c: c, scan: driver.Scan{Order: driver.ByKey}}
 }
@@ -50,7 +58,8 @@ func (r Range[K, V]) To(k K) Range[K, V] { return r.upper(k, false) }
 func (r Range[K, V]) Before(k K) Range[K, V] { return r.upper(k, true) }
 
 // Prefix leaves out keys that do not begin with p. An empty p leaves out none. It
-// needs a key codec that stores text or bytes as they are; else it is ErrInvalid.
+// needs a key codec that stores text or bytes as they are, or the first parts of a
+// composite key (see [codec.Tuple2]); else it is ErrInvalid.
 // Strings that are not valid UTF-8 are stored as bytes, and do not begin with one
 // that is.
 func (r Range[K, V]) Prefix(p K) Range[K, V] {
@@ -126,6 +135,12 @@ func (r Range[K, V]) lower(k K, open bool) Range[K, V] {
 	if r.unusable() {
 		return r
 	}
+	if begin, end, ok, err := r.c.beginning(k); ok || err != nil {
+		if open {
+			begin = end
+		}
+		return r.narrow(&driver.Bound{Key: begin}, nil, err)
+	}
 	key, err := r.c.key(k)
 	return r.narrow(&driver.Bound{Key: key, Open: open}, nil, err)
 }
@@ -133,6 +148,12 @@ func (r Range[K, V]) lower(k K, open bool) Range[K, V] {
 func (r Range[K, V]) upper(k K, open bool) Range[K, V] {
 	if r.unusable() {
 		return r
+	}
+	if begin, end, ok, err := r.c.beginning(k); ok || err != nil {
+		if !open {
+			begin = end
+		}
+		return r.narrow(nil, &driver.Bound{Key: begin, Open: true}, err)
 	}
 	key, err := r.c.key(k)
 	return r.narrow(nil, &driver.Bound{Key: key, Open: open}, err)
@@ -166,31 +187,56 @@ func tighter(a, b *driver.Bound, dir int) *driver.Bound {
 	return b
 }
 
-// prefixBounds returns the range of keys that begin with p, whose type is a
-// string or bytes.
+// beginning returns, for a k that is the beginning of keys, where in the order those
+// begin and end. ok is false for a key.
+func (c *Cache[K, V]) beginning(k K) (begin, end codec.Value, ok bool, err error) {
+	composite, ok := c.keys.(codec.Prefixer[K])
+	if !ok {
+		return begin, end, false, nil
+	}
+	p, whole, err := composite.EncodePrefix(k)
+	if err != nil {
+		return begin, end, false, encoding("key", c.keys.Name(), err)
+	}
+	return codec.BlobValue(p), codec.BlobValue(successor(p)), !whole, nil
+}
+
+// prefixBounds returns the range of keys that begin with p, which is a string, bytes
+// or the beginning of a composite key.
 func (c *Cache[K, V]) prefixBounds(p K) (lower, upper *driver.Bound, err error) {
+	if begin, end, ok, err := c.beginning(p); ok || err != nil {
+		return &driver.Bound{Key: begin}, &driver.Bound{Key: end, Open: true}, err
+	}
 	enc, err := c.key(p)
 	if err != nil {
 		return nil, nil, err
 	}
 	if c.keys.Name() != codec.String[string]().Name() && c.keys.Name() != codec.Bytes[[]byte]().Name() {
-		return nil, nil, invalid("Prefix needs a key codec that keeps text or bytes as they are, not %q", c.keys.Name())
+		return nil, nil, invalid("Prefix needs a key codec that keeps text or bytes as they are, or the beginning of a composite key, not %q", c.keys.Name())
 	}
 	lower = &driver.Bound{Key: enc}
 	if enc.Kind() == codec.Text {
 		upper = &driver.Bound{Key: codec.BlobValue(nil), Open: true} // texts end where blobs begin
 	}
-	end := append([]byte(enc.Text()), enc.Blob()...)
+	if end := successor(append([]byte(enc.Text()), enc.Blob()...)); end != nil {
+		upper = &driver.Bound{Open: true, Key: codec.BlobValue(end)}
+		if enc.Kind() == codec.Text {
+			upper.Key = codec.TextValue(string(end))
+		}
+	}
+	return lower, upper, nil
+}
+
+// successor returns the first bytes in order after all that begin with p, or nil if there
+// are none.
+func successor(p []byte) []byte {
+	end := bytes.Clone(p)
 	for len(end) > 0 && end[len(end)-1] == 0xFF {
 		end = end[:len(end)-1]
 	}
 	if len(end) == 0 {
-		return lower, upper, nil
+		return nil
 	}
 	end[len(end)-1]++
-	upper = &driver.Bound{Open: true, Key: codec.BlobValue(end)}
-	if enc.Kind() == codec.Text {
-		upper.Key = codec.TextValue(string(end))
-	}
-	return lower, upper, nil
+	return end
 }

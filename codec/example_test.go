@@ -1,11 +1,13 @@
 package codec_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -259,4 +261,55 @@ func ExampleCodec() {
 	b, _ := c.Encode("readme")
 	fmt.Println(c.Name(), codec.Equal(a, b))
 	// Output: foldcase true
+}
+
+func ExampleTuple2() {
+	visits := codec.Tuple2(codec.String[string](), codec.Desc(codec.Int[int]()))
+	var keys []codec.Value
+	for _, k := range []codec.Pair[string, int]{visits.Of("bob", 1), visits.Of("ann", 1), visits.Of("ann", 10), visits.Of("ann", -2)} {
+		enc, err := visits.Encode(k)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		keys = append(keys, enc)
+	}
+	slices.SortFunc(keys, codec.Compare)
+	for _, enc := range keys {
+		k, err := visits.Decode(enc)
+		fmt.Println(k.First, k.Second, err)
+	}
+	fmt.Println(visits.Name())
+	// Output:
+	// ann 10 <nil>
+	// ann 1 <nil>
+	// ann -2 <nil>
+	// bob 1 <nil>
+	// tuple(string,desc(int))
+}
+
+func ExampleTuple3() {
+	readings := codec.Tuple3(codec.String[string](), codec.Int[int](), codec.Time())
+	_, err := readings.Encode(readings.FirstTwo("oslo", 3))
+	fmt.Println(err) // it stands for many keys
+	// Output: codec: tuple(string,int,time) cannot encode this value: the beginning of a key, for ranges only
+}
+
+func ExampleDesc() {
+	c := codec.Desc(codec.Int[int]())
+	one, _ := c.Encode(1)
+	two, _ := c.Encode(2)
+	fmt.Println(codec.Compare(one, two), c.Name())
+	// Output: 1 desc(int)
+}
+
+func ExampleAppendOrdered() {
+	a := codec.AppendOrdered(nil, codec.IntegerValue(9))
+	b := codec.AppendOrdered(nil, codec.RealValue(10.5))
+	fmt.Println(bytes.Compare(a, b))
+	v, rest, err := codec.CutOrdered(b)
+	fmt.Println(v, len(rest), err)
+	// Output:
+	// -1
+	// 10.5 0 <nil>
 }

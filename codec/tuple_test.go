@@ -150,8 +150,62 @@ func TestTuplePrefix(t *testing.T) {
 		}
 	}
 	pairs := codec.Tuple2(codec.String[string](), codec.Int[int]())
+	if p, whole, err := pairs.EncodePrefix(pairs.First("a")); string(p) != " a\x00\x01" || whole || err != nil {
+		t.Errorf("%q, %v, %v", p, whole, err)
+	}
 	if _, err := pairs.Encode(pairs.First("a")); !errors.Is(err, codec.ErrEncode) {
 		t.Error(err)
+	}
+}
+
+// Each value has one encoding: nothing else is read.
+func TestOrderedRefuses(t *testing.T) {
+	half := "\x3f\xe0\x00\x00\x00\x00\x00\x00"
+	for name, b := range map[string]string{
+		"nothing":                  "",
+		"unknown":                  "\x30",
+		"no end":                   " a",
+		"no end after a zero":      " a\x00",
+		"odd escape":               " a\x00\x02",
+		"a zero before a number":   "\x0f\x00\x01\x00",
+		"before a negative number": "\x09\xff\xfe\xff",
+		"a number cut short":       "\x0f\x01\x01",
+		"zero with a sign":         "\x0d\x00",
+		"odd fraction":             "\x0e\x01\x02" + half,
+		"no fraction":              "\x0e\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00",
+		"a fraction of 1":          "\x0e\x01\x01\x3f\xf0\x00\x00\x00\x00\x00\x00",
+		"a negative fraction":      "\x0e\x01\x01\xbf\xe0\x00\x00\x00\x00\x00\x00",
+		"NaN as a fraction":        "\x0e\x01\x01\x7f\xf8\x00\x00\x00\x00\x00\x00",
+		"a fraction cut short":     "\x0e\x01\x01\x3f",
+		"a fraction that is lost":  "\x15\x40\x00\x00\x00\x00\x00\x00\x00\x01" + half,
+		"2^63 as a whole number":   "\x15\x80\x00\x00\x00\x00\x00\x00\x00\x00",
+		"beyond -2^63":             "\x03\x7f\xff\xff\xff\xff\xff\xff\xfe\xff",
+		"1 as a huge number":       "\x16\x3f\xf0\x00\x00\x00\x00\x00\x00",
+		"-2^63 as a huge number":   "\x02\xbc\x1f\xff\xff\xff\xff\xff\xff",
+		"NaN":                      "\x16\x7f\xf8\x00\x00\x00\x00\x00\x00",
+	} {
+		var de *codec.DecodeError
+		if v, _, err := codec.CutOrdered([]byte(b)); !errors.As(err, &de) {
+			t.Errorf("%s is read as %v, %v", name, v, err)
+		}
+	}
+	pairs := codec.Tuple2(codec.Int[int](), codec.Int[int]())
+	enc, err := pairs.Encode(pairs.Of(1, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]codec.Value{
+		"more parts":  codec.BlobValue(append(bytes.Clone(enc.Blob()), enc.Blob()...)),
+		"fewer parts": codec.BlobValue(enc.Blob()[:3]),
+		"text":        codec.TextValue(string(enc.Blob())),
+		"null":        {},
+	} {
+		if got, err := pairs.Decode(v); !errors.Is(err, codec.ErrDecode) {
+			t.Errorf("%s is read as %v, %v", name, got, err)
+		}
+		if got, err := codec.Desc(codec.Int[int]()).Decode(v); !errors.Is(err, codec.ErrDecode) {
+			t.Errorf("%s is read as %v, %v", name, got, err)
+		}
 	}
 }
 
