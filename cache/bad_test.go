@@ -82,6 +82,7 @@ func TestCallOptionsAreValidated(t *testing.T) {
 		for i, opts := range [][]cache.Option{
 			{nil},
 			{cache.TTL(0)},
+			{cache.Expiry{}},
 			{cache.TTL(-time.Second)},
 			{cache.ExpireAt(time.Time{})},
 			{cache.TTL(1), cache.NoExpiry()},
@@ -104,7 +105,7 @@ func TestCallOptionsAreValidated(t *testing.T) {
 			_, errs["CompareAndSwap"] = c.CompareAndSwap(ctx, "k", "v", "w", opts...)
 			_, _, errs["Modify"] = c.Modify(ctx, "k", modify, opts...)
 			_, errs["PushBack"] = c.Queue("q").PushBack(ctx, "w", opts...)
-			if i < 10 {
+			if i < 11 {
 				_, errs["Incr"] = cache.Incr(ctx, n, "k", 1, opts...)
 			}
 			for name, err := range errs {

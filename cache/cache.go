@@ -26,15 +26,16 @@ type Cache[K, V any] struct {
 func Open[K, V any](ctx context.Context, dir string, o *Options[K, V]) (*Cache[K, V], error) {
 	opts, err := o.withDefaults()
 	if err != nil {
-		return nil, wrap(ctx, "Open", "", err)
+		return nil, WrapError(ctx, "Open", "", err)
 	}
 	st, err := OpenStore(ctx, dir, opts.Store)
 	if err != nil {
-		return nil, err
+		return nil, WrapError(ctx, "Open", "", err)
 	}
 	opts.Store = nil
 	c, err := New(ctx, st, "", &opts)
 	if err != nil {
+		err = WrapError(ctx, "Open", "", err)
 		if closing := st.Close(); closing != nil {
 			err = errors.Join(err, closing)
 		}
@@ -66,7 +67,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 		err = st.outside(ctx)
 	}
 	if err != nil {
-		return nil, wrap(ctx, "New", full, err)
+		return nil, WrapError(ctx, "New", full, err)
 	}
 	spec := opts.spec()
 	var refused error
@@ -80,7 +81,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 		err = refused
 	}
 	if err != nil {
-		return nil, wrap(ctx, "New", full, err)
+		return nil, WrapError(ctx, "New", full, err)
 	}
 	c := &Cache[K, V]{
 		handle: handle{st: st, dc: dc, shared: &shared{
@@ -179,7 +180,7 @@ func (h *handle) transact(ctx context.Context, op string, mode driver.Mode, fn f
 		if h.shared.closed.Load() {
 			return h.fail(ctx, op, ErrClosed)
 		}
-		return h.st.transact(ctx, op, mode, nil, fn)
+		return h.st.transact(ctx, op, h.dc.Name(), mode, nil, fn)
 	}
 	err := h.ready(ctx)
 	switch {
@@ -193,7 +194,7 @@ func (h *handle) transact(ctx context.Context, op string, mode driver.Mode, fn f
 	if err != nil {
 		return h.fail(ctx, op, err)
 	}
-	return h.tx.join(op, mode == viewing, fn)
+	return h.tx.join(op, h.dc.Name(), mode == viewing, fn)
 }
 
 // Watch returns a channel that receives once after any commit, by any

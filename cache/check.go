@@ -71,7 +71,7 @@ func (s *Store) Check(ctx context.Context, o *CheckOptions) (*Report, error) {
 	if err == nil {
 		err = s.checkRows(ctx, &opts, r)
 	}
-	err = wrap(ctx, "Check", "", err)
+	err = WrapError(ctx, "Check", "", err)
 	s.logDone(ctx, "check", began, err, "problems", len(r.Problems), "mend", opts.Mend)
 	return r, err
 }

@@ -134,22 +134,6 @@ func invalid(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
-// wrap makes an *Error of err, once. Engines report the cause of a context
-// that ended; wrap adds the error itself, which callers test for.
-func wrap(ctx context.Context, op, collection string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var done *Error
-	if errors.As(err, &done) {
-		return err
-	}
-	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {
-		err = fmt.Errorf("%w: %w", ctx.Err(), err)
-	}
-	return &Error{Op: op, Collection: collection, Err: err}
-}
-
 // ended returns why ctx has ended, or nil.
 func ended(ctx context.Context) error {
 	if ctx.Err() == nil {

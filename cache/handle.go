@@ -47,7 +47,7 @@ func (h *handle) fail(ctx context.Context, op string, err error) error {
 	if err == nil || err == errDropped {
 		return nil
 	}
-	return wrap(ctx, op, h.dc.Name(), err)
+	return WrapError(ctx, op, h.dc.Name(), err)
 }
 
 // ready fails if the collection cannot be used with ctx.

@@ -71,36 +71,54 @@ func (w *write) expire(now driver.Instant, ttl time.Duration) driver.Instant {
 	return 0
 }
 
-type expiryOption struct {
+// Expiry is an Option that says when an entry expires. [TTL], [ExpireAt] and
+// [NoExpiry] make one.
+type Expiry struct {
 	expiry expiry
 	ttl    time.Duration
 	at     time.Time
 }
 
-func (o expiryOption) apply(w *write) error {
-	switch {
-	case w.expiry != byDefault:
+func (o Expiry) apply(w *write) error {
+	if w.expiry != byDefault {
 		return invalid("more than one of TTL, ExpireAt and NoExpiry")
+	}
+	w.expiry, w.ttl, w.at = o.expiry, o.ttl, o.at
+	return o.valid()
+}
+
+func (o Expiry) valid() error {
+	switch {
+	case o.expiry == byDefault:
+		return invalid("a zero Expiry")
 	case o.expiry == byTTL && o.ttl <= 0:
 		return invalid("TTL is not positive; NoExpiry makes an entry stay")
 	case o.expiry == byTime && o.at.IsZero():
 		return invalid("ExpireAt with a zero time; NoExpiry makes an entry stay, Info.Options copies an expiry")
 	}
-	w.expiry, w.ttl, w.at = o.expiry, o.ttl, o.at
 	return nil
 }
 
+// At returns when an entry that is written at now expires, the zero time for
+// never, or ErrInvalid. It is for packages whose methods take an Expiry, too.
+func (o Expiry) At(now time.Time) (time.Time, error) {
+	if o.expiry == byTTL {
+		return now.Add(o.ttl), o.valid()
+	}
+	return o.at, o.valid()
+}
+
 // TTL makes the entry expire after d, which must be positive.
-func TTL(d time.Duration) Option { return expiryOption{expiry: byTTL, ttl: d} }
+func TTL(d time.Duration) Expiry { return Expiry{expiry: byTTL, ttl: d} }
 
 // ExpireAt makes the entry expire at t. It may lie in the past. The zero time
 // is ErrInvalid: NoExpiry makes an entry stay, and [Info.Options] does what
 // another entry says.
-func ExpireAt(t time.Time) Option { return expiryOption{expiry: byTime, at: t} }
+func ExpireAt(t time.Time) Expiry { return Expiry{expiry: byTime, at: t} }
 
 // NoExpiry makes the entry stay until it is removed or evicted, whatever
 // Options.TTL says.
-func NoExpiry() Option { return expiryOption{expiry: never} }
+func NoExpiry() Expiry { return Expiry{expiry: never} }
 
 // TagValue is the tag of an entry: a number, a text, bytes, or none, which is the
 // zero TagValue. [Tag] makes one, and the embedded Value tells what it is, as in

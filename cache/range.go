@@ -126,7 +126,7 @@ func (r *Range[K, V]) unusable() bool { return r.c == nil || r.err != nil }
 // fail returns why r cannot be iterated over, or nil.
 func (r *Range[K, V]) fail(ctx context.Context, op string) error {
 	if r.c == nil {
-		return wrap(ctx, op, "", invalid("a zero Range; Cache.Sorted returns one"))
+		return WrapError(ctx, op, "", invalid("a zero Range; Cache.Sorted returns one"))
 	}
 	return r.c.fail(ctx, op, r.err)
 }

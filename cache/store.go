@@ -49,7 +49,7 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 	opts := o.withDefaults()
 	engine, err := openEngine(ctx, dir, opts)
 	if err != nil {
-		return nil, wrap(ctx, "OpenStore", "", err)
+		return nil, WrapError(ctx, "OpenStore", "", err)
 	}
 	return NewStore(engine, &opts), nil
 }
@@ -76,7 +76,7 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 // [Tx.AfterCommit] there.
 func (s *Store) Close() error {
 	s.closing.begin()
-	return wrap(context.Background(), "Close", "", s.engine.Close())
+	return WrapError(context.Background(), "Close", "", s.engine.Close())
 }
 
 // Dir returns the store's directory, or "" if it has none.
@@ -96,7 +96,7 @@ func (s *Store) ReadOnly() bool { return s.engine.ReadOnly() }
 // packages make for themselves, such as "sync/throttles", are among them.
 func (s *Store) Collections(ctx context.Context) ([]string, error) {
 	names, err := s.engine.Names(ctx)
-	return names, wrap(ctx, "Collections", "", err)
+	return names, WrapError(ctx, "Collections", "", err)
 }
 
 // Drop removes the collection that [Cache.Name] calls name, such as
@@ -106,9 +106,9 @@ func (s *Store) Collections(ctx context.Context) ([]string, error) {
 // all of a deque, and Clear of a memo what it remembers.
 func (s *Store) Drop(ctx context.Context, name string) error {
 	if err := s.outside(ctx); err != nil {
-		return wrap(ctx, "Drop", name, err)
+		return WrapError(ctx, "Drop", name, err)
 	}
-	return wrap(ctx, "Drop", name, s.engine.Drop(ctx, name))
+	return WrapError(ctx, "Drop", name, s.engine.Drop(ctx, name))
 }
 
 // Volume returns what the store takes, on disk or wherever it is, in bytes: in
@@ -118,10 +118,10 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 	e, err := driver.As[driver.Measurer](s.engine)
 	if err != nil {
-		return driver.Volume{}, wrap(ctx, "Volume", "", err)
+		return driver.Volume{}, WrapError(ctx, "Volume", "", err)
 	}
 	v, err := e.Volume(ctx)
-	return v, wrap(ctx, "Volume", "", err)
+	return v, WrapError(ctx, "Volume", "", err)
 }
 
 // Backup writes a consistent copy of the store, as of some moment during the
@@ -131,17 +131,17 @@ func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 // errors.ErrUnsupported if the store is in no directory.
 func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.outside(ctx); err != nil {
-		return wrap(ctx, "Backup", "", err)
+		return WrapError(ctx, "Backup", "", err)
 	}
 	if dir == "" {
-		return wrap(ctx, "Backup", "", invalid("no directory given"))
+		return WrapError(ctx, "Backup", "", invalid("no directory given"))
 	}
 	e, err := driver.As[driver.Directory](s.engine)
 	if err != nil {
-		return wrap(ctx, "Backup", "", err)
+		return WrapError(ctx, "Backup", "", err)
 	}
 	began := s.now()
-	err = wrap(ctx, "Backup", "", e.Backup(ctx, dir))
+	err = WrapError(ctx, "Backup", "", e.Backup(ctx, dir))
 	s.logDone(ctx, "backup", began, err)
 	return err
 }
@@ -150,17 +150,17 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 // that by itself. Writers may have to wait for it.
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.outside(ctx); err != nil {
-		return wrap(ctx, "Compact", "", err)
+		return WrapError(ctx, "Compact", "", err)
 	}
 	if s.ReadOnly() {
-		return wrap(ctx, "Compact", "", ErrReadOnly)
+		return WrapError(ctx, "Compact", "", ErrReadOnly)
 	}
 	e, ok := s.engine.(driver.Compacter)
 	if !ok {
 		return nil
 	}
 	began := s.now()
-	err := wrap(ctx, "Compact", "", e.Compact(ctx))
+	err := WrapError(ctx, "Compact", "", e.Compact(ctx))
 	s.logDone(ctx, "compact", began, err)
 	return err
 }
@@ -172,64 +172,6 @@ func (s *Store) logDone(ctx context.Context, what string, began time.Time, err e
 		return
 	}
 	s.log.InfoContext(ctx, what, args...)
-}
-
-// Session returns the name of this store's session, and begins one if there is
-// none. The session ends with Close or with the process, however that dies.
-// Whatever must not outlive its holder, such as a lock or a lease, is stored with
-// the name of the holder's session; whoever wants it asks [Store.Alive].
-//
-// lost is closed if the session ends while the store is open, for instance
-// because the directory was replaced by another one. What was held in the session
-// is held no longer then, and the next call begins another session. Close does
-// not close lost.
-//
-// Session fails if the session cannot be made known to other processes, since
-// they would take it for ended. In a read-only store that is ErrReadOnly.
-func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{}, err error) {
-	name, lost, err = s.engine.Session(ctx)
-	return name, lost, wrap(ctx, "Session", "", err)
-}
-
-// Alive reports whether a session has not ended yet. It needs no clock: a
-// process that is stopped or slow is alive.
-func (s *Store) Alive(ctx context.Context, session string) (bool, error) {
-	ok, err := s.engine.Alive(ctx, session)
-	return ok, wrap(ctx, "Alive", "", err)
-}
-
-// WatchSession returns a channel that is closed when one of the sessions has
-// ended, at once if one has ended already, and a function that ends the watch.
-// Close closes the channel too: look with [Store.Alive] then. To miss nothing,
-// watch, then look, then wait.
-func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop func(), err error) {
-	ended, stop, err = s.engine.WatchSession(sessions...)
-	return ended, stop, wrap(context.Background(), "WatchSession", "", err)
-}
-
-// Listen calls fn with each message that [Store.Signal] sends to name, on a goroutine
-// of its own and for one at a time, until stop is called. Nobody else may listen to
-// the name: it should have the name of a session in it. own says that the user of this
-// process has sent the message; anybody on the machine may. fn must not wait, nor keep
-// the message. It fails with errors.ErrUnsupported where processes cannot be told but
-// by Watch.
-func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop func(), err error) {
-	e, err := driver.As[driver.Signaler](s.engine)
-	if err == nil {
-		stop, err = e.Listen(name, fn)
-	}
-	return stop, wrap(context.Background(), "Listen", "", err)
-}
-
-// Signal sends a message of up to 1024 bytes to whoever listens to name, in whichever
-// process. It does not wait, and fails if the message will not be heard, because nobody
-// listens or has no room for more, and with errors.ErrUnsupported as Listen does.
-func (s *Store) Signal(name string, message []byte) error {
-	e, err := driver.As[driver.Signaler](s.engine)
-	if err == nil {
-		err = e.Signal(name, message)
-	}
-	return wrap(context.Background(), "Signal", "", err)
 }
 
 // instant returns the current moment.

@@ -58,33 +58,8 @@ type txState struct {
 // ErrTimeout that says so; a store in a directory tells its Logger after a second.
 // Given the context of [Tx.Context] it fails at once, with ErrInTx.
 func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.transact(ctx, "Update", driver.Alone, nil, fn)
+	return s.transact(ctx, "Update", "", driver.Alone, nil, fn)
 }
-
-// Step is Update for the steps of collections that are made of others, such as a
-// lock's or a queue's: short, and not one that a user's function makes longer. fn may
-// run again after a rollback, so it has no effects of its own but on variables
-// that it sets anew each time, waits for nothing, and leaves to [Tx.AfterCommit] what is to
-// happen once. Steps of several goroutines may be committed together, and an engine
-// may run steps at the same time that touch different collections.
-//
-// touches are the collections that fn is going to use, as far as the caller
-// knows: engines that lock collections lock those first.
-func (s *Store) Step(ctx context.Context, fn func(tx *Tx) error, touches ...Collection) error {
-	colls := make([]driver.Collection, len(touches))
-	for i, c := range touches {
-		colls[i] = c.collection()
-	}
-	return s.transact(ctx, "Update", driver.Own, colls, fn)
-}
-
-// Collection is any [Cache], whatever its types.
-type Collection interface {
-	Name() string
-	collection() driver.Collection
-}
-
-func (c *Cache[K, V]) collection() driver.Collection { return c.dc }
 
 // View runs fn in a snapshot: fn sees every transaction that was committed
 // before the call and none that commits later, and cannot write. It holds up
@@ -97,19 +72,20 @@ func (c *Cache[K, V]) collection() driver.Collection { return c.dc }
 // A large value that is overwritten while fn runs may be gone when fn reads
 // it. That is an error that wraps fs.ErrNotExist.
 func (s *Store) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return s.transact(ctx, "View", viewing, nil, fn)
+	return s.transact(ctx, "View", "", viewing, nil, fn)
 }
 
 // viewing is the mode of a View.
 const viewing driver.Mode = -1
 
-func (s *Store) transact(ctx context.Context, op string, mode driver.Mode, touches []driver.Collection, fn func(tx *Tx) error) error {
+// transact is Update or View, for op on a collection, "" for the store.
+func (s *Store) transact(ctx context.Context, op, collection string, mode driver.Mode, touches []driver.Collection, fn func(tx *Tx) error) error {
 	readOnly := mode == viewing
 	if fn == nil {
-		return wrap(ctx, op, "", invalid("nil function"))
+		return WrapError(ctx, op, collection, invalid("nil function"))
 	}
 	if outer := s.txOf(ctx); outer != nil {
-		return outer.join(op, readOnly, fn)
+		return outer.join(op, collection, readOnly, fn)
 	}
 	state := &txState{store: s}
 	tx := &Tx{state: state, readOnly: readOnly}
@@ -137,13 +113,13 @@ func (s *Store) transact(ctx context.Context, op string, mode driver.Mode, touch
 	if failed != nil {
 		return failed
 	}
-	return wrap(ctx, op, "", err)
+	return WrapError(ctx, op, collection, err)
 }
 
 // join runs fn as a part of t.
-func (t *Tx) join(op string, readOnly bool, fn func(tx *Tx) error) (err error) {
+func (t *Tx) join(op, collection string, readOnly bool, fn func(tx *Tx) error) (err error) {
 	if !readOnly && t.readOnly {
-		return wrap(t.ctx, op, "", fmt.Errorf("%w: inside View", ErrReadOnly))
+		return WrapError(t.ctx, op, collection, fmt.Errorf("%w: inside View", ErrReadOnly))
 	}
 	inner := t
 	if readOnly && !t.readOnly {
@@ -190,28 +166,6 @@ func (t *Tx) Context() context.Context { return t.ctx }
 
 // Store returns the transaction's store.
 func (t *Tx) Store() *Store { return t.state.store }
-
-// Fence returns the next number of a counter that belongs to the store and that
-// all of its users share, locks among them. Of the numbers of transactions that
-// are committed the later one is the higher, so that of two holders of a lease
-// the later one has the higher number. A number whose transaction is rolled
-// back is given out again.
-func (t *Tx) Fence() (n int64, err error) {
-	err = t.do(t.ctx, true, func(dt driver.Tx) (err error) {
-		n, err = dt.Fence(t.ctx)
-		return err
-	})
-	return n, wrap(t.ctx, "Fence", "", err)
-}
-
-// Alive is [Store.Alive], as a part of the transaction.
-func (t *Tx) Alive(session string) (ok bool, err error) {
-	err = t.do(t.ctx, false, func(dt driver.Tx) (err error) {
-		ok, err = dt.Alive(t.ctx, session)
-		return err
-	})
-	return ok, wrap(t.ctx, "Alive", "", err)
-}
 
 // AfterCommit has fn called on the goroutine of Update, once the transaction
 // is committed and before Update returns. It is not called if the transaction

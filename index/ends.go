@@ -50,7 +50,7 @@ func (x *Index[K, V]) popEnd(ctx context.Context, op string, end func(*cache.Cac
 		err = refused
 	}
 	if err != nil {
-		return cache.Entry[K, V]{}, false, x.fail(op, err)
+		return cache.Entry[K, V]{}, false, x.fail(ctx, op, err)
 	}
 	return e, ok, nil
 }
@@ -74,7 +74,7 @@ func (x *Index[K, V]) nearest(ctx context.Context, op string, r cache.Range[K, V
 		r = r.Limit(1)
 	}
 	for e, err := range r.All(ctx) {
-		return e, err == nil, x.fail(op, err)
+		return e, err == nil, x.fail(ctx, op, err)
 	}
 	return e, false, nil
 }

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -16,10 +15,10 @@ import (
 // cache.ErrInvalid. Indexes of one store are compared as of one moment.
 func (x *Index[K, V]) Equal(ctx context.Context, other *Index[K, V]) (same bool, err error) {
 	if other == nil {
-		return false, x.fail("Equal", fmt.Errorf("%w: nil Index", cache.ErrInvalid))
+		return false, x.fail(ctx, "Equal", fmt.Errorf("%w: nil Index", cache.ErrInvalid))
 	}
 	if err := codec.Keyable(x.values); err != nil {
-		return false, x.fail("Equal", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
+		return false, x.fail(ctx, "Equal", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
 	}
 	if x.tx == nil && other.tx != nil && other.Store() == x.Store() {
 		x = x.In(other.tx)
@@ -34,7 +33,7 @@ func (x *Index[K, V]) Equal(ctx context.Context, other *Index[K, V]) (same bool,
 			return err
 		})
 	})
-	return same && err == nil, x.fail("Equal", err)
+	return same && err == nil, x.fail(ctx, "Equal", err)
 }
 
 type entries[K, V any] = iter.Seq2[cache.Entry[K, V], error]
@@ -76,7 +75,7 @@ func equal[T any](c codec.Codec[T], a, b T) (bool, error) {
 // order. Values are compared as [Index.Equal] does, as of one moment.
 func EqualMap[K comparable, V any](ctx context.Context, x *Index[K, V], m map[K]V) (same bool, err error) {
 	if err := codec.Keyable(x.values); err != nil {
-		return false, x.fail("EqualMap", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
+		return false, x.fail(ctx, "EqualMap", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
 	}
 	err = x.c.View(ctx, func(tx *cache.Tx) error {
 		c := x.c.In(tx)
@@ -96,17 +95,10 @@ func EqualMap[K comparable, V any](ctx context.Context, x *Index[K, V], m map[K]
 		same = true
 		return nil
 	})
-	return same && err == nil, x.fail("EqualMap", err)
+	return same && err == nil, x.fail(ctx, "EqualMap", err)
 }
 
 // fail makes an error of this package's operation of err.
-func (x *Index[K, V]) fail(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var inner *cache.Error
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return &cache.Error{Op: op, Collection: x.Name(), Err: err}
+func (x *Index[K, V]) fail(ctx context.Context, op string, err error) error {
+	return cache.WrapError(ctx, op, x.Name(), err)
 }

@@ -175,13 +175,13 @@ func ExampleIndex_CompareAndSwap() {
 	// false <nil>
 }
 
-func ExampleIndex_SetDefault() {
+func ExampleIndex_GetOrSet() {
 	ctx := context.Background()
 	x, done := ages()
 	defer done()
-	v, loaded, err := x.SetDefault(ctx, "ann", 30)
+	v, loaded, err := x.GetOrSet(ctx, "ann", 30)
 	fmt.Println(v, loaded, err)
-	v, loaded, err = x.SetDefault(ctx, "ann", 40)
+	v, loaded, err = x.GetOrSet(ctx, "ann", 40)
 	fmt.Println(v, loaded, err)
 	// Output:
 	// 30 false <nil>

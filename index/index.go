@@ -102,16 +102,16 @@ func (x *Index[K, V]) Set(ctx context.Context, k K, v V) error { return x.c.Set(
 // Delete removes the entry of k and reports whether there was one.
 func (x *Index[K, V]) Delete(ctx context.Context, k K) (bool, error) { return x.c.Delete(ctx, k) }
 
-// SetDefault stores v under k if there is no entry, and returns the value that
-// is stored then and whether it was there before. Of several callers at once,
-// one stores its value and all others get that.
-func (x *Index[K, V]) SetDefault(ctx context.Context, k K, v V) (actual V, loaded bool, err error) {
+// GetOrSet returns the value of k and true, or else stores v and returns it
+// and false. Of several callers at once, one stores its value and all others
+// get that.
+func (x *Index[K, V]) GetOrSet(ctx context.Context, k K, v V) (actual V, loaded bool, err error) {
 	return x.c.GetOrSet(ctx, k, v)
 }
 
 // CompareAndSwap stores new under k if the entry's value is old: if both are
 // encoded equally. It reports whether it did. Without an entry it does
-// nothing; SetDefault makes one.
+// nothing; Set and GetOrSet make one.
 func (x *Index[K, V]) CompareAndSwap(ctx context.Context, k K, old, new V) (bool, error) {
 	return x.c.CompareAndSwap(ctx, k, old, new)
 }

@@ -30,11 +30,11 @@ func TestParity(t *testing.T) {
 		}},
 		{"setdefault", func(t *testing.T, st *cache.Store) {
 			x := open[string, string](t, st, "")
-			v, loaded, err := x.SetDefault(t.Context(), "k", "v")
+			v, loaded, err := x.GetOrSet(t.Context(), "k", "v")
 			if v != "v" || loaded || err != nil {
 				t.Fatal(v, loaded, err)
 			}
-			v, loaded, err = x.SetDefault(t.Context(), "k", "w")
+			v, loaded, err = x.GetOrSet(t.Context(), "k", "w")
 			if v != "v" || !loaded || err != nil {
 				t.Fatal(v, loaded, err)
 			}

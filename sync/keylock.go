@@ -161,7 +161,7 @@ func (l *KeyLock[K, V]) tryOnce(ctx context.Context, tag string, got *bool) erro
 		}
 		*got = h.free || h.tag == tag // the latter after an uncertain try
 		if !*got && h.session != "" {
-			alive, err := tx.Alive(h.session)
+			alive, err := l.c.Store().Alive(tx.Context(), h.session)
 			if err != nil {
 				return err
 			}

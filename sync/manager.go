@@ -210,7 +210,7 @@ func (m *manager) tryUpdate(ctx context.Context, key string, fn func(l *lease, e
 			if m.isOwn(session) {
 				return true, nil
 			}
-			return tx.Alive(session)
+			return m.st.Alive(tx.Context(), session)
 		}}
 		var write bool
 		granted, write, err = fn(&l, ok, e)

@@ -90,7 +90,7 @@ func openCrawler(ctx context.Context, dir string, s *site) (_ *crawler, err erro
 		return nil, err
 	}
 	return c, c.st.Update(ctx, func(tx *cache.Tx) error {
-		name, resumed, err := names.In(tx).SetDefault(ctx, "name", s.name)
+		name, resumed, err := names.In(tx).GetOrSet(ctx, "name", s.name)
 		if err != nil || resumed {
 			if err == nil && name != s.name {
 				err = fmt.Errorf("%s holds a crawl of %s; choose another one with -dir", dir, name)
@@ -105,7 +105,7 @@ func (c *crawler) close() error { return c.st.Close() }
 
 // queue makes a page one to visit, unless it is known, in a transaction.
 func (c *crawler) queue(ctx context.Context, tx *cache.Tx, path string, depth int) error {
-	_, seen, err := c.pages.In(tx).SetDefault(ctx, path, page{Path: path, Depth: depth})
+	_, seen, err := c.pages.In(tx).GetOrSet(ctx, path, page{Path: path, Depth: depth})
 	if err != nil || seen {
 		return err
 	}

@@ -72,7 +72,7 @@ func supervise(ctx context.Context, p plan) (*supervisor, error) {
 	}
 	defer s.end()
 	for i := range accounts {
-		if _, _, err := s.accounts.SetDefault(ctx, int64(i), balance); err != nil {
+		if _, _, err := s.accounts.GetOrSet(ctx, int64(i), balance); err != nil {
 			return nil, err
 		}
 	}
