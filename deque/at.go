@@ -1,6 +1,7 @@
 package deque
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -15,8 +16,8 @@ import (
 // At returns the item at a position, or ErrOutOfRange. Negative positions
 // count from the back: -1 is the last item.
 func (d *Deque[T]) At(ctx context.Context, i int64) (v T, err error) {
-	if err = d.settled(ctx); err != nil {
-		return v, d.fail("At", err)
+	if err = d.refresh(ctx); err != nil {
+		return v, d.fail(ctx, "At", err)
 	}
 	err = d.view(ctx, func(d *Deque[T]) error {
 		k, err := d.keyAt(ctx, i)
@@ -29,7 +30,7 @@ func (d *Deque[T]) At(ctx context.Context, i int64) (v T, err error) {
 		}
 		return err
 	})
-	return v, d.fail("At", err)
+	return v, d.fail(ctx, "At", err)
 }
 
 // SetAt replaces the item at a position, or fails with ErrOutOfRange. The new
@@ -39,20 +40,20 @@ func (d *Deque[T]) SetAt(ctx context.Context, i int64, v T) error {
 	if err == nil {
 		err = d.changeAt(ctx, i, func(d *Deque[T], k int64) error { return d.raw.Set(ctx, k, enc) })
 	}
-	return d.fail("SetAt", err)
+	return d.fail(ctx, "SetAt", err)
 }
 
 // RemoveAt removes the item at a position, or fails with ErrOutOfRange. The
 // item need not be one that can be decoded.
 func (d *Deque[T]) RemoveAt(ctx context.Context, i int64) error {
-	return d.fail("RemoveAt", d.changeAt(ctx, i, func(d *Deque[T], k int64) error {
+	return d.fail(ctx, "RemoveAt", d.changeAt(ctx, i, func(d *Deque[T], k int64) error {
 		_, err := d.raw.Delete(ctx, k)
 		return err
 	}))
 }
 
 func (d *Deque[T]) changeAt(ctx context.Context, i int64, fn func(d *Deque[T], k int64) error) error {
-	if err := d.settled(ctx); err != nil {
+	if err := d.refresh(ctx); err != nil {
 		return err
 	}
 	return d.update(ctx, func(d *Deque[T]) error {
@@ -70,13 +71,13 @@ func (d *Deque[T]) changeAt(ctx context.Context, i int64, fn func(d *Deque[T], k
 // with an expiry is counted one by one.
 func (d *Deque[T]) Len(ctx context.Context) (n int64, err error) {
 	n, err = d.len(ctx)
-	return n, d.fail("Len", err)
+	return n, d.fail(ctx, "Len", err)
 }
 
 func (d *Deque[T]) len(ctx context.Context) (n int64, err error) {
 	s, err := d.stored(ctx)
 	if err == nil {
-		err = d.settle(ctx, s, false, false)
+		err = d.requeueDue(ctx, s, false, false)
 	}
 	if err != nil {
 		return 0, err
@@ -93,26 +94,28 @@ func (d *Deque[T]) len(ctx context.Context) (n int64, err error) {
 	return d.raw.Len(ctx)
 }
 
-// Clear removes all items, also those that are claimed, whose claims are then
-// lost, and delayed ones. It works in small transactions, between which others
-// write; in a transaction it is a part of that.
-func (d *Deque[T]) Clear(ctx context.Context) error {
-	_, err := d.raw.Clear(ctx)
-	for _, kind := range []string{claimed, delayed} {
-		for more := true; more && err == nil; {
-			more, err = d.forgive(ctx, kind)
+// Clear removes all items, also delayed ones and those that are claimed, whose
+// claims are then lost, and returns how many there were. It works in small
+// transactions, between which others write; with an error it returns how many it
+// had removed. In a transaction it is a part of that.
+func (d *Deque[T]) Clear(ctx context.Context) (int, error) {
+	removed, err := d.raw.Clear(ctx)
+	for _, prefix := range []string{claimPrefix, delayPrefix} {
+		for n := purgeLimit; n == purgeLimit && err == nil; {
+			n, err = d.purge(ctx, prefix)
+			removed += n
 		}
 	}
-	return d.fail("Clear", err)
+	return removed, d.fail(ctx, "Clear", err)
 }
 
-// settled brings back what is due.
-func (d *Deque[T]) settled(ctx context.Context) error {
+// refresh requeues what is due.
+func (d *Deque[T]) refresh(ctx context.Context) error {
 	s, err := d.stored(ctx)
 	if err != nil {
 		return err
 	}
-	return d.settle(ctx, s, false, false)
+	return d.requeueDue(ctx, s, false, false)
 }
 
 // keyAt returns the key of the item at a position.
@@ -125,7 +128,7 @@ func (d *Deque[T]) keyAt(ctx context.Context, i int64) (int64, error) {
 	if i < 0 {
 		back, skip = true, -(i + 1)
 	}
-	if skip >= near && !s.Expires {
+	if skip >= walkLimit && !s.Expires {
 		n, err := d.raw.Len(ctx)
 		if err != nil {
 			return 0, err
@@ -133,13 +136,14 @@ func (d *Deque[T]) keyAt(ctx context.Context, i int64) (int64, error) {
 		if skip >= n {
 			return 0, ErrOutOfRange
 		}
-		first, ok1, err1 := d.end(ctx, false, 0)
-		last, ok2, err2 := d.end(ctx, true, 0)
+		first, ok, err := d.endKey(ctx, false, 0)
+		if err != nil || !ok {
+			return 0, cmp.Or(err, ErrOutOfRange)
+		}
+		last, _, err := d.endKey(ctx, true, 0)
 		switch {
-		case err1 != nil || err2 != nil:
-			return 0, errors.Join(err1, err2)
-		case !ok1 || !ok2:
-			return 0, ErrOutOfRange
+		case err != nil:
+			return 0, err
 		case last-first == n-1 && back:
 			return last - skip, nil
 		case last-first == n-1:
@@ -148,12 +152,12 @@ func (d *Deque[T]) keyAt(ctx context.Context, i int64) (int64, error) {
 			back, skip = !back, n-1-skip
 		}
 	}
-	k, ok, err := d.end(ctx, back, skip)
+	k, ok, err := d.endKey(ctx, back, skip)
 	if err == nil && !ok {
 		err = ErrOutOfRange
 	}
 	return k, err
 }
 
-// near is the distance from an end up to which walking is quick.
-const near = 32
+// walkLimit is the distance from an end up to which keyAt steps from item to item.
+const walkLimit = 32

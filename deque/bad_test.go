@@ -40,7 +40,7 @@ func TestOutOfRange(t *testing.T) {
 				is(t, d.SetAt(ctx, i, 7), deque.ErrOutOfRange)
 				is(t, d.RemoveAt(ctx, i), deque.ErrOutOfRange)
 			}
-			ok(t, d.Clear(ctx))
+			ok(t, second(d.Clear(ctx)))
 			for _, i := range []int64{0, -1, 40, -40} {
 				_, err := d.At(ctx, i)
 				is(t, err, deque.ErrOutOfRange)
@@ -63,14 +63,14 @@ func TestBadInput(t *testing.T) {
 		c := claim(t, open(t, e.st, "other", "b"), -1)
 		for name, err := range map[string]error{
 			"negative length":   d.SetMaxLen(ctx, -1),
-			"negative number":   second(d.PopN(ctx, -1)),
-			"nil sequence":      d.PushAll(ctx, nil),
-			"TTL":               d.PushBack(ctx, "x", deque.TTL(0)),
-			"two expiries":      d.PushBack(ctx, "x", deque.TTL(1), deque.ExpireAt(time.Unix(1, 0))),
-			"zero time":         d.PushBack(ctx, "x", deque.ExpireAt(time.Time{})),
+			"negative number":   second(d.PopFrontN(ctx, -1)),
+			"nil sequence":      d.PushBackMany(ctx, nil),
+			"TTL":               d.PushBack(ctx, "x", cache.TTL(0)),
+			"two expiries":      d.PushBack(ctx, "x", cache.TTL(1), cache.ExpireAt(time.Unix(1, 0))),
+			"zero time":         d.PushBack(ctx, "x", cache.ExpireAt(time.Time{})),
 			"negative delay":    d.PushBack(ctx, "x", deque.Delay(-1)),
 			"two delays":        d.PushBack(ctx, "x", deque.Delay(1), deque.Delay(1)),
-			"zero option":       d.PushBack(ctx, "x", deque.Option{}),
+			"zero option":       d.PushBack(ctx, "x", nil),
 			"lease of 0":        second2(d.Claim(ctx, 0)),
 			"wait, lease of 0":  second(d.ClaimWait(ctx, 0)),
 			"extended by 0":     c.Extend(ctx, 0),
@@ -102,26 +102,26 @@ func TestBadInput(t *testing.T) {
 			return second(deque.New[int](tx.Context(), e.st, "n", nil))
 		}), cache.ErrInTx)
 		for name, fn := range map[string]func(context.Context) error{
-			"PushBack":  func(ctx context.Context) error { return d.PushBack(ctx, "x") },
-			"PopFront":  func(ctx context.Context) error { return second2(d.PopFront(ctx)) },
-			"PopN":      func(ctx context.Context) error { return second(d.PopN(ctx, 1)) },
-			"PopN of 0": func(ctx context.Context) error { return second(d.PopN(ctx, 0)) },
-			"PeekBack":  func(ctx context.Context) error { return second2(d.PeekBack(ctx)) },
-			"At":        func(ctx context.Context) error { return second(d.At(ctx, 0)) },
-			"SetAt":     func(ctx context.Context) error { return d.SetAt(ctx, 0, "x") },
-			"Len":       func(ctx context.Context) error { return second(d.Len(ctx)) },
-			"Clear":     d.Clear,
-			"Rotate":    func(ctx context.Context) error { return d.Rotate(ctx, 1) },
-			"Reverse":   d.Reverse,
-			"Count":     func(ctx context.Context) error { return second(d.Count(ctx, "a")) },
-			"Remove":    func(ctx context.Context) error { return second(d.Remove(ctx, "a")) },
-			"Equal":     func(ctx context.Context) error { return second(d.Equal(ctx, d)) },
-			"All":       func(ctx context.Context) error { return second(cache.Collect(d.All(ctx))) },
-			"SetMaxLen": func(ctx context.Context) error { return d.SetMaxLen(ctx, 1) },
-			"Claim":     func(ctx context.Context) error { return second2(d.Claim(ctx, 1)) },
-			"Ack":       c.Ack,
-			"Nack":      func(ctx context.Context) error { return c.Nack(ctx, 0) },
-			"Extend":    func(ctx context.Context) error { return c.Extend(ctx, 1) },
+			"PushBack":       func(ctx context.Context) error { return d.PushBack(ctx, "x") },
+			"PopFront":       func(ctx context.Context) error { return second2(d.PopFront(ctx)) },
+			"PopFrontN":      func(ctx context.Context) error { return second(d.PopFrontN(ctx, 1)) },
+			"PopFrontN of 0": func(ctx context.Context) error { return second(d.PopFrontN(ctx, 0)) },
+			"PeekBack":       func(ctx context.Context) error { return second2(d.PeekBack(ctx)) },
+			"At":             func(ctx context.Context) error { return second(d.At(ctx, 0)) },
+			"SetAt":          func(ctx context.Context) error { return d.SetAt(ctx, 0, "x") },
+			"Len":            func(ctx context.Context) error { return second(d.Len(ctx)) },
+			"Clear":          func(ctx context.Context) error { return second(d.Clear(ctx)) },
+			"Rotate":         func(ctx context.Context) error { return d.Rotate(ctx, 1) },
+			"Reverse":        d.Reverse,
+			"Count":          func(ctx context.Context) error { return second(d.Count(ctx, "a")) },
+			"Remove":         func(ctx context.Context) error { return second(d.Remove(ctx, "a")) },
+			"Equal":          func(ctx context.Context) error { return second(d.Equal(ctx, d)) },
+			"All":            func(ctx context.Context) error { return second(cache.Collect(d.All(ctx))) },
+			"SetMaxLen":      func(ctx context.Context) error { return d.SetMaxLen(ctx, 1) },
+			"Claim":          func(ctx context.Context) error { return second2(d.Claim(ctx, 1)) },
+			"Ack":            c.Ack,
+			"Nack":           func(ctx context.Context) error { return c.Nack(ctx, 0) },
+			"Extend":         func(ctx context.Context) error { return c.Extend(ctx, 1) },
 		} {
 			if err := fn(cancelled()); err == nil {
 				t.Errorf("%s with a cancelled context succeeds", name)
@@ -166,7 +166,7 @@ func TestUndecodable(t *testing.T) {
 		ctx := t.Context()
 		text := must(deque.New(ctx, e.st, "n", &deque.Options[string]{Values: as[string]{codec.String[string](), "v"}}))(t)
 		fill := func() {
-			ok(t, text.Clear(ctx))
+			ok(t, second(text.Clear(ctx)))
 			push(t, text, "1", "2", "bad", "4")
 		}
 		fill()
@@ -175,9 +175,9 @@ func TestUndecodable(t *testing.T) {
 		vs, err := cache.Collect(d.All(ctx))
 		is(t, err, cache.ErrCodecMismatch)
 		equalAll(t, vs, 1, 2)
-		equalAll(t, must(d.PopN(ctx, 4))(t), 1, 2)
+		equalAll(t, must(d.PopFrontN(ctx, 4))(t), 1, 2)
 		for range 2 {
-			is(t, second(d.PopN(ctx, 1)), cache.ErrCodecMismatch)
+			is(t, second(d.PopFrontN(ctx, 1)), cache.ErrCodecMismatch)
 			is(t, second2(d.PopFront(ctx)), cache.ErrCodecMismatch)
 			is(t, second2(d.PeekFront(ctx)), cache.ErrCodecMismatch)
 			is(t, second2(d.Claim(ctx, time.Minute)), cache.ErrCodecMismatch)
@@ -201,7 +201,7 @@ func TestUndecodable(t *testing.T) {
 		fill()
 		skip := must(deque.New(ctx, e.st, "n", &deque.Options[int]{Values: opts.Values, SkipUndecodable: true}))(t)
 		equalAll(t, must(cache.Collect(skip.All(ctx)))(t), 1, 2, 4)
-		equalAll(t, must(skip.PopN(ctx, 2))(t), 1, 2)
+		equalAll(t, must(skip.PopFrontN(ctx, 2))(t), 1, 2)
 		c := claim(t, skip, time.Minute)
 		equal(t, c.Value, 4)
 		ok(t, c.Nack(ctx, 0))
@@ -221,7 +221,7 @@ func TestUnencodable(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		d, ctx := open[map[string]float64](t, e.st, "n"), t.Context()
 		good, bad := map[string]float64{"x": 1}, map[string]float64{"x": math.NaN()}
-		is(t, d.PushAll(ctx, slices.Values([]map[string]float64{good, bad})), codec.ErrEncode)
+		is(t, d.PushBackMany(ctx, slices.Values([]map[string]float64{good, bad})), codec.ErrEncode)
 		is(t, d.PushBack(ctx, bad), codec.ErrEncode)
 		is(t, second(d.Count(ctx, bad)), codec.ErrEncode)
 		equal(t, must(d.Len(ctx))(t), 0)
@@ -295,11 +295,11 @@ func TestSealedItems(t *testing.T) {
 			}
 			item, _, err := raw(name).Queue("").PeekFront(ctx)
 			ok(t, err)
-			ok(t, into.Clear(ctx))
+			ok(t, second(into.Clear(ctx)))
 			ok(t, raw(name+"copy").Set(ctx, item.Key, item.Value))
 			_, _, err = into.PopFront(ctx)
 			is(t, err, codec.ErrSealed)
-			ok(t, into.Clear(ctx))
+			ok(t, second(into.Clear(ctx)))
 		}
 	})
 }
@@ -322,15 +322,15 @@ func TestUsedUp(t *testing.T) {
 		is(t, d.Reverse(ctx), cache.ErrOverflow)
 		ok(t, d.PushFront(ctx, 0))
 		holds(t, d, 0, 1, 2)
-		ok(t, d.Clear(ctx))
+		ok(t, second(d.Clear(ctx)))
 		ok(t, d.Cache().Set(ctx, 2, 1))
 		ok(t, d.PushFront(ctx, 0))
 		is(t, d.PushFront(ctx, -1), cache.ErrOverflow)
 		holds(t, d, 0, 1)
-		ok(t, d.Clear(ctx))
+		ok(t, second(d.Clear(ctx)))
 		ok(t, d.Cache().Set(ctx, 999_999_999_999_996, 1))
 		is(t, e.st.Update(ctx, func(tx *cache.Tx) error {
-			is(t, d.In(tx).PushAll(ctx, slices.Values([]int{2, 3, 4})), cache.ErrOverflow)
+			is(t, d.In(tx).PushBackMany(ctx, slices.Values([]int{2, 3, 4})), cache.ErrOverflow)
 			return nil // it cannot be committed in part
 		}), cache.ErrOverflow)
 		holds(t, d, 1)
@@ -348,7 +348,7 @@ func TestReadOnly(t *testing.T) {
 		holds(t, d, 7)
 		equal(t, must(d.At(ctx, -1))(t), 7)
 		equal(t, must(d.MaxLen(ctx))(t), 0)
-		for _, err := range []error{d.PushBack(ctx, 1), second2(d.PopFront(ctx)), second2(d.Claim(ctx, 1)), d.Clear(ctx), d.SetMaxLen(ctx, 1), d.RemoveAt(ctx, 0)} {
+		for _, err := range []error{d.PushBack(ctx, 1), second2(d.PopFront(ctx)), second2(d.Claim(ctx, 1)), second(d.Clear(ctx)), d.SetMaxLen(ctx, 1), d.RemoveAt(ctx, 0)} {
 			is(t, err, cache.ErrReadOnly)
 		}
 		w := open[int](t, e.st, "")

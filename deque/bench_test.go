@@ -24,7 +24,7 @@ func filled(b *testing.B, n int) *deque.Deque[int] {
 	b.Cleanup(func() { d.Close() })
 	chunk := make([]int, 10_000)
 	for left := n; left > 0; left -= len(chunk) {
-		if err := d.PushAll(b.Context(), slices.Values(chunk[:min(left, len(chunk))])); err != nil {
+		if err := d.PushBackMany(b.Context(), slices.Values(chunk[:min(left, len(chunk))])); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -78,15 +78,15 @@ func BenchmarkPopFront(b *testing.B) {
 	}
 }
 
-func BenchmarkPushAllPopN100(b *testing.B) {
+func BenchmarkPushBackManyPopFrontN100(b *testing.B) {
 	onLengths(b, func(b *testing.B, d *deque.Deque[int]) {
 		ctx := b.Context()
 		batch := make([]int, 100)
 		for b.Loop() {
-			if err := d.PushAll(ctx, slices.Values(batch)); err != nil {
+			if err := d.PushBackMany(ctx, slices.Values(batch)); err != nil {
 				b.Fatal(err)
 			}
-			if vs, err := d.PopN(ctx, len(batch)); len(vs) != len(batch) || err != nil {
+			if vs, err := d.PopFrontN(ctx, len(batch)); len(vs) != len(batch) || err != nil {
 				b.Fatal(len(vs), err)
 			}
 		}

@@ -9,19 +9,19 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// Claim is an item on loan. Until the lease ends nobody else gets it. Its
-// methods may be called by several goroutines and, like all else, be a part of
-// a transaction: see In.
+// Claim is an item that is claimed, see [Deque.Claim]: until the lease ends no other
+// taker gets it. The methods may be called by several goroutines and be parts of a
+// transaction: see [Claim.In].
 type Claim[T any] struct {
 	Value   T
 	Attempt int64 // 1 when it is claimed for the first time
 
 	d  *Deque[T]
-	at *place
+	at *leaseRef
 }
 
-// place is where a claim's loan is.
-type place struct {
+// leaseRef is where the lease of a claim is stored.
+type leaseRef struct {
 	number int64
 
 	mu  sync.Mutex
@@ -53,7 +53,7 @@ func checkLease(d time.Duration) error {
 // whose value is lost is removed, and is cache.ErrCorrupt, once: see PopFront.
 func (d *Deque[T]) Claim(ctx context.Context, lease time.Duration) (*Claim[T], bool, error) {
 	c, ok, err := d.claim(ctx, lease)
-	return c, ok, d.fail("Claim", err)
+	return c, ok, d.fail(ctx, "Claim", err)
 }
 
 func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T], ok bool, err error) {
@@ -61,7 +61,7 @@ func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T],
 		return nil, false, err
 	}
 	_, ok, err = d.try(ctx, true, func() (e cache.Entry[int64, T], ok bool, err error) {
-		if _, ok, err = d.end(ctx, false, 0); ok && err == nil {
+		if _, ok, err = d.endKey(ctx, false, 0); ok && err == nil {
 			c, err = d.take(ctx, lease)
 		}
 		return e, c != nil, err
@@ -69,9 +69,9 @@ func (d *Deque[T]) claim(ctx context.Context, lease time.Duration) (c *Claim[T],
 	return c, ok && err == nil, err
 }
 
-// take moves the first item to the loans.
+// take puts the first item in flight.
 func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], err error) {
-	due := int64(never)
+	due := int64(neverDue)
 	if lease != UntilClosed {
 		due = d.after(lease)
 	}
@@ -93,8 +93,8 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 			return err
 		}
 		s := was
-		s.Lends = true
-		b.seen(&s)
+		s.InFlight = true
+		b.noteClock(&s)
 		if err := b.store(ctx, was, s); err != nil {
 			return err
 		}
@@ -102,17 +102,17 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 		if err != nil {
 			return err
 		}
-		l := loan{Session: session, Attempt: e.Tag.Integer() + 1, Expiry: nanos(e.Expiry)}
-		number, err := b.lend(ctx, claimed, due, v, l)
+		l := leaseRow{Session: session, Attempt: e.Tag.Integer() + 1, Expiry: nanos(e.Expiry)}
+		number, err := b.putInFlight(ctx, claimPrefix, due, v, l)
 		if err != nil {
 			return err
 		}
-		known, err := b.loans.Contains(ctx, holder+session)
+		known, err := b.leases.Contains(ctx, sessionPrefix+session)
 		if err == nil && !known {
-			err = b.loans.Set(ctx, holder+session, loan{})
+			err = b.leases.Set(ctx, sessionPrefix+session, leaseRow{})
 		}
-		c = &Claim[T]{Value: e.Value, Attempt: l.Attempt, d: d.shared.root, at: &place{
-			number: number, key: loanKey(claimed, due, number),
+		c = &Claim[T]{Value: e.Value, Attempt: l.Attempt, d: d.shared.root, at: &leaseRef{
+			number: number, key: leaseKey(claimPrefix, due, number),
 		}}
 		return err
 	})
@@ -142,11 +142,11 @@ func (c *Claim[T]) In(tx *cache.Tx) *Claim[T] {
 // Ack removes the item for good. It succeeds as long as the item has not come
 // back, even if the lease has ended, and fails with ErrLost afterwards.
 func (c *Claim[T]) Ack(ctx context.Context) error {
-	return c.d.fail("Ack", c.end(ctx, func(d *Deque[T], key string) error {
-		if _, err := d.loans.Delete(ctx, key); err != nil {
+	return c.d.fail(ctx, "Ack", c.finish(ctx, func(d *Deque[T], key string) error {
+		if _, err := d.leases.Delete(ctx, key); err != nil {
 			return err
 		}
-		_, err := d.lent.Delete(ctx, c.at.number)
+		_, err := d.inflight.Delete(ctx, c.at.number)
 		return err
 	}))
 }
@@ -157,19 +157,19 @@ func (c *Claim[T]) Ack(ctx context.Context) error {
 // then the item is removed.
 func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 	if delay < 0 {
-		return c.d.fail("Nack", invalid("negative delay"))
+		return c.d.fail(ctx, "Nack", invalid("negative delay"))
 	}
-	return c.d.fail("Nack", c.end(ctx, func(d *Deque[T], key string) error {
-		l, ok, err := d.loans.Pop(ctx, key)
+	return c.d.fail(ctx, "Nack", c.finish(ctx, func(d *Deque[T], key string) error {
+		l, ok, err := d.leases.Pop(ctx, key)
 		if err != nil || !ok {
 			return err
 		}
 		l.Session = ""
-		if err := d.see(ctx); err != nil {
+		if err := d.storeClock(ctx); err != nil {
 			return err
 		}
-		later := loanKey(delayed, d.after(delay), c.at.number)
-		if err := d.loans.Set(ctx, later, l); err != nil || delay > 0 {
+		later := leaseKey(delayPrefix, d.after(delay), c.at.number)
+		if err := d.leases.Set(ctx, later, l); err != nil || delay > 0 {
 			return err
 		}
 		s, err := d.stored(ctx)
@@ -181,7 +181,7 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 			return err
 		}
 		lost := 0
-		if _, err := d.tryBringBack(ctx, later, c.at.number, l, &lost); err != nil || lost == 0 {
+		if _, err := d.tryRequeue(ctx, later, c.at.number, l, &lost); err != nil || lost == 0 {
 			return err
 		}
 		return refusal{errLost(lost)}
@@ -192,38 +192,38 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 // fails with ErrLost if the item has come back already.
 func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
 	if err := checkLease(lease); err != nil {
-		return c.d.fail("Extend", err)
+		return c.d.fail(ctx, "Extend", err)
 	}
-	due := int64(never)
+	due := int64(neverDue)
 	if lease != UntilClosed {
 		due = c.d.after(lease)
 	}
-	key := loanKey(claimed, due, c.at.number)
-	err := c.end(ctx, func(d *Deque[T], was string) error {
-		l, _, err := d.loans.Pop(ctx, was)
+	key := leaseKey(claimPrefix, due, c.at.number)
+	err := c.finish(ctx, func(d *Deque[T], was string) error {
+		l, _, err := d.leases.Pop(ctx, was)
 		if err != nil {
 			return err
 		}
-		if err := d.see(ctx); err != nil {
+		if err := d.storeClock(ctx); err != nil {
 			return err
 		}
-		return d.loans.Set(ctx, key, l)
+		return d.leases.Set(ctx, key, l)
 	})
 	if err == nil {
 		c.at.mu.Lock()
 		c.at.key = key
 		c.at.mu.Unlock()
 	}
-	return c.d.fail("Extend", err)
+	return c.d.fail(ctx, "Extend", err)
 }
 
-// end runs fn with the key of the claim's loan, in a transaction.
-func (c *Claim[T]) end(ctx context.Context, fn func(d *Deque[T], key string) error) error {
+// finish runs fn with the key of the claim's lease, in a transaction.
+func (c *Claim[T]) finish(ctx context.Context, fn func(d *Deque[T], key string) error) error {
 	return c.d.update(ctx, func(d *Deque[T]) error {
 		c.at.mu.Lock()
 		key := c.at.key
 		c.at.mu.Unlock()
-		ok, err := d.loans.Contains(ctx, key)
+		ok, err := d.leases.Contains(ctx, key)
 		if err == nil && !ok {
 			key, ok, err = d.claimOf(ctx, c.at.number)
 		}
@@ -237,11 +237,11 @@ func (c *Claim[T]) end(ctx context.Context, fn func(d *Deque[T], key string) err
 	})
 }
 
-// claimOf looks for the loan of a claim.
+// claimOf looks for the key of the lease of a claim.
 func (d *Deque[T]) claimOf(ctx context.Context, number int64) (string, bool, error) {
-	suffix := loanKey(claimed, 0, number)
+	suffix := leaseKey(claimPrefix, 0, number)
 	suffix = suffix[strings.LastIndexByte(suffix, '-'):]
-	for k, err := range d.loans.Sorted().Prefix(claimed).Keys(ctx) {
+	for k, err := range d.leases.Sorted().Prefix(claimPrefix).Keys(ctx) {
 		if err != nil {
 			return "", false, err
 		}

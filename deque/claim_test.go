@@ -122,7 +122,7 @@ func TestNack(t *testing.T) {
 		c = claim(t, d, time.Second)
 		equal(t, c.Attempt, 1)
 		equal(t, claim(t, d, time.Second).Attempt, 2)
-		ok(t, d.Clear(ctx))
+		ok(t, second(d.Clear(ctx)))
 		is(t, c.Ack(ctx), deque.ErrLost)
 		e.clock.Advance(time.Hour)
 		holds(t, d)

@@ -15,12 +15,12 @@ import (
 func (d *Deque[T]) Count(ctx context.Context, v T) (n int64, err error) {
 	enc, err := d.comparable(v)
 	if err == nil {
-		err = d.settled(ctx)
+		err = d.refresh(ctx)
 	}
 	if err == nil {
 		n, err = d.count(ctx, func(e codec.Value) bool { return d.same(e, enc) })
 	}
-	return n, d.fail("Count", err)
+	return n, d.fail(ctx, "Count", err)
 }
 
 // Remove removes the first item that equals v, as Count has it, and reports
@@ -28,10 +28,10 @@ func (d *Deque[T]) Count(ctx context.Context, v T) (n int64, err error) {
 func (d *Deque[T]) Remove(ctx context.Context, v T) (found bool, err error) {
 	enc, err := d.comparable(v)
 	if err == nil {
-		err = d.settled(ctx)
+		err = d.refresh(ctx)
 	}
 	if err != nil {
-		return false, d.fail("Remove", err)
+		return false, d.fail(ctx, "Remove", err)
 	}
 	err = d.update(ctx, func(d *Deque[T]) error {
 		found = false
@@ -46,7 +46,7 @@ func (d *Deque[T]) Remove(ctx context.Context, v T) (found bool, err error) {
 		}
 		return nil
 	})
-	return found && err == nil, d.fail("Remove", err)
+	return found && err == nil, d.fail(ctx, "Remove", err)
 }
 
 // Equal reports whether two deques hold equal items, as Count has it, in the
@@ -54,7 +54,7 @@ func (d *Deque[T]) Remove(ctx context.Context, v T) (found bool, err error) {
 func (d *Deque[T]) Equal(ctx context.Context, other *Deque[T]) (bool, error) {
 	enc := d.shared.values
 	if err := codec.Keyable(enc); err != nil {
-		return false, d.fail("Equal", invalid("%w", err))
+		return false, d.fail(ctx, "Equal", invalid("%w", err))
 	}
 	order := 0
 	err := d.both(ctx, other, func(d, other *Deque[T]) (err error) {
@@ -71,7 +71,7 @@ func (d *Deque[T]) Equal(ctx context.Context, other *Deque[T]) (bool, error) {
 		})
 		return err
 	})
-	return err == nil && order == 0, d.fail("Equal", err)
+	return err == nil && order == 0, d.fail(ctx, "Equal", err)
 }
 
 // Compare compares two deques item by item, like [slices.CompareFunc]: the
@@ -81,28 +81,28 @@ func (d *Deque[T]) Equal(ctx context.Context, other *Deque[T]) (bool, error) {
 //	order, err := d.Compare(ctx, other, strings.Compare)
 func (d *Deque[T]) Compare(ctx context.Context, other *Deque[T], cmp func(a, b T) int) (order int, err error) {
 	if cmp == nil {
-		return 0, d.fail("Compare", invalid("nil function"))
+		return 0, d.fail(ctx, "Compare", invalid("nil function"))
 	}
 	err = d.both(ctx, other, func(d, other *Deque[T]) (err error) {
 		order, err = compare(d.All(ctx), other.All(ctx), func(a, b T) (int, error) { return cmp(a, b), nil })
 		return err
 	})
-	return order, d.fail("Compare", err)
+	return order, d.fail(ctx, "Compare", err)
 }
 
 // CompareSlice is Compare with the items of a slice.
 func (d *Deque[T]) CompareSlice(ctx context.Context, other []T, cmp func(a, b T) int) (order int, err error) {
 	if cmp == nil {
-		return 0, d.fail("CompareSlice", invalid("nil function"))
+		return 0, d.fail(ctx, "CompareSlice", invalid("nil function"))
 	}
 	err = d.both(ctx, d, func(d, _ *Deque[T]) (err error) {
-		order, err = compare(d.All(ctx), sure(slices.Values(other)), func(a, b T) (int, error) { return cmp(a, b), nil })
+		order, err = compare(d.All(ctx), noErrors(slices.Values(other)), func(a, b T) (int, error) { return cmp(a, b), nil })
 		return err
 	})
-	return order, d.fail("CompareSlice", err)
+	return order, d.fail(ctx, "CompareSlice", err)
 }
 
-func sure[T any](seq iter.Seq[T]) iter.Seq2[T, error] {
+func noErrors[T any](seq iter.Seq[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for v := range seq {
 			if !yield(v, nil) {
@@ -142,7 +142,7 @@ func compare[T any](a, b iter.Seq2[T, error], cmp func(a, b T) (int, error)) (in
 // maximum length holds. It is one transaction of into's store, and holds one
 // item at a time in memory.
 func (d *Deque[T]) Copy(ctx context.Context, into *Deque[T]) error {
-	return d.fail("Copy", d.copy(ctx, into))
+	return d.fail(ctx, "Copy", d.copy(ctx, into))
 }
 
 func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
@@ -154,7 +154,7 @@ func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
 	case d.shared.values.Name() != into.shared.values.Name():
 		return invalid("codec %q here and %q there", d.shared.values.Name(), into.shared.values.Name())
 	}
-	if err := d.settled(ctx); err != nil {
+	if err := d.refresh(ctx); err != nil {
 		return err
 	}
 	return into.update(ctx, func(into *Deque[T]) error {
@@ -204,7 +204,7 @@ func (d *Deque[T]) both(ctx context.Context, other *Deque[T], fn func(d, other *
 		return invalid("nil Deque")
 	}
 	for _, d := range []*Deque[T]{d, other} {
-		if err := d.settled(ctx); err != nil {
+		if err := d.refresh(ctx); err != nil {
 			return err
 		}
 	}

@@ -20,8 +20,8 @@ type Deque[T any] struct {
 
 	items    *cache.Cache[int64, T]           // what is ready, as DiskCache's Deque keeps it
 	raw      *cache.Cache[int64, codec.Value] // the same, not decoded
-	lent     *cache.Cache[int64, codec.Value] // values of claimed and delayed items, by number
-	loans    *cache.Cache[string, loan]       // and when they are due: see loanKey
+	inflight *cache.Cache[int64, codec.Value] // values of claimed and delayed items, by number
+	leases   *cache.Cache[string, leaseRow]   // until when they are in flight: see leaseKey
 	settings *cache.Cache[string, settings]   // of all deques of the store, by name
 }
 
@@ -33,10 +33,10 @@ type shared[T any] struct {
 	skip       bool          // undecodable items are passed over
 	closeStore bool          // Close closes the store too
 	plain      bool          // a read-only store without anything but items
-	turn       chan struct{} // holds one value while somebody waits for items
+	turn       chan struct{} // full while a waiter of this handle looks for items
 	closed     chan struct{}
 	closing    sync.Once
-	looked     atomic.Int64 // how long after started it was last looked for dead sessions
+	checked    atomic.Int64 // how long after processStart this handle last looked for sessions that have ended
 }
 
 // family is what the names of deques in a store begin with, before a slash.
@@ -50,11 +50,12 @@ func Open[T any](ctx context.Context, dir string, o *Options[T]) (*Deque[T], err
 	opts := o.withDefaults()
 	st, err := cache.OpenStore(ctx, dir, opts.Store)
 	if err != nil {
-		return nil, err
+		return nil, cache.WrapError(ctx, "Open", "", err)
 	}
 	opts.Store = nil
 	d, err := New(ctx, st, "", &opts)
 	if err != nil {
+		err = cache.WrapError(ctx, "Open", "", err)
 		if closing := st.Close(); closing != nil {
 			err = errors.Join(err, closing)
 		}
@@ -93,69 +94,69 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 		closed: make(chan struct{}),
 	}}
 	d.shared.root = d
-	fail := func(err error) (*Deque[T], error) {
-		var inner *cache.Error
-		if errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return nil, &cache.Error{Op: "New", Collection: full, Err: err}
-	}
+	var err error
 	switch {
 	case st == nil:
-		return fail(invalid("nil Store"))
+		err = invalid("nil Store")
 	case opts.Store != nil:
-		return fail(invalid("Options.Store is for Open; the store is open already"))
-	}
-	bytes := encoded(opts.Values.Name())
-	err := errors.Join(
-		into(&d.raw)(cache.New(ctx, st, name, &cache.Options[int64, codec.Value]{
-			Family: family, Values: bytes, Persistent: true, MinFileSize: opts.MinFileSize,
-		})),
-		// Opened last, it is the one that Store.Check decodes with.
-		into(&d.items)(cache.New(ctx, st, name, &cache.Options[int64, T]{
-			Family: family, Values: opts.Values, Persistent: true, SkipUndecodable: opts.SkipUndecodable,
-		})),
-	)
-	if err != nil {
-		return fail(err)
-	}
-	beside := func(kind string) (fam, n string) {
-		if name == "" {
-			return family + "-default", kind
-		}
-		return family + "-" + kind, name
-	}
-	lentFamily, lentName := beside("lent")
-	loanFamily, loanName := beside("loans")
-	err = errors.Join(
-		into(&d.lent)(cache.New(ctx, st, lentName, &cache.Options[int64, codec.Value]{
-			Family: lentFamily, Values: bytes, Persistent: true, MinFileSize: opts.MinFileSize,
-		})),
-		into(&d.loans)(cache.New(ctx, st, loanName, &cache.Options[string, loan]{
-			Family: loanFamily, Persistent: true,
-		})),
-		into(&d.settings)(cache.New(ctx, st, "all", &cache.Options[string, settings]{
-			Family: family + "-settings", Persistent: true,
-		})),
-	)
-	if st.ReadOnly() && errors.Is(err, cache.ErrReadOnly) {
-		d.shared.plain, err = true, nil
+		err = invalid("Options.Store is for Open; the store is open already")
+	default:
+		err = d.open(ctx, name, &opts)
 	}
 	if err == nil && opts.MaxLen != 0 {
 		err = d.keepMaxLen(ctx, max(opts.MaxLen, 0))
 	}
 	if err != nil {
-		return fail(err)
+		return nil, cache.WrapError(ctx, "New", full, err)
 	}
 	return d, nil
 }
 
-// into returns a function that keeps what a constructor returns.
-func into[T any](p *T) func(T, error) error {
-	return func(v T, err error) error {
-		*p = v
+// open opens the collections of the deque called name. In a read-only store those
+// for what is in flight need not exist.
+func (d *Deque[T]) open(ctx context.Context, name string, o *Options[T]) (err error) {
+	st, encoded := d.shared.st, encoded(o.Values.Name())
+	d.raw, err = cache.New(ctx, st, name, &cache.Options[int64, codec.Value]{
+		Family: family, Values: encoded, Persistent: true, MinFileSize: o.MinFileSize,
+	})
+	if err != nil {
 		return err
 	}
+	// Opened last, it is the one that Store.Check decodes with.
+	d.items, err = cache.New(ctx, st, name, &cache.Options[int64, T]{
+		Family: family, Values: o.Values, Persistent: true, SkipUndecodable: o.SkipUndecodable,
+	})
+	if err != nil {
+		return err
+	}
+	fam, n := beside(name, "inflight")
+	d.inflight, err = cache.New(ctx, st, n, &cache.Options[int64, codec.Value]{
+		Family: fam, Values: encoded, Persistent: true, MinFileSize: o.MinFileSize,
+	})
+	if err == nil {
+		fam, n = beside(name, "leases")
+		d.leases, err = cache.New(ctx, st, n, &cache.Options[string, leaseRow]{Family: fam, Persistent: true})
+	}
+	if err == nil {
+		d.settings, err = openSettings(ctx, st)
+	}
+	if st.ReadOnly() && errors.Is(err, cache.ErrReadOnly) {
+		d.shared.plain, err = true, nil
+	}
+	return err
+}
+
+// beside returns the family and the name of a collection of some kind that belongs
+// to the deque called name.
+func beside(name, kind string) (fam, n string) {
+	if name == "" {
+		return family + "-default", kind
+	}
+	return family + "-" + kind, name
+}
+
+func openSettings(ctx context.Context, st *cache.Store) (*cache.Cache[string, settings], error) {
+	return cache.New(ctx, st, "all", &cache.Options[string, settings]{Family: family + "-settings", Persistent: true})
 }
 
 // Drop removes the deque called name from a store, with all its items,
@@ -163,21 +164,30 @@ func into[T any](p *T) func(T, error) error {
 // open gets cache.ErrClosed. Of the default deque, "", it only removes the
 // contents. Dropping what does not exist does nothing.
 func Drop(ctx context.Context, st *cache.Store, name string) error {
-	full := []string{family + "/" + name, family + "-lent/" + name, family + "-loans/" + name}
-	if name == "" {
-		full = []string{"", family + "-default/lent", family + "-default/loans"}
+	full := ""
+	if name != "" {
+		full = family + "/" + name
 	}
-	all, err := cache.New(ctx, st, "all", &cache.Options[string, settings]{Family: family + "-settings", Persistent: true})
+	return cache.WrapError(ctx, "Drop", full, drop(ctx, st, name, full))
+}
+
+func drop(ctx context.Context, st *cache.Store, name, full string) error {
+	all, err := openSettings(ctx, st)
 	if err != nil {
 		return err
 	}
-	for _, n := range full {
-		if err := st.Drop(ctx, n); err != nil {
+	defer all.Close()
+	if err := st.Drop(ctx, full); err != nil {
+		return err
+	}
+	for _, kind := range []string{"inflight", "leases"} {
+		fam, n := beside(name, kind)
+		if err := st.Drop(ctx, fam+"/"+n); err != nil {
 			return err
 		}
 	}
-	_, err = all.Delete(ctx, full[0])
-	return errors.Join(err, all.Close())
+	_, err = all.Delete(ctx, full)
+	return err
 }
 
 // Close releases the deque; using it afterwards fails with cache.ErrClosed,
@@ -187,13 +197,13 @@ func Drop(ctx context.Context, st *cache.Store, name string) error {
 // nothing.
 func (d *Deque[T]) Close() (err error) {
 	if d.tx != nil {
-		return d.fail("Close", invalid("it is bound to a transaction"))
+		return d.fail(context.Background(), "Close", invalid("it is bound to a transaction"))
 	}
 	d.shared.closing.Do(func() {
 		close(d.shared.closed)
 		err = errors.Join(d.items.Close(), d.raw.Close())
 		if !d.shared.plain {
-			err = errors.Join(err, d.lent.Close(), d.loans.Close(), d.settings.Close())
+			err = errors.Join(err, d.inflight.Close(), d.leases.Close(), d.settings.Close())
 		}
 		if d.shared.closeStore {
 			err = errors.Join(err, d.shared.st.Close())
@@ -223,7 +233,7 @@ func (d *Deque[T]) In(tx *cache.Tx) *Deque[T] {
 	bound.tx = tx
 	bound.items, bound.raw = d.items.In(tx), d.raw.In(tx)
 	if !d.shared.plain {
-		bound.lent, bound.loans, bound.settings = d.lent.In(tx), d.loans.In(tx), d.settings.In(tx)
+		bound.inflight, bound.leases, bound.settings = d.inflight.In(tx), d.leases.In(tx), d.settings.In(tx)
 	}
 	return &bound
 }
@@ -232,6 +242,12 @@ func (d *Deque[T]) In(tx *cache.Tx) *Deque[T] {
 // transaction joins it.
 func (d *Deque[T]) Update(ctx context.Context, fn func(tx *cache.Tx) error) error {
 	return d.items.Update(ctx, fn)
+}
+
+// View is [cache.Store.View], except that a deque that is bound to a transaction
+// joins it. What is due does not come back in it, as nothing can be written.
+func (d *Deque[T]) View(ctx context.Context, fn func(tx *cache.Tx) error) error {
+	return d.items.View(ctx, fn)
 }
 
 // update runs fn with the deque bound to a transaction, of its own or the one

@@ -21,24 +21,8 @@ var (
 )
 
 // fail makes an error of this package's operation of err.
-func (d *Deque[T]) fail(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var inner *cache.Error
-	if errors.As(err, &inner) {
-		err = inner.Err
-	}
-	return &cache.Error{Op: op, Collection: d.Name(), Err: err}
-}
-
-// ended returns why ctx has ended, or nil.
-func ended(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); err != nil && !errors.Is(cause, err) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
+func (d *Deque[T]) fail(ctx context.Context, op string, err error) error {
+	return cache.WrapError(ctx, op, d.Name(), err)
 }
 
 // refusal is an error that does not spoil the transaction: what it is a part of

@@ -27,7 +27,7 @@ func words(items ...string) (*deque.Deque[string], func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := d.PushAll(ctx, slices.Values(items)); err != nil {
+	if err := d.PushBackMany(ctx, slices.Values(items)); err != nil {
 		log.Fatal(err)
 	}
 	return d, func() {
@@ -97,18 +97,18 @@ func ExampleNew() {
 	// Output: a true <nil>
 }
 
-func ExampleDeque_PushAll() {
+func ExampleDeque_PushBackMany() {
 	ctx := context.Background()
 	d, done := words()
 	defer done()
-	if err := d.PushAll(ctx, slices.Values([]string{"a", "b", "c"})); err != nil {
+	if err := d.PushBackMany(ctx, slices.Values([]string{"a", "b", "c"})); err != nil {
 		log.Fatal(err)
 	}
-	if err := d.PushAllFront(ctx, slices.Values([]string{"x", "y"})); err != nil {
+	if err := d.PushFrontMany(ctx, slices.Values([]string{"x", "y"})); err != nil {
 		log.Fatal(err)
 	}
 	print(d)
-	fmt.Println(d.PopN(ctx, 2))
+	fmt.Println(d.PopFrontN(ctx, 2))
 	// Output:
 	// y x a b c
 	// [y x] <nil>
@@ -328,7 +328,7 @@ func ExampleDelay() {
 	// soon <nil>
 }
 
-func ExampleTTL() {
+func ExampleOption() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -343,7 +343,7 @@ func ExampleTTL() {
 		log.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.PushBack(ctx, "news", deque.TTL(time.Hour)); err != nil {
+	if err := d.PushBack(ctx, "news", cache.TTL(time.Hour)); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(d.Len(ctx))
@@ -352,6 +352,21 @@ func ExampleTTL() {
 	// Output:
 	// 1 <nil>
 	// 0 <nil>
+}
+
+func ExampleDeque_Stats() {
+	ctx := context.Background()
+	jobs, done := words("a", "b", "c")
+	defer done()
+	if err := jobs.PushBack(ctx, "d", deque.Delay(time.Hour)); err != nil {
+		log.Fatal(err)
+	}
+	if _, _, err := jobs.Claim(ctx, time.Minute); err != nil {
+		log.Fatal(err)
+	}
+	s, err := jobs.Stats(ctx)
+	fmt.Println(s.Ready, s.Claimed, s.Delayed, s.Age < time.Hour, err)
+	// Output: 2 1 1 true <nil>
 }
 
 func ExampleDeque_In() {

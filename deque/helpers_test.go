@@ -86,7 +86,7 @@ func open[T any](t *testing.T, st *cache.Store, name string, items ...T) *deque.
 
 func push[T any](t *testing.T, d *deque.Deque[T], items ...T) {
 	t.Helper()
-	ok(t, d.PushAll(t.Context(), slices.Values(items)))
+	ok(t, d.PushBackMany(t.Context(), slices.Values(items)))
 }
 
 // holds checks all items, from both ends.

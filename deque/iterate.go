@@ -28,13 +28,13 @@ func (d *Deque[T]) Backward(ctx context.Context) iter.Seq2[T, error] {
 
 func (d *Deque[T]) iterate(ctx context.Context, op string, back bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if err := d.settled(ctx); err != nil {
+		if err := d.refresh(ctx); err != nil {
 			var zero T
-			yield(zero, d.fail(op, err))
+			yield(zero, d.fail(ctx, op, err))
 			return
 		}
 		for e, err := range span(d.items, back).All(ctx) {
-			if !yield(e.Value, d.fail(op, err)) {
+			if !yield(e.Value, d.fail(ctx, op, err)) {
 				return
 			}
 		}

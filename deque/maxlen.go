@@ -5,7 +5,7 @@ import "context"
 // MaxLen returns the maximum length, and 0 if there is none.
 func (d *Deque[T]) MaxLen(ctx context.Context) (int64, error) {
 	s, err := d.stored(ctx)
-	return s.MaxLen, d.fail("MaxLen", err)
+	return s.MaxLen, d.fail(ctx, "MaxLen", err)
 }
 
 // SetMaxLen sets the maximum length, or with 0 removes it, for all processes
@@ -17,9 +17,9 @@ func (d *Deque[T]) MaxLen(ctx context.Context) (int64, error) {
 // with the next push of this package.
 func (d *Deque[T]) SetMaxLen(ctx context.Context, n int64) error {
 	if n < 0 {
-		return d.fail("SetMaxLen", invalid("length of %d; 0 is no maximum", n))
+		return d.fail(ctx, "SetMaxLen", invalid("length of %d; 0 is no maximum", n))
 	}
-	return d.fail("SetMaxLen", d.keepMaxLen(ctx, n))
+	return d.fail(ctx, "SetMaxLen", d.keepMaxLen(ctx, n))
 }
 
 func (d *Deque[T]) keepMaxLen(ctx context.Context, n int64) error {

@@ -47,33 +47,29 @@ func (o *Options[T]) withDefaults() Options[T] {
 	return out
 }
 
-// Option changes what one call pushes. All methods that push take the same
-// ones.
-type Option struct {
-	kind option
-	d    time.Duration
-	at   time.Time
+// Option changes what one call pushes. It is [cache.TTL], [cache.ExpireAt] or
+// [cache.NoExpiry], which say when the item vanishes if nobody has taken it by
+// then, or [Delay], which says when it comes.
+//
+// An item that expires vanishes wherever it is: ready, delayed for longer, or back
+// from a claim that has ended later. Defaults to never.
+type Option interface {
+	At(now time.Time) (time.Time, error)
 }
-
-type option uint8
-
-const (
-	optionTTL option = iota + 1
-	optionExpireAt
-	optionDelay
-)
-
-// TTL makes the item vanish d after it is pushed, if nobody has taken it by then.
-// It does so too if it is delayed for longer, or comes back from a claim later.
-// d must be positive.
-func TTL(d time.Duration) Option { return Option{kind: optionTTL, d: d} }
-
-// ExpireAt is TTL with the time at which the item vanishes.
-func ExpireAt(t time.Time) Option { return Option{kind: optionExpireAt, at: t} }
 
 // Delay keeps the item out of the deque for d, which must not be negative. It
 // is then added at the end at which it was pushed.
-func Delay(d time.Duration) Option { return Option{kind: optionDelay, d: d} }
+func Delay(d time.Duration) Option { return delayOption(d) }
+
+type delayOption time.Duration
+
+// At returns when the item comes if it is pushed at now.
+func (o delayOption) At(now time.Time) (time.Time, error) {
+	if o < 0 {
+		return now, invalid("Delay is negative")
+	}
+	return now.Add(time.Duration(o)), nil
+}
 
 // pushing is what the options of a call say.
 type pushing struct {
@@ -82,26 +78,26 @@ type pushing struct {
 }
 
 func parse(opts []Option, now time.Time) (p pushing, err error) {
+	expires := false
 	for _, o := range opts {
-		switch {
-		case o.kind == optionDelay && o.d < 0:
-			return p, invalid("Delay is negative")
-		case o.kind == optionDelay && p.delay > 0:
-			return p, invalid("more than one Delay")
-		case o.kind == optionDelay:
-			p.delay = o.d
-		case !p.expiry.IsZero():
-			return p, invalid("more than one of TTL and ExpireAt")
-		case o.kind == optionTTL && o.d <= 0:
-			return p, invalid("TTL is not positive")
-		case o.kind == optionTTL:
-			p.expiry = now.Add(o.d)
-		case o.kind == optionExpireAt && o.at.IsZero():
-			return p, invalid("ExpireAt with a zero time")
-		case o.kind == optionExpireAt:
-			p.expiry = o.at
+		switch o := o.(type) {
+		case cache.Expiry:
+			if expires {
+				return p, invalid("more than one of TTL, ExpireAt and NoExpiry")
+			}
+			expires = true
+			p.expiry, err = o.At(now)
+		case delayOption:
+			if p.delay > 0 {
+				return p, invalid("more than one Delay")
+			}
+			p.delay = time.Duration(o)
+			_, err = o.At(now)
 		default:
-			return p, invalid("a zero Option")
+			return p, invalid("an Option that is none of cache.TTL, cache.ExpireAt, cache.NoExpiry and Delay")
+		}
+		if err != nil {
+			return p, err
 		}
 	}
 	return p, nil

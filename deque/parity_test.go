@@ -47,22 +47,22 @@ func TestParity(t *testing.T) {
 			ok(t, err)
 			equal(t, v, "b")
 			holds(t, d, "a", "b")
-			ok(t, d.Clear(ctx))
+			ok(t, second(d.Clear(ctx)))
 			_, found, err = d.PeekFront(ctx)
 			ok(t, err)
 			equal(t, found, false)
 		}},
-		{"extend, extendleft, PopN", func(t *testing.T, e *env) {
+		{"extend, extendleft, PopFrontN", func(t *testing.T, e *env) {
 			d, ctx := open[int](t, e.st, ""), t.Context()
-			ok(t, d.PushAll(ctx, slices.Values([]int{1, 2, 3})))
-			ok(t, d.PushAllFront(ctx, slices.Values([]int{4, 5, 6})))
-			ok(t, d.PushAll(ctx, slices.Values([]int{})))
+			ok(t, d.PushBackMany(ctx, slices.Values([]int{1, 2, 3})))
+			ok(t, d.PushFrontMany(ctx, slices.Values([]int{4, 5, 6})))
+			ok(t, d.PushBackMany(ctx, slices.Values([]int{})))
 			holds(t, d, 6, 5, 4, 1, 2, 3)
-			equalAll(t, must(d.PopN(ctx, 2))(t), 6, 5)
-			equalAll(t, must(d.PopNBack(ctx, 2))(t), 3, 2)
-			equalAll(t, must(d.PopN(ctx, 0))(t))
-			equalAll(t, must(d.PopN(ctx, 9))(t), 4, 1)
-			equalAll(t, must(d.PopN(ctx, 9))(t))
+			equalAll(t, must(d.PopFrontN(ctx, 2))(t), 6, 5)
+			equalAll(t, must(d.PopBackN(ctx, 2))(t), 3, 2)
+			equalAll(t, must(d.PopFrontN(ctx, 0))(t))
+			equalAll(t, must(d.PopFrontN(ctx, 9))(t), 4, 1)
+			equalAll(t, must(d.PopFrontN(ctx, 9))(t))
 		}},
 		{"[i], [i] = v, del [i]", func(t *testing.T, e *env) {
 			d, ctx := open(t, e.st, "", "a", "b", "c", "d"), t.Context()
@@ -80,7 +80,7 @@ func TestParity(t *testing.T) {
 		{"len, clear", func(t *testing.T, e *env) {
 			d, ctx := open(t, e.st, "", 1, 2, 3), t.Context()
 			equal(t, must(d.Len(ctx))(t), 3)
-			ok(t, d.Clear(ctx))
+			ok(t, second(d.Clear(ctx)))
 			holds(t, d)
 		}},
 		{"copy", func(t *testing.T, e *env) {
@@ -141,7 +141,7 @@ func TestParity(t *testing.T) {
 			holds(t, d, 4, 5, 6)
 			ok(t, d.PushFront(ctx, 3))
 			holds(t, d, 3, 4, 5)
-			ok(t, d.PushAllFront(ctx, slices.Values([]int{2, 1, 0, -1})))
+			ok(t, d.PushFrontMany(ctx, slices.Values([]int{2, 1, 0, -1})))
 			holds(t, d, -1, 0, 1)
 			equal(t, must(d.MaxLen(ctx))(t), 3)
 			again := open[int](t, e.reopen(false), "")
@@ -165,7 +165,7 @@ func TestParity(t *testing.T) {
 			defer far.Close()
 			for i, other := range []*deque.Deque[int]{open[int](t, e.st, "other"), far} {
 				for _, items := range [][]int{{}, {1, 2}, {1, 2, 3}, {1, 2, 3, 4}, {1, 3}, {0, 9, 9, 9}} {
-					ok(t, other.Clear(ctx))
+					ok(t, second(other.Clear(ctx)))
 					push(t, other, items...)
 					want := slices.Compare([]int{1, 2, 3}, items)
 					if got := must(d.Compare(ctx, other, cmp.Compare[int]))(t); got != want {
@@ -257,7 +257,7 @@ func TestParity(t *testing.T) {
 		{"delayed items", func(t *testing.T, e *env) {
 			d, ctx := open(t, e.st, "", 1), t.Context()
 			ok(t, d.PushBack(ctx, 3, deque.Delay(time.Second)))
-			ok(t, d.PushAllFront(ctx, slices.Values([]int{0, -1}), deque.Delay(2*time.Second)))
+			ok(t, d.PushFrontMany(ctx, slices.Values([]int{0, -1}), deque.Delay(2*time.Second)))
 			ok(t, d.PushBack(ctx, 2, deque.Delay(0)))
 			holds(t, d, 1, 2)
 			e.clock.Advance(time.Second)
@@ -268,10 +268,10 @@ func TestParity(t *testing.T) {
 		}},
 		{"per-item TTL", func(t *testing.T, e *env) {
 			d, ctx := open(t, e.st, "", 1), t.Context()
-			ok(t, d.PushBack(ctx, 2, deque.TTL(time.Second)))
-			ok(t, d.PushBack(ctx, 3, deque.ExpireAt(e.clock.Now().Add(2*time.Second))))
-			ok(t, d.PushBack(ctx, 4, deque.TTL(4*time.Second), deque.Delay(time.Second)))
-			ok(t, d.PushBack(ctx, 5, deque.TTL(time.Second), deque.Delay(time.Second)))
+			ok(t, d.PushBack(ctx, 2, cache.TTL(time.Second)))
+			ok(t, d.PushBack(ctx, 3, cache.ExpireAt(e.clock.Now().Add(2*time.Second))))
+			ok(t, d.PushBack(ctx, 4, cache.TTL(4*time.Second), deque.Delay(time.Second)))
+			ok(t, d.PushBack(ctx, 5, cache.TTL(time.Second), deque.Delay(time.Second)))
 			holds(t, d, 1, 2, 3)
 			ok(t, d.Reverse(ctx))
 			ok(t, d.Rotate(ctx, 1)) // expiries move along

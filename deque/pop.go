@@ -14,41 +14,41 @@ import (
 // a claimed or delayed one that was to come back.
 func (d *Deque[T]) PopFront(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.pop(ctx, false)
-	return v, ok, d.fail("PopFront", err)
+	return v, ok, d.fail(ctx, "PopFront", err)
 }
 
 // PopBack removes the item at the back and returns it: see PopFront.
 func (d *Deque[T]) PopBack(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.pop(ctx, true)
-	return v, ok, d.fail("PopBack", err)
+	return v, ok, d.fail(ctx, "PopBack", err)
 }
 
 // PeekFront returns the item at the front, and false if there is none. One whose
 // value is lost is cache.ErrCorrupt, and stays for a pop.
 func (d *Deque[T]) PeekFront(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.peek(ctx, false)
-	return v, ok, d.fail("PeekFront", err)
+	return v, ok, d.fail(ctx, "PeekFront", err)
 }
 
 // PeekBack returns the item at the back, and false if there is none.
 func (d *Deque[T]) PeekBack(ctx context.Context) (T, bool, error) {
 	v, ok, err := d.peek(ctx, true)
-	return v, ok, d.fail("PeekBack", err)
+	return v, ok, d.fail(ctx, "PeekBack", err)
 }
 
-// PopN removes up to n items from the front, in one transaction, and returns
+// PopFrontN removes up to n items from the front, in one transaction, and returns
 // them in the order of the deque. It ends before an item that cannot be
 // decoded, which is an error only if it is the first; so it does before one
 // whose value is lost, which is removed if it is the first: see PopFront.
-func (d *Deque[T]) PopN(ctx context.Context, n int) ([]T, error) {
+func (d *Deque[T]) PopFrontN(ctx context.Context, n int) ([]T, error) {
 	vs, err := d.popN(ctx, false, n)
-	return vs, d.fail("PopN", err)
+	return vs, d.fail(ctx, "PopFrontN", err)
 }
 
-// PopNBack is PopN from the back: the last item of the deque comes first.
-func (d *Deque[T]) PopNBack(ctx context.Context, n int) ([]T, error) {
+// PopBackN is PopFrontN from the back: the last item of the deque comes first.
+func (d *Deque[T]) PopBackN(ctx context.Context, n int) ([]T, error) {
 	vs, err := d.popN(ctx, true, n)
-	return vs, d.fail("PopNBack", err)
+	return vs, d.fail(ctx, "PopBackN", err)
 }
 
 func (d *Deque[T]) pop(ctx context.Context, back bool) (T, bool, error) {
@@ -76,12 +76,12 @@ func (d *Deque[T]) try(ctx context.Context, taking bool, fn func() (cache.Entry[
 	if err != nil {
 		return v, false, err
 	}
-	if err := d.settle(ctx, s, false, taking); err != nil {
+	if err := d.requeueDue(ctx, s, false, taking); err != nil {
 		return v, false, err
 	}
 	e, ok, err := fn()
-	if err == nil && !ok && s.Lends {
-		if err = d.settle(ctx, s, true, taking); err == nil {
+	if err == nil && !ok && s.InFlight {
+		if err = d.requeueDue(ctx, s, true, taking); err == nil {
 			e, ok, err = fn()
 		}
 	}
@@ -93,11 +93,11 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 		return nil, invalid("%d items", n)
 	}
 	if n == 0 {
-		return nil, ended(ctx)
+		return nil, context.Cause(ctx)
 	}
 	s, err := d.stored(ctx)
 	if err == nil {
-		err = d.settle(ctx, s, true, true)
+		err = d.requeueDue(ctx, s, true, true)
 	}
 	if err != nil {
 		return nil, err

@@ -11,31 +11,31 @@ import (
 
 // PushBack adds v at the back.
 func (d *Deque[T]) PushBack(ctx context.Context, v T, opts ...Option) error {
-	return d.fail("PushBack", d.push(ctx, true, one(v), opts))
+	return d.fail(ctx, "PushBack", d.push(ctx, true, single(v), opts))
 }
 
 // PushFront adds v at the front.
 func (d *Deque[T]) PushFront(ctx context.Context, v T, opts ...Option) error {
-	return d.fail("PushFront", d.push(ctx, false, one(v), opts))
+	return d.fail(ctx, "PushFront", d.push(ctx, false, single(v), opts))
 }
 
-// PushAll adds all items of a sequence at the back, in its order, in one
+// PushBackMany adds all items of a sequence at the back, in its order, in one
 // transaction: all or, with an error, none. The sequence is read, and its
 // items are held in memory, before the transaction begins. With a maximum
 // length only the last ones are kept.
 //
-//	err := d.PushAll(ctx, slices.Values(jobs))
-func (d *Deque[T]) PushAll(ctx context.Context, items iter.Seq[T], opts ...Option) error {
-	return d.fail("PushAll", d.push(ctx, true, items, opts))
+//	err := d.PushBackMany(ctx, slices.Values(jobs))
+func (d *Deque[T]) PushBackMany(ctx context.Context, items iter.Seq[T], opts ...Option) error {
+	return d.fail(ctx, "PushBackMany", d.push(ctx, true, items, opts))
 }
 
-// PushAllFront is PushAll at the front. The last item of the sequence is then
+// PushFrontMany is PushBackMany at the front. The last item of the sequence is then
 // the first of the deque.
-func (d *Deque[T]) PushAllFront(ctx context.Context, items iter.Seq[T], opts ...Option) error {
-	return d.fail("PushAllFront", d.push(ctx, false, items, opts))
+func (d *Deque[T]) PushFrontMany(ctx context.Context, items iter.Seq[T], opts ...Option) error {
+	return d.fail(ctx, "PushFrontMany", d.push(ctx, false, items, opts))
 }
 
-func one[T any](v T) iter.Seq[T] {
+func single[T any](v T) iter.Seq[T] {
 	return func(yield func(T) bool) { yield(v) }
 }
 
@@ -49,7 +49,7 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 	}
 	var values []codec.Value
 	for v := range items {
-		if err := ended(ctx); err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return err
 		}
 		enc, err := d.encode(v)
@@ -59,7 +59,7 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 		values = append(values, enc)
 	}
 	if len(values) == 0 {
-		return d.settled(ctx)
+		return d.refresh(ctx)
 	}
 	return d.update(ctx, func(d *Deque[T]) error {
 		was, err := d.stored(ctx)
@@ -69,16 +69,16 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 		s := was
 		s.Expires = s.Expires || !p.expiry.IsZero()
 		if p.delay > 0 {
-			s.Lends = true
-			d.seen(&s)
+			s.InFlight = true
+			d.noteClock(&s)
 		}
 		if err := d.store(ctx, was, s); err != nil {
 			return err
 		}
 		if p.delay > 0 {
-			return d.postpone(ctx, back, values, p)
+			return d.delay(ctx, back, values, p)
 		}
-		if err := d.settle(ctx, was, false, false); err != nil {
+		if err := d.requeueDue(ctx, was, false, false); err != nil {
 			return err
 		}
 		if s.MaxLen > 0 && int64(len(values)) > s.MaxLen {

@@ -223,7 +223,7 @@ func TestPythonAtOnce(t *testing.T) {
 		got = append(got, v)
 	}
 	p.answers(fmt.Sprint(n / 2))
-	got = append(got, must(d.PopN(ctx, n))(t)...)
+	got = append(got, must(d.PopFrontN(ctx, n))(t)...)
 	equal(t, len(got), 2*n-n/2)
 	var own, foreign []int
 	for _, v := range got {

@@ -80,7 +80,7 @@ func TestRandom(t *testing.T) {
 			},
 			func() {
 				n := r.IntN(4)
-				vs := must(d.PopN(ctx, n))(t)
+				vs := must(d.PopFrontN(ctx, n))(t)
 				n = min(n, len(m.ready))
 				equalAll(t, vs, m.ready[:n]...)
 				m.ready = m.ready[n:]
@@ -181,7 +181,7 @@ func TestRandom(t *testing.T) {
 				if r.IntN(4) > 0 {
 					return
 				}
-				ok(t, d.Clear(ctx))
+				ok(t, second(d.Clear(ctx)))
 				m.ready, m.lent = nil, nil
 			},
 			func() {
@@ -209,8 +209,8 @@ func TestPushBeyondExpired(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		d, ctx := open(t, e.st, "", 1, 2), t.Context()
 		for range 3 {
-			ok(t, d.PushBack(ctx, 8, deque.TTL(time.Second)))
-			ok(t, d.PushFront(ctx, 9, deque.TTL(time.Second)))
+			ok(t, d.PushBack(ctx, 8, cache.TTL(time.Second)))
+			ok(t, d.PushFront(ctx, 9, cache.TTL(time.Second)))
 			holds(t, d, 9, 1, 2, 8)
 			e.clock.Advance(2 * time.Second)
 			ok(t, d.PushBack(ctx, 3))

@@ -10,7 +10,7 @@ import (
 // first. It is one transaction, moves no more than half of the items and
 // holds one at a time in memory. Rotating an empty deque does nothing.
 func (d *Deque[T]) Rotate(ctx context.Context, n int64) error {
-	return d.fail("Rotate", d.reorder(ctx, func(d *Deque[T], have int64) error {
+	return d.fail(ctx, "Rotate", d.reorder(ctx, func(d *Deque[T], have int64) error {
 		if have == 0 {
 			return nil
 		}
@@ -33,8 +33,8 @@ func (d *Deque[T]) Rotate(ctx context.Context, n int64) error {
 // rewrites every item while other writers wait, and holds one at a time in
 // memory.
 func (d *Deque[T]) Reverse(ctx context.Context) error {
-	return d.fail("Reverse", d.reorder(ctx, func(d *Deque[T], have int64) error {
-		last, ok, err := d.end(ctx, true, 0)
+	return d.fail(ctx, "Reverse", d.reorder(ctx, func(d *Deque[T], have int64) error {
+		last, ok, err := d.endKey(ctx, true, 0)
 		if err != nil || !ok {
 			return err
 		}
@@ -44,7 +44,7 @@ func (d *Deque[T]) Reverse(ctx context.Context) error {
 
 // reorder runs fn in a transaction, with the number of live items.
 func (d *Deque[T]) reorder(ctx context.Context, fn func(d *Deque[T], have int64) error) error {
-	if err := d.settled(ctx); err != nil {
+	if err := d.refresh(ctx); err != nil {
 		return err
 	}
 	return d.update(ctx, func(d *Deque[T]) error {
@@ -68,7 +68,7 @@ func (d *Deque[T]) reorder(ctx context.Context, fn func(d *Deque[T], have int64)
 // move gives items, at most n, new keys beyond one end, one after another, in
 // a transaction.
 func (d *Deque[T]) move(ctx context.Context, items iter.Seq2[rawEntry, error], back bool, n int64) error {
-	key, step, err := d.free(ctx, back, n)
+	key, step, err := d.freeKeys(ctx, back, n)
 	if err != nil {
 		return err
 	}

@@ -6,13 +6,13 @@ import "context"
 type settings struct {
 	MaxLen int64 `json:"maxlen,omitempty"` // 0: none
 
-	// Whether there ever were claims or delayed items, or items with an
-	// expiry. Where there were none, nobody looks for them.
-	Lends   bool `json:"lends,omitempty"`
-	Expires bool `json:"expires,omitempty"`
+	// Whether there ever were items in flight, or items with an expiry. Where there
+	// were none, no operation looks for them.
+	InFlight bool `json:"inflight,omitempty"`
+	Expires  bool `json:"expires,omitempty"`
 
-	// Clock is a time at which there was a loan to be made, in unix
-	// nanoseconds: see seen.
+	// Clock is a time at which an item was put in flight, in unix nanoseconds: see
+	// noteClock.
 	Clock int64 `json:"clock,omitempty"`
 }
 

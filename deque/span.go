@@ -27,7 +27,7 @@ func span[V any](c *cache.Cache[int64, V], back bool) cache.Range[int64, V] {
 }
 
 // end returns the key at one end, skipping some.
-func (d *Deque[T]) end(ctx context.Context, back bool, skip int64) (int64, bool, error) {
+func (d *Deque[T]) endKey(ctx context.Context, back bool, skip int64) (int64, bool, error) {
 	for k, err := range span(d.raw, back).Skip(skip).Limit(1).Keys(ctx) {
 		return k, err == nil, err
 	}
@@ -39,8 +39,8 @@ var errUsedUp = fmt.Errorf("%w: no key is left at this end of the deque", cache.
 // free returns the keys for n more items beyond one end: the first of them,
 // and the step from each to the next. Keys of items that have expired are
 // used again.
-func (d *Deque[T]) free(ctx context.Context, back bool, n int64) (key, step int64, err error) {
-	k, ok, err := d.end(ctx, back, 0)
+func (d *Deque[T]) freeKeys(ctx context.Context, back bool, n int64) (key, step int64, err error) {
+	k, ok, err := d.endKey(ctx, back, 0)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -59,8 +59,8 @@ func (d *Deque[T]) free(ctx context.Context, back bool, n int64) (key, step int6
 
 type rawEntry = cache.Entry[int64, codec.Value]
 
-// keep returns the options that write an entry as it was: with its expiry,
-// and its tag, which counts the attempts at it.
+// keep returns the options that write an entry as it was: with its expiry, and with
+// its tag, which is the number of claims so far.
 func keep(e rawEntry) []cache.Option {
 	return written(e.Expiry, e.Tag.Value)
 }

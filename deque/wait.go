@@ -22,7 +22,7 @@ func (d *Deque[T]) PopFrontWait(ctx context.Context) (v T, err error) {
 		v, ok, err = d.pop(ctx, false)
 		return ok, err
 	})
-	return v, d.fail("PopFrontWait", err)
+	return v, d.fail(ctx, "PopFrontWait", err)
 }
 
 // PopBackWait is PopBack that waits until there is an item: see PopFrontWait.
@@ -31,7 +31,7 @@ func (d *Deque[T]) PopBackWait(ctx context.Context) (v T, err error) {
 		v, ok, err = d.pop(ctx, true)
 		return ok, err
 	})
-	return v, d.fail("PopBackWait", err)
+	return v, d.fail(ctx, "PopBackWait", err)
 }
 
 // ClaimWait is Claim that waits until there is an item: see PopFrontWait.
@@ -40,28 +40,28 @@ func (d *Deque[T]) ClaimWait(ctx context.Context, lease time.Duration) (c *Claim
 		c, ok, err = d.claim(ctx, lease)
 		return ok, err
 	})
-	return c, d.fail("ClaimWait", err)
+	return c, d.fail(ctx, "ClaimWait", err)
 }
 
-// pause is the time after which a waiter looks again that has seen an item and
-// did not get it.
-const pause = 50 * time.Millisecond
+// retryAfter is the time after which a waiter that has seen an item and did not get
+// it looks again.
+const retryAfter = 50 * time.Millisecond
 
-// wait calls take until it has got something. Of the waiters of one handle
-// one looks at a time, so that an item does not wake them all and they are
-// served in the order in which they came.
+// wait calls take until it has taken an item. Of the waiters of one handle one looks
+// at a time, so that an item does not wake them all and they are served in the order
+// in which they came.
 func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 	if d.tx != nil {
 		return invalid("waiting inside a transaction")
 	}
-	if err := ended(ctx); err != nil {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
 	select {
 	case d.shared.turn <- struct{}{}:
 		defer func() { <-d.shared.turn }()
 	case <-ctx.Done():
-		return ended(ctx)
+		return context.Cause(ctx)
 	case <-d.shared.closed:
 		return cache.ErrClosed
 	}
@@ -73,18 +73,18 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 		return err
 	}
 	defer stop()
-	var lent <-chan struct{}
+	var leased <-chan struct{}
 	if !d.shared.plain {
-		if lent, stop, err = d.loans.Watch(); err != nil {
+		if leased, stop, err = d.leases.Watch(); err != nil {
 			return err
 		}
 		defer stop()
 	}
-	// Looking first saves a transaction when there is nothing. But most often
-	// there is something, for the first signal at least.
+	// To look before take saves a transaction when there is nothing. But at the first
+	// signal there most often is an item.
 	eager := true
 	for {
-		soon, holders, err := d.soon(ctx)
+		soon, holders, err := d.untilDue(ctx)
 		if err != nil {
 			return err
 		}
@@ -93,12 +93,12 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 			if ok || err != nil {
 				return err
 			}
-			if soon, holders, err = d.soon(ctx); err != nil {
+			if soon, holders, err = d.untilDue(ctx); err != nil {
 				return err
 			}
-			soon = max(soon, pause) // somebody else was quicker; more would be signalled
+			soon = max(soon, retryAfter) // another taker was quicker; another item would be signalled
 		}
-		woken, err := d.rest(ctx, soon, holders, pushed, lent)
+		woken, err := d.sleep(ctx, soon, holders, pushed, leased)
 		if err != nil {
 			return err
 		}
@@ -111,9 +111,9 @@ func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 	}
 }
 
-// rest waits until it is worth while to look again, and reports whether that is
-// because of a push.
-func (d *Deque[T]) rest(ctx context.Context, soon time.Duration, holders []string, pushed, lent <-chan struct{}) (woken bool, err error) {
+// sleep waits until there may be an item to take, and reports whether a push is the
+// reason.
+func (d *Deque[T]) sleep(ctx context.Context, soon time.Duration, holders []string, pushed, leased <-chan struct{}) (woken bool, err error) {
 	dead, stop, err := d.shared.st.WatchSession(holders...)
 	if err != nil {
 		return false, err
@@ -124,7 +124,7 @@ func (d *Deque[T]) rest(ctx context.Context, soon time.Duration, holders []strin
 	select {
 	case <-pushed:
 		woken = true
-	case <-lent:
+	case <-leased:
 	case <-dead:
 	case <-timer.C:
 	case <-ctx.Done():
@@ -134,40 +134,41 @@ func (d *Deque[T]) rest(ctx context.Context, soon time.Duration, holders []strin
 	case <-d.shared.closed:
 		return false, fmt.Errorf("while waiting for an item: %w", cache.ErrClosed)
 	case <-ctx.Done():
-		return false, ended(ctx)
+		return false, context.Cause(ctx)
 	default:
 		return woken, nil
 	}
 }
 
-// forever is long enough not to matter.
-const forever = time.Hour
+// longestWait is how long a waiter sleeps if it waits for nothing but signals.
+const longestWait = time.Hour
 
-// soon returns after which time it is worth while to look for an item, if
-// nothing changes and none of the holders of claims ends: 0 if there is one.
-func (d *Deque[T]) soon(ctx context.Context) (wait time.Duration, holders []string, err error) {
-	if _, ok, err := d.end(ctx, false, 0); ok || err != nil {
+// untilDue returns how long it takes until there is an item to take if nothing
+// changes and none of the sessions that hold claims ends, 0 if there is one; and
+// those sessions.
+func (d *Deque[T]) untilDue(ctx context.Context) (wait time.Duration, holders []string, err error) {
+	if _, ok, err := d.endKey(ctx, false, 0); ok || err != nil {
 		return 0, nil, err
 	}
 	s, err := d.stored(ctx)
-	if err != nil || !s.Lends {
-		return forever, nil, err
+	if err != nil || !s.InFlight {
+		return longestWait, nil, err
 	}
-	if d.setBack(s) {
+	if d.clockSetBack(s) {
 		return 0, nil, nil
 	}
-	wait = forever
+	wait = longestWait
 	now := d.now()
-	for _, kind := range []string{claimed, delayed} {
-		due, ok, err := d.soonest(ctx, kind)
+	for _, prefix := range []string{claimPrefix, delayPrefix} {
+		due, ok, err := d.nextDue(ctx, prefix)
 		if err != nil {
 			return 0, nil, err
 		}
 		if ok {
 			wait = min(wait, max(time.Duration(clock.Sub(due, now)), 0))
 		}
-		if ok && kind == claimed {
-			// A look for the dead: take does it when there is nothing else.
+		if ok && prefix == claimPrefix {
+			// If a session has ended, take requeues what it had claimed.
 			living, dead, err := d.holders(ctx)
 			if err != nil || len(dead) > 0 {
 				return 0, nil, err

@@ -25,8 +25,8 @@ func TestNamed(t *testing.T) {
 		for name, rel := range map[string]string{
 			"": "", "cache/c": "cache/c", "deque/jobs": "deque/jobs", "index/i": "index/i", "deque/a/b": "deque/a/b",
 			odd: odd, "deque/日本": "deque/日本",
-			"sync/leases": "000", "plain": "000", "deque": "000", "deque-settings/all": "000", "deque-lent/unknown": "000",
-			"deque-lent/jobs": "deque/jobs", "deque-loans/a/b": "deque/a/b", "../up": "000", "memo/../../x": "000",
+			"sync/leases": "000", "plain": "000", "deque": "000", "deque-settings/all": "000", "deque-inflight/unknown": "000",
+			"deque-inflight/jobs": "deque/jobs", "deque-leases/a/b": "deque/a/b", "../up": "000", "memo/../../x": "000",
 		} {
 			open(t, s, "deque/jobs")
 			open(t, s, "deque/a/b")
@@ -46,20 +46,20 @@ func TestNamed(t *testing.T) {
 		open(t, s, "deque/all")
 		open(t, s, "deque/unknown")
 		other := again()
-		for _, name := range []string{"deque-settings/all", "deque-lent/unknown", "deque-lent/jobs", "deque/jobs"} {
+		for _, name := range []string{"deque-settings/all", "deque-inflight/unknown", "deque-inflight/jobs", "deque/jobs"} {
 			equal(t, has(t, other, open(t, other, name), text(name)), true)
 		}
 		equal(t, len(scan(t, other, open(t, other, "deque/all"), driver.Scan{})), 0)
 
 		// Drop. What has a directory is emptied.
-		for _, name := range []string{"deque-lent/jobs", "sync/leases", "deque/jobs", "never/was", "index/never"} {
+		for _, name := range []string{"deque-inflight/jobs", "sync/leases", "deque/jobs", "never/was", "index/never"} {
 			ok(t, s.Drop(t.Context(), name))
 			contains(t, names(t, s), name, name == "deque/jobs")
 		}
 		equal(t, has(t, other, open(t, other, "deque/jobs"), text("deque/jobs")), false)
 		contains(t, names(t, s), "index/never", false)
-		put(t, s, open(t, s, "deque-lent/jobs"), number(1))
-		contains(t, names(t, s), "deque-lent/jobs", true)
+		put(t, s, open(t, s, "deque-inflight/jobs"), number(1))
+		contains(t, names(t, s), "deque-inflight/jobs", true)
 	})
 }
 
@@ -223,7 +223,7 @@ func TestDirectories(t *testing.T) {
 	equal(t, len(scan(t, s, open(t, s, ""), driver.Scan{})), 2)
 	_, err = s.Open(ctx, "deque/none", driver.Spec{})
 	is(t, err, driver.ErrReadOnly)
-	_, err = s.Open(ctx, "deque-lent/none", driver.Spec{})
+	_, err = s.Open(ctx, "deque-inflight/none", driver.Spec{})
 	is(t, err, driver.ErrReadOnly)
 	is(t, s.Drop(ctx, "deque/none"), driver.ErrReadOnly)
 	is(t, s.Update(ctx, driver.Alone, func(driver.Tx) error { return nil }), driver.ErrReadOnly)

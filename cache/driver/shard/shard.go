@@ -9,7 +9,7 @@
 //
 // All other collections, such as "sync/leases", are where Python does not
 // look: in the database of shard 000. Those of a family that begins with one
-// of the three and a dash, such as "deque-lent/NAME", belong to the
+// of the three and a dash, such as "deque-inflight/NAME", belong to the
 // collection of that name and are in its database, if it was there first.
 // Collections in one database commit together whatever happens. NAME may
 // contain slashes; an element that is empty, "." or ".." or that a file

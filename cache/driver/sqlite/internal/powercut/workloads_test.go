@@ -399,7 +399,7 @@ func readDeque(ctx context.Context, st *cache.Store, name string, w world) error
 	if err != nil {
 		return err
 	}
-	lent, err := cache.New(ctx, st, name, &cache.Options[int64, string]{Family: "deque-lent", Persistent: true})
+	lent, err := cache.New(ctx, st, name, &cache.Options[int64, string]{Family: "deque-inflight", Persistent: true})
 	if err != nil {
 		return err
 	}
