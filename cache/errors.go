@@ -86,11 +86,17 @@ var (
 )
 
 // Error says which operation failed, on which collection. It never contains
-// keys or values.
+// keys or values. The errors of packages deque, index, sync and memo are of this
+// type, too.
 type Error struct {
-	Op         string // method or function, such as "Set"
-	Collection string // Cache.Name of the collection; "" for the default one and for the whole store
-	Err        error
+	Op string // method or function, such as "Set"
+
+	// Collection is Cache.Name of the collection, "" for the default one and for the
+	// whole store. For what is made of collections it is the name of that, behind its
+	// family, such as "deque/jobs", "sync/lock/nightly" and "memo/pages".
+	Collection string
+
+	Err error
 }
 
 // Error returns the message, with a word on what can be done.
@@ -116,7 +122,7 @@ var advice = []struct {
 	text string
 }{
 	{ErrTimeout, "keep transactions short, do not use unbound collections inside one, or raise StoreOptions.Timeout"},
-	{ErrInTx, "bind it with In; open and drop collections outside of transactions"},
+	{ErrInTx, "bind it with In if it can be; open, drop and wait outside of transactions"},
 	{ErrTxDone, "do not keep a Tx, or a collection bound to it, beyond its function"},
 	{ErrFull, "free space on the disk, or remove entries with Delete, Evict, Clear, Expire or Cull"},
 	{ErrTooLarge, "raise the limit: Options.SizeLimit, StoreOptions.MaxValueSize or that of codec.ZlibLimit; SetFrom and OpenValue need no memory for a value"},

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestImports holds the arrow codec <- cache/driver <- cache <- {deque,
-// index, sync} <- memo <- examples: each package imports only what is before
+// TestImports holds the arrow codec <- cache/driver <- cache <- cache/family <-
+// {deque, index, sync} <- memo <- examples: each package imports only what is before
 // it, and so does each package below sqlite/internal. Tests may import any engine.
 func TestImports(t *testing.T) {
 	const module = "github.com/go-diskcache/diskcache/"
@@ -40,10 +40,11 @@ func TestImports(t *testing.T) {
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
-		"deque":                          {"codec", "cache", "cache/clock"},
-		"index":                          {"codec", "cache"},
-		"sync":                           {"codec", "cache", "cache/clock"},
-		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock"},
+		"cache/family":                   {"cache"},
+		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},
+		"index":                          {"codec", "cache", "cache/family"},
+		"sync":                           {"codec", "cache", "cache/clock", "cache/family"},
+		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		"examples":                       {"codec", "cache", "deque", "index", "sync", "memo", "examples", "cache/driver/memory"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},

@@ -44,7 +44,7 @@
 // # Errors
 //
 // Errors of the function are returned as they are, and to everybody who waits;
-// a panic is a [*PanicError]. All others are of type [*Error] and wrap one of
-// package cache's, such as cache.ErrClosed, that of the context, or
-// [ErrRecursive].
+// a panic is a [*PanicError]. All others are of type [*cache.Error], with a name
+// such as "memo/pages", and wrap one of package cache's, such as cache.ErrClosed,
+// that of the context, or [ErrRecursive].
 package memo

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // ErrRecursive means that a function called itself, through its Memo, with the
@@ -14,20 +15,6 @@ var ErrRecursive = errors.New("function needs the result that it is computing")
 // ErrGoexit is in the [PanicError] where runtime.Goexit was called, as
 // testing.T.FailNow does.
 var ErrGoexit = errors.New("runtime.Goexit was called")
-
-// Error says which operation failed, and on which Memo. Errors of the function
-// are returned as they are.
-type Error struct {
-	Op   string // method or function, such as "Call"
-	Name string // of the Memo
-	Err  error
-}
-
-// Error returns the message.
-func (e *Error) Error() string { return fmt.Sprintf("memo: %s of %q: %v", e.Op, e.Name, e.Err) }
-
-// Unwrap returns e.Err.
-func (e *Error) Unwrap() error { return e.Err }
 
 // PanicError is what everybody gets who waits for a function that panicked or
 // called runtime.Goexit, or if a codec or a function of [Options] did.
@@ -54,18 +41,12 @@ type StoredError struct{ Message string }
 // Error returns the message of the error that the function returned.
 func (e *StoredError) Error() string { return e.Message }
 
-var errInTx = fmt.Errorf("a memo is not for use in a transaction, call it before: %w", cache.ErrInTx)
+var errInTx = fmt.Errorf("nobody can compute a result while this transaction keeps all writers waiting: %w", cache.ErrInTx)
 
+// fail makes a *cache.Error of err, of an operation of m.
 func (m *Memo[A, R]) fail(op string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, cache.ErrInTx): // without the advice to bind it, which it cannot be
-		err = errInTx
 	}
-	return &Error{Op: op, Name: m.name, Err: err}
-}
-
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{cache.ErrInvalid}, args...)...)
+	return family.Fail(op, "memo/"+m.name, err)
 }

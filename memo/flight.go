@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
@@ -92,19 +93,10 @@ func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v 
 	case <-f.done:
 		return f.v, f.err
 	case <-ctx.Done():
-		return v, m.fail(op, ended(ctx))
+		return v, m.fail(op, family.Ended(ctx))
 	case <-m.open.Done():
 		return v, m.fail(op, cache.ErrClosed)
 	}
-}
-
-// ended returns why ctx has ended.
-func ended(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return errors.Join(err, cause)
 }
 
 // join returns a flight that was not forgotten, in which the caller is
@@ -193,7 +185,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		if err != nil && !storeFailed(err) {
 			return v, m.fail(op, err)
 		}
-		m.report(ctx, op, err)
+		m.report(ctx, op, m.fail(op, err))
 	}
 	// A function that does not end with its context must not keep others from
 	// calling it.
@@ -258,7 +250,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case m.o.CallOnStoreError && storeFailed(err):
-		m.report(ctx, op, err)
+		m.report(ctx, op, m.fail(op, err))
 	default:
 		var zero R
 		return zero, m.fail(op, err)
@@ -297,7 +289,7 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, ar
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
 			return v, m.fail(op, err)
 		}
-		m.report(ctx, op, err)
+		m.report(ctx, op, m.fail(op, err))
 	}
 	return v, failed
 }
@@ -363,23 +355,23 @@ const background = "background refresh"
 func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Time) error {
 	l, err := m.lock(ctx, id)
 	if err != nil {
-		return err
+		return m.fail(background, err)
 	}
 	g, ok, err := l.TryLock(ctx)
 	if err != nil || !ok {
-		return err
+		return m.fail(background, err)
 	}
 	defer g.Unlock()
 	e, ok, err := m.results.GetEntry(ctx, arg)
 	if err != nil && !damaged(err) {
-		return err
+		return m.fail(background, err)
 	}
 	if ok && !e.Stored.Equal(stored) {
 		return nil // somebody has been quicker
 	}
 	began, err := m.removals.last(ctx)
 	if err != nil {
-		return err
+		return m.fail(background, err)
 	}
 	_, err = m.call(ctx, g, began, id, arg, background)
 	return err

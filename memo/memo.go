@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
@@ -66,11 +67,11 @@ func New[A, R any](ctx context.Context, st *cache.Store, name string, fn func(ct
 func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) {
 	switch {
 	case m.fn == nil:
-		return invalid("nil function")
+		return family.Invalid("nil function")
 	case m.st == nil:
-		return invalid("nil Store")
+		return family.Invalid("nil Store")
 	case m.name == "":
-		return invalid("a Memo needs a name")
+		return family.Invalid("a Memo needs a name")
 	}
 	if m.o, err = o.withDefaults(); err != nil {
 		return err
@@ -165,7 +166,7 @@ func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 
 	switch {
 	case m.took != nil:
 		n, _, err := m.took.Get(ctx, arg)
-		m.report(ctx, "Call", err) // the result is there, and valid
+		m.report(ctx, "Call", m.fail("Call", err)) // the result is there, and valid
 		return n
 	case tag.Kind() == codec.Real:
 		return tag.Real()
@@ -178,7 +179,7 @@ func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 
 func (m *Memo[A, R]) Peek(ctx context.Context, arg A) (R, bool, error) {
 	e, ok, err := m.results.GetEntry(ctx, arg)
 	if damaged(err) {
-		m.report(ctx, "Peek", err)
+		m.report(ctx, "Peek", m.fail("Peek", err))
 		err = nil
 	}
 	if err != nil || !ok || !m.fresh(m.st.Now().Sub(e.Stored)) {
@@ -272,9 +273,9 @@ func (m *Memo[A, R]) Clear(ctx context.Context) (int, error) {
 func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagValue) (n int, err error) {
 	switch {
 	case m.o.Tag == nil:
-		err = invalid("results have no tags without Options.Tag")
+		err = family.Invalid("results have no tags without Options.Tag")
 	case tag.IsNull():
-		err = invalid("no tag that can be stored; Clear removes everything")
+		err = family.Invalid("no tag that can be stored; Clear removes everything")
 	default:
 		err = m.remove(ctx, tag.Value)
 	}
@@ -303,7 +304,7 @@ func (m *Memo[A, R]) without(ctx context.Context, op string, arg A, err error) (
 	if ctx.Err() != nil || !m.o.CallOnStoreError || !storeFailed(err) {
 		return zero, m.fail(op, err)
 	}
-	m.report(ctx, op, err)
+	m.report(ctx, op, m.fail(op, err))
 	return protect(ctx, m.fn, arg)
 }
 
@@ -341,7 +342,7 @@ func (m *Memo[A, R]) id(arg A) (string, error) {
 	case codec.Real:
 		return fmt.Sprint("r", v.Real()), nil
 	}
-	return "", invalid("the argument is encoded as null, which no result can be stored under")
+	return "", family.Invalid("the argument is encoded as null, which no result can be stored under")
 }
 
 // lock returns the lock that whoever computes a result holds.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -41,7 +42,7 @@ type Options[A, R any] struct {
 	// store that was closed is always an error.
 	CallOnStoreError bool
 
-	// OnError is told of each error that no caller gets, as an [*Error]: that
+	// OnError is told of each error that no caller gets, as a [*cache.Error]: that
 	// of a refresh in the background, a panic in it included; that of the
 	// function where an old result is returned instead (StaleIfError); that of
 	// the store where the function is called all the same (CallOnStoreError),
@@ -103,15 +104,15 @@ func (o *Options[A, R]) withDefaults() (Options[A, R], error) {
 func (o *Options[A, R]) validate() error {
 	switch {
 	case o.TTL < 0 || o.RefreshAfter < 0 || o.StaleIfError < 0:
-		return invalid("Options.TTL, RefreshAfter or StaleIfError is negative")
+		return family.Invalid("Options.TTL, RefreshAfter or StaleIfError is negative")
 	case !(o.Beta >= 0): // also NaN
-		return invalid("Options.Beta is negative or not a number")
+		return family.Invalid("Options.Beta is negative or not a number")
 	case o.TTL == 0 && (o.Beta > 0 || o.StaleIfError > 0):
-		return invalid("Options.Beta and StaleIfError need a TTL")
+		return family.Invalid("Options.Beta and StaleIfError need a TTL")
 	case o.TTL > 0 && o.RefreshAfter >= o.TTL:
-		return invalid("Options.RefreshAfter is not less than TTL")
+		return family.Invalid("Options.RefreshAfter is not less than TTL")
 	case o.Key != nil && o.Keys != nil:
-		return invalid("Options.Key contradicts Keys")
+		return family.Invalid("Options.Key contradicts Keys")
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package memo
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache"
+)
 
 // Stats counts what has happened to a Memo in this process, since New.
 type Stats struct {
@@ -17,8 +21,8 @@ func (m *Memo[A, R]) report(ctx context.Context, op string, err error) {
 	if err == nil || ctx.Err() != nil || m.open.Err() != nil {
 		return
 	}
-	if e, ok := err.(*Error); !ok || e.Op != op || e.Name != m.name {
-		err = m.fail(op, err)
+	if e, ok := err.(*cache.Error); !ok || e.Op != op || e.Collection != "memo/"+m.name {
+		err = &cache.Error{Op: op, Collection: "memo/" + m.name, Err: err} // the function's, as it is
 	}
 	m.failures.Add(1)
 	m.st.Logger().Warn("memo: an error that no caller gets", "memo", m.name, "error", err)

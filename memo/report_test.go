@@ -56,8 +56,8 @@ func (o *told) once(t *testing.T, op string, failures int64, n int64) error {
 		t.Fatalf("%d errors were told, want 1: %v", len(o.errs), o.errs)
 	}
 	err := o.errs[0]
-	var e *memo.Error
-	if !errors.As(err, &e) || e.Op != op || e.Name != "m" {
+	var e *cache.Error
+	if !errors.As(err, &e) || e.Op != op || e.Collection != "memo/m" {
 		t.Errorf("told %v, want the operation %q", err, op)
 	}
 	log := o.log.String()
@@ -361,6 +361,43 @@ func TestDamagedResult(t *testing.T) {
 					equal(t, v, page)
 				})
 			}
+		}
+	}
+}
+
+// An error has the user's operation and the memo, once. One of the function keeps
+// what it says.
+func TestErrorNames(t *testing.T) {
+	st := cache.NewStore((&memory.Data{}).Open(nil), nil)
+	inner := &cache.Error{Op: "Get", Collection: "cache/users", Err: cache.ErrCorrupt}
+	var o told
+	fails := false
+	m := newMemo(t, st, func(context.Context, string) (int, error) {
+		if fails {
+			return 0, inner
+		}
+		return 1, nil
+	}, &memo.Options[string, int]{TTL: time.Nanosecond, StaleIfError: time.Hour, OnError: o.onError})
+	_, err := m.Call(t.Context(), "a")
+	ok(t, err)
+	fails = true
+	_, err = m.Call(t.Context(), "b")
+	if err != error(inner) {
+		t.Errorf("an error of the function comes as %v", err)
+	}
+	_, err = m.Call(t.Context(), "a")
+	ok(t, err)
+	if got, want := o.errs[0].Error(), `cache: Call in "memo/m": `+inner.Error(); !strings.HasPrefix(got, want) {
+		t.Errorf("told %s, want %s", got, want)
+	}
+	ok(t, st.Close())
+	_, call := m.Call(t.Context(), "c")
+	_, forget := m.Forget(t.Context(), "c")
+	_, removed := m.Clear(t.Context())
+	_, _, peek := m.Peek(t.Context(), "c")
+	for op, err := range map[string]error{"Call": call, "Forget": forget, "Clear": removed, "Peek": peek} {
+		if got, want := err.Error(), `cache: `+op+` in "memo/m": `; !strings.HasPrefix(got, want) || strings.Count(got, "cache: ") != 1 {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // request is what a caller of Lock or Acquire asks for.
@@ -220,7 +221,7 @@ func (m *manager) pause(ctx context.Context, row *lease, c *claim, q *localQueue
 		}
 		return nil, false, errSession
 	case <-ctx.Done():
-		return nil, false, ended(ctx)
+		return nil, false, family.Ended(ctx)
 	case <-m.closed:
 		return nil, false, cache.ErrClosed
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // Averager keeps count, sum, mean, variance, minimum and maximum of numbers
@@ -55,13 +56,20 @@ func (s Summary) SampleVariance() float64 {
 func NewAverager(ctx context.Context, st *cache.Store, name string) (*Averager, error) {
 	rows, err := averagers(ctx, st)
 	if err != nil {
-		return nil, fail("NewAverager", err)
+		return nil, fail("NewAverager", averagerPrefix+name, err)
 	}
 	return &Averager{rows, name}, nil
 }
 
 func averagers(ctx context.Context, st *cache.Store) (*cache.Cache[string, moments], error) {
 	return cache.New(ctx, st, "averagers", &cache.Options[string, moments]{Family: "sync", Persistent: true})
+}
+
+func (a *Averager) fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fail(op, averagerPrefix+a.name, err)
 }
 
 // In returns the same averager bound to a transaction: see cache.Cache.In.
@@ -72,7 +80,7 @@ func (a *Averager) In(tx *cache.Tx) *Averager { return &Averager{a.rows.In(tx), 
 // neither changes anything.
 func (a *Averager) Add(ctx context.Context, x float64) error {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return fail("Add", invalid("the number is not finite"))
+		return a.fail("Add", family.Invalid("the number is not finite"))
 	}
 	_, _, err := a.rows.Modify(ctx, a.name, func(m moments, _ bool) (moments, bool, error) {
 		m.add(x)
@@ -81,7 +89,7 @@ func (a *Averager) Add(ctx context.Context, x float64) error {
 		}
 		return m, true, nil
 	})
-	return fail("Add", err)
+	return a.fail("Add", err)
 }
 
 func (m *moments) add(x float64) {
@@ -116,11 +124,11 @@ func (m *moments) summary() Summary {
 // Summary returns what is known about the numbers.
 func (a *Averager) Summary(ctx context.Context) (Summary, error) {
 	m, _, err := a.rows.Get(ctx, a.name)
-	return m.summary(), fail("Summary", err)
+	return m.summary(), a.fail("Summary", err)
 }
 
 // Pop is Summary, and starts again without numbers. None is lost in between.
 func (a *Averager) Pop(ctx context.Context) (Summary, error) {
 	m, _, err := a.rows.Pop(ctx, a.name)
-	return m.summary(), fail("Pop", err)
+	return m.summary(), a.fail("Pop", err)
 }

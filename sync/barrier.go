@@ -1,6 +1,10 @@
 package sync
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache/family"
+)
 
 // Locker is what a barrier can be made of: [Lock], [RLock], [Semaphore] and
 // [KeyLock] are Lockers.
@@ -15,7 +19,7 @@ type Locker interface {
 func Barrier[A, R any](l Locker, fn func(ctx context.Context, arg A) (R, error)) func(ctx context.Context, arg A) (R, error) {
 	return func(ctx context.Context, arg A) (r R, err error) {
 		if l == nil || fn == nil {
-			return r, fail("Barrier", invalid("nil lock or function"))
+			return r, family.Fail("Barrier", "", family.Invalid("nil lock or function"))
 		}
 		err = l.Do(ctx, func(ctx context.Context) (err error) {
 			r, err = fn(ctx, arg)

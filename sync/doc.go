@@ -31,7 +31,8 @@
 //
 // # Errors
 //
-// All errors are of type [*Error]. With an error, what was to be taken is not held.
+// All errors are of type [*cache.Error], with a name such as "sync/lock/nightly".
+// With an error, what was to be taken is not held.
 // What was to be released still is, as far as is known, and is released as soon as
 // the store can be written to: see [Guard.Unlock].
 //

@@ -11,7 +11,7 @@ import (
 // for a minute are removed when others are made. Dropping what does not exist does
 // nothing. A Lock that is used afterwards makes its lock anew; tokens go on growing.
 func DropLock(ctx context.Context, st *cache.Store, name string) error {
-	return fail("DropLock", dropLease(ctx, st, lockPrefix+name))
+	return fail("DropLock", lockPrefix+name, dropLease(ctx, st, lockPrefix+name))
 }
 
 // DropSemaphore removes the semaphore called name from a store, with the number of
@@ -19,7 +19,7 @@ func DropLock(ctx context.Context, st *cache.Store, name string) error {
 // does not exist does nothing. A Semaphore that is used afterwards makes its semaphore
 // anew, with its own number of permits.
 func DropSemaphore(ctx context.Context, st *cache.Store, name string) error {
-	return fail("DropSemaphore", dropLease(ctx, st, semaphorePrefix+name))
+	return fail("DropSemaphore", semaphorePrefix+name, dropLease(ctx, st, semaphorePrefix+name))
 }
 
 func dropLease(ctx context.Context, st *cache.Store, key string) error {
@@ -51,7 +51,7 @@ func DropThrottle(ctx context.Context, st *cache.Store, name string) error {
 	if err == nil {
 		_, err = rows.Delete(ctx, name)
 	}
-	return fail("DropThrottle", err)
+	return fail("DropThrottle", throttlePrefix+name, err)
 }
 
 // DropAverager removes the averager called name from a store, and its numbers. Dropping
@@ -62,5 +62,5 @@ func DropAverager(ctx context.Context, st *cache.Store, name string) error {
 	if err == nil {
 		_, err = rows.Delete(ctx, name)
 	}
-	return fail("DropAverager", err)
+	return fail("DropAverager", averagerPrefix+name, err)
 }

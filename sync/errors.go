@@ -1,26 +1,28 @@
 package sync
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
-// Errors that operations return inside an [*Error]; compare with errors.Is.
-// Those of package cache, such as cache.ErrClosed, cache.ErrInvalid and
-// cache.ErrTimeout, come up as well. When a context ends, the error is also
-// its context.Canceled or context.DeadlineExceeded.
+// Errors that operations return inside a [*cache.Error], which has the name of the
+// lock, such as "sync/lock/nightly"; compare with [errors.Is]. Those of package cache,
+// such as cache.ErrClosed, cache.ErrInvalid and cache.ErrTimeout, come up as well.
+// When a context ends, the error is also its context.Canceled or
+// context.DeadlineExceeded.
 var (
-	// ErrNotHeld means that what was to be released is not held: it was
-	// released before, or is less than that.
+	// ErrNotHeld means that the lock or the permits are not held: they were
+	// released before, or [Permit.ReleaseN] was called for more than there are.
 	ErrNotHeld = errors.New("not held")
 
-	// ErrLost means that a hold ended before it was released: its maximum
-	// time was over, Break took it away, its store was closed, its row was
-	// removed, or the store's session was lost: see [cache.Store.Session].
-	ErrLost = errors.New("hold was lost")
+	// ErrLost means that a lock or a permit was lost before it was released:
+	// its LockOptions.MaxHold was over, Break took it away, its store was closed,
+	// somebody removed its row, or the session of the store was lost: see
+	// [cache.Store.Session].
+	ErrLost = errors.New("the lock or permit was lost")
 
 	// ErrRecursive means that what the caller asks for could not be granted
 	// before it releases what it holds: it was given the context of its own
@@ -35,43 +37,20 @@ var (
 )
 
 // errInTx is the cache.ErrInTx of what waits for others.
-var errInTx = fmt.Errorf("a transaction holds up whoever could release it, take it before: %w", cache.ErrInTx)
+var errInTx = fmt.Errorf("nobody can release a lock while this transaction keeps all writers waiting; take it before: %w", cache.ErrInTx)
 
-// Error says which operation failed. It contains no names, which may be
-// secret.
-type Error struct {
-	Op  string // method or function, such as "Unlock"
-	Err error
-}
+// Names in errors begin so, after the family, and so do the keys of rows.
+const (
+	lockPrefix      = "lock/"
+	semaphorePrefix = "semaphore/"
+	throttlePrefix  = "throttle/"
+	averagerPrefix  = "averager/"
+)
 
-// Error returns the message.
-func (e *Error) Error() string { return "sync: " + e.Op + ": " + e.Err.Error() }
-
-// Unwrap returns e.Err.
-func (e *Error) Unwrap() error { return e.Err }
-
-// fail makes an *Error of err, once.
-func fail(op string, err error) error {
+// fail makes a *cache.Error of err.
+func fail(op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := err.(*Error); ok {
-		return err
-	}
-	return &Error{Op: op, Err: err}
-}
-
-// ended returns why ctx has ended: its error, and the cause if that is
-// another.
-func ended(ctx context.Context) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, err) {
-		return fmt.Errorf("%w: %w", err, cause)
-	}
-	return err
-}
-
-// invalid returns a cache.ErrInvalid with details.
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{cache.ErrInvalid}, args...)...)
+	return family.Fail(op, "sync/"+name, err)
 }

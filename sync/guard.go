@@ -25,11 +25,11 @@ type Guard struct {
 func (g *Guard) Unlock() error {
 	switch {
 	case g == nil:
-		return fail("Unlock", ErrNotHeld)
+		return fail("Unlock", "lock", ErrNotHeld)
 	case g.nested != nil:
-		return fail("Unlock", g.leave())
+		return fail("Unlock", g.h.key, g.leave())
 	}
-	return fail("Unlock", g.h.release(0))
+	return fail("Unlock", g.h.key, g.h.release(0))
 }
 
 // Context returns a context that ends when the lock is released or lost, in
@@ -54,4 +54,4 @@ func (g *Guard) Token() int64 { return g.h.claim.Token }
 //		}
 //		return totals.In(tx).Set(ctx, "sum", sum)
 //	})
-func (g *Guard) Check(tx *cache.Tx) error { return fail("Check", g.h.check(tx)) }
+func (g *Guard) Check(tx *cache.Tx) error { return fail("Check", g.h.key, g.h.check(tx)) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // hold is a granted claim of this process: a Guard's or a Permit's.
@@ -240,7 +241,7 @@ func (h *hold) giveBack(left int64) (bool, error) {
 // check fails unless h is held as tx sees it.
 func (h *hold) check(tx *cache.Tx) error {
 	if tx == nil {
-		return invalid("nil Tx")
+		return family.Invalid("nil Tx")
 	}
 	if err := h.state(); err != nil {
 		return err

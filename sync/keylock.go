@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -38,10 +39,10 @@ type KeyLock[K, V any] struct {
 func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock[K, V], error) {
 	max, err := o.maxHold()
 	if err == nil && c == nil {
-		err = invalid("nil Cache")
+		err = family.Invalid("nil Cache")
 	}
 	if err != nil {
-		return nil, fail("NewKeyLock", err)
+		return nil, family.Fail("NewKeyLock", "", err)
 	}
 	return &KeyLock[K, V]{c: c, key: key, max: max}, nil
 }
@@ -60,7 +61,7 @@ func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
 		err = l.lock(ctx, tag)
 	}
 	if err != nil {
-		return nil, fail("Lock", err)
+		return nil, family.Fail("Lock", l.c.Name(), err)
 	}
 	return l.guard(tag), nil
 }
@@ -77,11 +78,11 @@ func (l *KeyLock[K, V]) lock(ctx context.Context, tag string) error {
 func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
 	tag, err := l.tag(ctx)
 	if err != nil {
-		return nil, false, fail("TryLock", err)
+		return nil, false, family.Fail("TryLock", l.c.Name(), err)
 	}
 	got, err := l.try(ctx, tag)
 	if err != nil || !got {
-		return nil, false, fail("TryLock", err)
+		return nil, false, family.Fail("TryLock", l.c.Name(), err)
 	}
 	return l.guard(tag), true, nil
 }
@@ -90,11 +91,11 @@ func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
 // returns. To wait for the same lock with that context fails with ErrRecursive.
 func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
-		return fail("Do", invalid("nil function"))
+		return family.Fail("Do", l.c.Name(), family.Invalid("nil function"))
 	}
 	g, err := l.Lock(ctx)
 	if err != nil {
-		return fail("Do", errors.Unwrap(err))
+		return family.Fail("Do", l.c.Name(), err)
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, heldTag(g.tag), true))
 	defer cancel()
@@ -145,7 +146,7 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err erro
 	if st.TxOf(ctx) != nil {
 		return false, errInTx
 	}
-	err = repeat(func() error { return l.tryOnce(ctx, tag, &got) })
+	err = family.Repeat(func() error { return l.tryOnce(ctx, tag, &got) })
 	if errors.Is(err, cache.ErrUncertain) {
 		_ = l.unlock(tag) // or else the entry stays until the process ends
 	}
@@ -243,7 +244,7 @@ func (l *KeyLock[K, V]) pause(ctx context.Context, h holder, changed, closed <-c
 	case <-closed:
 		return false, cache.ErrClosed
 	case <-ctx.Done():
-		return false, ended(ctx)
+		return false, family.Ended(ctx)
 	}
 }
 
@@ -257,6 +258,7 @@ func textOf(tag codec.Value) string {
 
 // KeyGuard is a held [KeyLock].
 type KeyGuard struct {
+	name    string // of the collection
 	tag     string
 	mu      sync.Mutex
 	release func() error
@@ -264,13 +266,13 @@ type KeyGuard struct {
 }
 
 func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
-	return &KeyGuard{tag: tag, release: func() error { return l.unlock(tag) }}
+	return &KeyGuard{name: l.c.Name(), tag: tag, release: func() error { return l.unlock(tag) }}
 }
 
 // unlock removes the key if it is still there with our tag.
 func (l *KeyLock[K, V]) unlock(tag string) error {
 	ctx, removed := context.Background(), false
-	return repeat(func() error {
+	return family.Repeat(func() error {
 		return l.c.Update(ctx, func(tx *cache.Tx) error {
 			c := l.c.In(tx)
 			h, err := l.holder(ctx, c)
@@ -296,14 +298,14 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 // again.
 func (g *KeyGuard) Unlock() error {
 	if g == nil {
-		return fail("Unlock", ErrNotHeld)
+		return family.Fail("Unlock", "", ErrNotHeld)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.done {
-		return fail("Unlock", ErrNotHeld)
+		return family.Fail("Unlock", g.name, ErrNotHeld)
 	}
 	err := g.release()
 	g.done = err == nil || errors.Is(err, ErrLost)
-	return fail("Unlock", err)
+	return family.Fail("Unlock", g.name, err)
 }

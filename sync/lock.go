@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // LockOptions say how a lock is used. The zero value of each field is its
@@ -25,7 +26,7 @@ func (o *LockOptions) maxHold() (time.Duration, error) {
 		return 0, nil
 	}
 	if o.MaxHold < 0 {
-		return 0, invalid("LockOptions.MaxHold is negative; 0 is no bound")
+		return 0, family.Invalid("LockOptions.MaxHold is negative; 0 is no bound")
 	}
 	return o.MaxHold, nil
 }
@@ -47,22 +48,16 @@ type Lock struct {
 	max time.Duration
 }
 
-// Rows of locks and of semaphores have keys that begin so.
-const (
-	lockPrefix      = "lock/"
-	semaphorePrefix = "semaphore/"
-)
-
 // NewLock returns the lock called name of a store. It writes nothing. Locks of
 // the same name are the same lock, also as an RLock.
 func NewLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*Lock, error) {
 	max, err := o.maxHold()
 	if err != nil {
-		return nil, fail("NewLock", err)
+		return nil, fail("NewLock", lockPrefix+name, err)
 	}
 	m, err := managerOf(ctx, st)
 	if err != nil {
-		return nil, fail("NewLock", err)
+		return nil, fail("NewLock", lockPrefix+name, err)
 	}
 	return &Lock{m: m, key: lockPrefix + name, max: max}, nil
 }
@@ -76,7 +71,7 @@ func (l *Lock) request() request { return request{key: l.key, size: 1, n: 1, max
 func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
 	h, err := l.m.acquire(ctx, l.request())
 	if err != nil {
-		return nil, fail("Lock", err)
+		return nil, fail("Lock", l.key, err)
 	}
 	return &Guard{h: h}, nil
 }
@@ -86,7 +81,7 @@ func (l *Lock) Lock(ctx context.Context) (*Guard, error) {
 func (l *Lock) TryLock(ctx context.Context) (g *Guard, ok bool, err error) {
 	h, err := l.m.try(ctx, l.request())
 	if err != nil || h == nil {
-		return nil, false, fail("TryLock", err)
+		return nil, false, fail("TryLock", l.key, err)
 	}
 	return &Guard{h: h}, true, nil
 }
@@ -96,11 +91,11 @@ func (l *Lock) TryLock(ctx context.Context) (g *Guard, ok bool, err error) {
 // error is that as well. If fn panics, the lock is released.
 func (l *Lock) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
-		return fail("Do", invalid("nil function"))
+		return fail("Do", l.key, family.Invalid("nil function"))
 	}
 	g, err := l.Lock(ctx)
 	if err != nil {
-		return fail("Do", errors.Unwrap(err))
+		return fail("Do", l.key, err)
 	}
 	return do(g.Context(), g.Unlock, fn)
 }
@@ -120,5 +115,5 @@ func do(ctx context.Context, release func() error, fn func(ctx context.Context) 
 // releases fails with ErrLost. Who waits for the lock gets it.
 func (l *Lock) Break(ctx context.Context) (bool, error) {
 	ok, err := l.m.breakHolds(ctx, l.key)
-	return ok, fail("Break", err)
+	return ok, fail("Break", l.key, err)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // manager is the lock manager of one Store in this process. All locks and
@@ -61,7 +62,7 @@ var (
 // managerOf returns the lock manager of a store.
 func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
 	if st == nil {
-		return nil, invalid("nil Store")
+		return nil, family.Invalid("nil Store")
 	}
 	managersMu.Lock()
 	m := managers[st]
@@ -102,7 +103,7 @@ func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
 // s.busy.Done has to follow.
 func (m *manager) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
-		return ended(ctx)
+		return family.Ended(ctx)
 	}
 	if m.st.TxOf(ctx) != nil {
 		return errInTx // it would wait for itself
@@ -155,21 +156,6 @@ func (m *manager) close() {
 	}
 }
 
-// uncertainTries is how often a transaction is tried of which it is not known whether it
-// was committed.
-const uncertainTries = 3
-
-// repeat runs fn until it is known whether it was committed, a few times at most. To
-// repeat fn after it was committed must be harmless.
-func repeat(fn func() error) (err error) {
-	for range uncertainTries {
-		if err = fn(); !errors.Is(err, cache.ErrUncertain) {
-			break
-		}
-	}
-	return err
-}
-
 // update runs fn on the row of key in a transaction. fn returns the claims that
 // it granted, and whether the row is to be written. After the commit, update
 // wakes the owners of the granted claims, and of the holds in env.lost.
@@ -178,7 +164,7 @@ func repeat(fn func() error) (err error) {
 // the row, and update runs fn again: on the row as it is then, fn must do what is left
 // to be done.
 func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) error {
-	return repeat(func() error {
+	return family.Repeat(func() error {
 		granted, lost, err := m.tryUpdate(ctx, key, fn)
 		if err != nil && !errors.Is(err, cache.ErrUncertain) {
 			return err
@@ -242,7 +228,7 @@ func (m *manager) step(ctx context.Context, key string, size int64, c claim, que
 			l.Size = size
 		}
 		if c.N > l.Size {
-			return nil, false, invalid("%d permits of %d would never be granted", c.N, l.Size)
+			return nil, false, family.Invalid("%d permits of %d would never be granted", c.N, l.Size)
 		}
 		if granted, write, err = l.settle(e); err != nil {
 			return nil, false, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // localQueue has the goroutines of this process that wait for one row.
@@ -113,7 +114,7 @@ func (m *manager) await(ctx context.Context, w *waiter) error {
 	case <-w.turn:
 		return nil
 	case <-ctx.Done():
-		return ended(ctx)
+		return family.Ended(ctx)
 	case <-m.closed:
 		return cache.ErrClosed
 	}

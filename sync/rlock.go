@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // RLock is a [Lock] that its holder may take again. Who holds it is told by
@@ -26,7 +27,7 @@ type nested struct {
 func NewRLock(ctx context.Context, st *cache.Store, name string, o *LockOptions) (*RLock, error) {
 	l, err := NewLock(ctx, st, name, o)
 	if err != nil {
-		return nil, fail("NewRLock", errors.Unwrap(err))
+		return nil, fail("NewRLock", lockPrefix+name, err)
 	}
 	return &RLock{l}, nil
 }
@@ -37,11 +38,11 @@ func NewRLock(ctx context.Context, st *cache.Store, name string, o *LockOptions)
 func (r *RLock) Lock(ctx context.Context) (*Guard, error) {
 	g, err := r.again(ctx)
 	if g != nil || err != nil {
-		return g, fail("Lock", err)
+		return g, fail("Lock", r.l.key, err)
 	}
 	h, err := r.l.m.acquire(ctx, r.l.request())
 	if err != nil {
-		return nil, fail("Lock", err)
+		return nil, fail("Lock", r.l.key, err)
 	}
 	return firstGuard(h), nil
 }
@@ -50,11 +51,11 @@ func (r *RLock) Lock(ctx context.Context) (*Guard, error) {
 func (r *RLock) TryLock(ctx context.Context) (*Guard, bool, error) {
 	g, err := r.again(ctx)
 	if g != nil || err != nil {
-		return g, g != nil, fail("TryLock", err)
+		return g, g != nil, fail("TryLock", r.l.key, err)
 	}
 	h, err := r.l.m.try(ctx, r.l.request())
 	if h == nil || err != nil {
-		return nil, false, fail("TryLock", err)
+		return nil, false, fail("TryLock", r.l.key, err)
 	}
 	return firstGuard(h), true, nil
 }
@@ -62,11 +63,11 @@ func (r *RLock) TryLock(ctx context.Context) (*Guard, bool, error) {
 // Do runs fn while it holds the lock: see [Lock.Do].
 func (r *RLock) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
-		return fail("Do", invalid("nil function"))
+		return fail("Do", r.l.key, family.Invalid("nil function"))
 	}
 	g, err := r.Lock(ctx)
 	if err != nil {
-		return fail("Do", errors.Unwrap(err))
+		return fail("Do", r.l.key, err)
 	}
 	return do(g.Context(), g.Unlock, fn)
 }
@@ -93,7 +94,7 @@ func (r *RLock) again(ctx context.Context) (*Guard, error) {
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		return nil, ended(ctx)
+		return nil, family.Ended(ctx)
 	}
 	n.n++
 	return &Guard{h: n.h, nested: n}, nil

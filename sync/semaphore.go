@@ -2,10 +2,10 @@ package sync
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // Semaphore has a number of permits, which all goroutines and processes that
@@ -27,23 +27,23 @@ type Semaphore struct {
 func NewSemaphore(ctx context.Context, st *cache.Store, name string, size int64, o *LockOptions) (*Semaphore, error) {
 	max, err := o.maxHold()
 	if err == nil && size < 1 {
-		err = invalid("a semaphore of %d permits", size)
+		err = family.Invalid("a semaphore of %d permits", size)
 	}
 	if err != nil {
-		return nil, fail("NewSemaphore", err)
+		return nil, fail("NewSemaphore", semaphorePrefix+name, err)
 	}
 	m, err := managerOf(ctx, st)
 	if err != nil {
-		return nil, fail("NewSemaphore", err)
+		return nil, fail("NewSemaphore", semaphorePrefix+name, err)
 	}
 	sem := &Semaphore{m: m, key: semaphorePrefix + name, size: size, max: LockOptions{MaxHold: max}}
-	return sem, fail("NewSemaphore", sem.create(ctx))
+	return sem, fail("NewSemaphore", semaphorePrefix+name, sem.create(ctx))
 }
 
 func (s *Semaphore) create(ctx context.Context) error {
 	l, ok, err := s.m.rows.Get(ctx, s.key)
 	if err == nil && !ok {
-		err = repeat(func() (err error) {
+		err = family.Repeat(func() (err error) {
 			l, _, err = s.m.rows.GetOrSet(ctx, s.key, lease{Size: s.size})
 			return err
 		})
@@ -59,13 +59,13 @@ func (s *Semaphore) create(ctx context.Context) error {
 // waits for more permits than there are then goes on waiting.
 func (s *Semaphore) Resize(ctx context.Context, size int64) error {
 	if size < 1 {
-		return fail("Resize", invalid("a semaphore of %d permits", size))
+		return fail("Resize", s.key, family.Invalid("a semaphore of %d permits", size))
 	}
 	if err := s.m.enter(ctx); err != nil {
-		return fail("Resize", err)
+		return fail("Resize", s.key, err)
 	}
 	defer s.m.busy.Done()
-	return fail("Resize", s.m.update(ctx, s.key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
+	return fail("Resize", s.key, s.m.update(ctx, s.key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
 		l.Size = size
 		granted, err := l.grant(e)
 		return granted, true, err
@@ -85,11 +85,11 @@ func (s *Semaphore) Acquire(ctx context.Context) (*Permit, error) { return s.Acq
 // cache.ErrInvalid.
 func (s *Semaphore) AcquireN(ctx context.Context, n int64) (*Permit, error) {
 	if n < 1 {
-		return nil, fail("Acquire", invalid("%d permits", n))
+		return nil, fail("Acquire", s.key, family.Invalid("%d permits", n))
 	}
 	h, err := s.m.acquire(ctx, s.request(n))
 	if err != nil {
-		return nil, fail("Acquire", err)
+		return nil, fail("Acquire", s.key, err)
 	}
 	return &Permit{h}, nil
 }
@@ -103,11 +103,11 @@ func (s *Semaphore) TryAcquire(ctx context.Context) (*Permit, bool, error) {
 // TryAcquireN is TryAcquire of n permits at once.
 func (s *Semaphore) TryAcquireN(ctx context.Context, n int64) (*Permit, bool, error) {
 	if n < 1 {
-		return nil, false, fail("TryAcquire", invalid("%d permits", n))
+		return nil, false, fail("TryAcquire", s.key, family.Invalid("%d permits", n))
 	}
 	h, err := s.m.try(ctx, s.request(n))
 	if err != nil || h == nil {
-		return nil, false, fail("TryAcquire", err)
+		return nil, false, fail("TryAcquire", s.key, err)
 	}
 	return &Permit{h}, true, nil
 }
@@ -115,11 +115,11 @@ func (s *Semaphore) TryAcquireN(ctx context.Context, n int64) (*Permit, bool, er
 // Do runs fn while it holds a permit: see [Lock.Do].
 func (s *Semaphore) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
-		return fail("Do", invalid("nil function"))
+		return fail("Do", s.key, family.Invalid("nil function"))
 	}
 	p, err := s.Acquire(ctx)
 	if err != nil {
-		return fail("Do", errors.Unwrap(err))
+		return fail("Do", s.key, err)
 	}
 	return do(p.Context(), p.Release, fn)
 }
@@ -131,7 +131,7 @@ func (s *Semaphore) Free(ctx context.Context) (int64, error) {
 	if err == nil && !ok {
 		l.Size = s.size
 	}
-	return max(l.free(), 0), fail("Free", err)
+	return max(l.free(), 0), fail("Free", s.key, err)
 }
 
 // Permit is one or more held permits of a [Semaphore]. Its methods may be
@@ -142,9 +142,9 @@ type Permit struct{ h *hold }
 // returns within StoreOptions.Timeout: see [Guard.Unlock], also for its errors.
 func (p *Permit) Release() error {
 	if p == nil {
-		return fail("Release", ErrNotHeld)
+		return fail("Release", "semaphore", ErrNotHeld)
 	}
-	return fail("Release", p.h.release(0))
+	return fail("Release", p.h.key, p.h.release(0))
 }
 
 // ReleaseN gives back n permits. More than are held are ErrNotHeld, and none
@@ -152,12 +152,12 @@ func (p *Permit) Release() error {
 // and ReleaseN may be called again.
 func (p *Permit) ReleaseN(n int64) error {
 	if p == nil {
-		return fail("Release", ErrNotHeld)
+		return fail("Release", "semaphore", ErrNotHeld)
 	}
 	if n < 1 {
-		return fail("Release", invalid("%d permits", n))
+		return fail("Release", p.h.key, family.Invalid("%d permits", n))
 	}
-	return fail("Release", p.h.release(n))
+	return fail("Release", p.h.key, p.h.release(n))
 }
 
 // Context returns a context that ends when the last permit is released or
@@ -169,4 +169,4 @@ func (p *Permit) Token() int64 { return p.h.claim.Token }
 
 // Check fails with ErrLost unless the permits are held as tx sees it: see
 // [Guard.Check].
-func (p *Permit) Check(tx *cache.Tx) error { return fail("Check", p.h.check(tx)) }
+func (p *Permit) Check(tx *cache.Tx) error { return fail("Check", p.h.key, p.h.check(tx)) }

@@ -3,6 +3,7 @@ package sync_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -53,9 +54,9 @@ func TestSessionRefused(t *testing.T) {
 		if !errors.Is(err, errRefused) {
 			t.Errorf("%s: %v", what, err)
 		}
-		var typed *dsync.Error
-		if !errors.As(err, &typed) {
-			t.Errorf("%s: %T is no *Error", what, err)
+		var typed *cache.Error
+		if !errors.As(err, &typed) || !strings.HasSuffix(what, typed.Op) {
+			t.Errorf("%s: %v has another operation", what, err)
 		}
 	}
 	ok(t, tryLock(t, newLock(t, other, "l", nil), true).Unlock()) // nothing is left in the row

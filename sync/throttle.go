@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // Throttle is a token bucket that goroutines and processes share: it lets Count
@@ -48,12 +49,12 @@ func NewThrottle(ctx context.Context, st *cache.Store, name string, o *ThrottleO
 		o = &ThrottleOptions{}
 	}
 	if err := t.configure(*o); err != nil {
-		return nil, fail("NewThrottle", err)
+		return nil, fail("NewThrottle", throttlePrefix+name, err)
 	}
 	var err error
 	t.rows, err = throttles(ctx, st)
 	if err != nil {
-		return nil, fail("NewThrottle", err)
+		return nil, fail("NewThrottle", throttlePrefix+name, err)
 	}
 	return t, nil
 }
@@ -62,16 +63,23 @@ func throttles(ctx context.Context, st *cache.Store) (*cache.Cache[string, int64
 	return cache.New(ctx, st, "throttles", &cache.Options[string, int64]{Family: "sync", Persistent: true})
 }
 
+func (t *Throttle) fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fail(op, throttlePrefix+t.name, err)
+}
+
 func (t *Throttle) configure(o ThrottleOptions) error {
 	if o.Burst == 0 {
 		o.Burst = o.Count
 	}
 	if o.Count < 1 || o.Period < 1 || o.Burst < 1 {
-		return invalid("ThrottleOptions of %d events in %v, and a Burst of %d; all have to be positive", o.Count, o.Period, o.Burst)
+		return family.Invalid("ThrottleOptions of %d events in %v, and a Burst of %d; all have to be positive", o.Count, o.Period, o.Burst)
 	}
 	t.gap = time.Duration((int64(o.Period)-1)/o.Count + 1) // rounded up: never more than asked for
 	if int64(t.gap) > math.MaxInt64/4/o.Burst {
-		return invalid("a burst of %d events takes too long", o.Burst)
+		return family.Invalid("a burst of %d events takes too long", o.Burst)
 	}
 	t.ahead = t.gap * time.Duration(o.Burst)
 	return nil
@@ -81,14 +89,16 @@ func (t *Throttle) configure(o ThrottleOptions) error {
 // context of a transaction it fails with cache.ErrInTx, like Wait.
 func (t *Throttle) Allow(ctx context.Context) (bool, error) {
 	_, _, ok, err := t.reserve(ctx, 0)
-	return ok, fail("Allow", err)
+	return ok, t.fail("Allow", err)
 }
 
 // Wait waits until an event may happen, and counts it. If ctx would end
 // before, it fails at once with context.DeadlineExceeded and counts nothing.
 // If ctx ends while it waits, the event is not counted unless others have
 // queued up behind it. If the store is closed it fails with cache.ErrClosed.
-func (t *Throttle) Wait(ctx context.Context) error { return fail("Wait", t.wait(ctx)) }
+func (t *Throttle) Wait(ctx context.Context) error {
+	return t.fail("Wait", t.wait(ctx))
+}
 
 func (t *Throttle) wait(ctx context.Context) error {
 	closed, forget, err := closing(t.rows.Store())
@@ -118,7 +128,7 @@ func (t *Throttle) wait(ctx context.Context) error {
 	case <-closed:
 		err = cache.ErrClosed
 	case <-ctx.Done():
-		err = ended(ctx)
+		err = family.Ended(ctx)
 	}
 	return errors.Join(err, t.refund(slot))
 }
@@ -182,7 +192,7 @@ func (t *Throttle) refund(slot int64) error {
 func Throttled[A, R any](t *Throttle, fn func(ctx context.Context, arg A) (R, error)) func(ctx context.Context, arg A) (R, error) {
 	return func(ctx context.Context, arg A) (r R, err error) {
 		if t == nil || fn == nil {
-			return r, fail("Throttled", invalid("nil throttle or function"))
+			return r, family.Fail("Throttled", "", family.Invalid("nil throttle or function"))
 		}
 		if err := t.Wait(ctx); err != nil {
 			return r, err

@@ -1,0 +1,67 @@
+package family_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
+)
+
+func TestFail(t *testing.T) {
+	if err := family.Fail("Lock", "sync/lock/l", nil); err != nil {
+		t.Error(err)
+	}
+	cause := errors.New("cause")
+	below := &cache.Error{Op: "Update", Err: &cache.Error{Op: "Get", Collection: "sync/leases", Err: cause}}
+	for _, err := range []error{cause, below} {
+		err = family.Fail("Lock", "sync/lock/l", err)
+		if got, want := err.Error(), `cache: Lock in "sync/lock/l": cause`; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if !errors.Is(err, cause) {
+			t.Errorf("%v is not its cause", err)
+		}
+	}
+}
+
+func TestEnded(t *testing.T) {
+	cause := errors.New("cause")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	if err := family.Ended(ctx); err != nil {
+		t.Error(err)
+	}
+	cancel(cause)
+	if err := family.Ended(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	plain, stop := context.WithCancel(t.Context())
+	stop()
+	if err := family.Ended(plain); err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	uncertain := fmt.Errorf("reset: %w", cache.ErrUncertain)
+	for _, tt := range []struct {
+		errs []error
+		want error
+	}{
+		{[]error{nil}, nil},
+		{[]error{uncertain, nil}, nil},
+		{[]error{uncertain, cache.ErrFull}, cache.ErrFull},
+		{[]error{uncertain, uncertain, uncertain}, uncertain},
+	} {
+		n := 0
+		err := family.Repeat(func() error {
+			n++
+			return tt.errs[n-1]
+		})
+		if err != tt.want || n != len(tt.errs) {
+			t.Errorf("%v: got %v after %d", tt.errs, err, n)
+		}
+	}
+}
