@@ -33,21 +33,22 @@ func WrapError(ctx context.Context, op, collection string, err error) error {
 	return &Error{Op: op, Collection: collection, Err: err}
 }
 
-// Step is Update for the steps of collections that are made of others, such as a
-// lock's or a queue's: short, and not one that a user's function makes longer. fn may
-// run again after a rollback, so it has no effects of its own but on variables
-// that it sets anew each time, waits for nothing, and leaves to [Tx.AfterCommit] what is to
-// happen once. Steps of several goroutines may be committed together, and an engine
-// may run steps at the same time that touch different collections.
+// Step is Update for the steps of collections that are made of this one and others,
+// such as a lock's or a queue's: short, and not one that a user's function makes
+// longer. fn may run again after a rollback, so it has no effects of its own but on
+// variables that it sets anew each time, waits for nothing, and leaves to
+// [Tx.AfterCommit] what is to happen once. Steps of several goroutines may be
+// committed together, and an engine may run steps at the same time that touch
+// different collections.
 //
-// touches are the collections that fn is going to use, as far as the caller
-// knows: engines that lock collections lock those first.
-func (s *Store) Step(ctx context.Context, fn func(tx *Tx) error, touches ...Collection) error {
-	colls := make([]driver.Collection, len(touches))
-	for i, c := range touches {
-		colls[i] = c.collection()
+// fn is going to use c and others, as far as the caller knows: engines that lock
+// collections lock those first.
+func (c *Cache[K, V]) Step(ctx context.Context, fn func(tx *Tx) error, others ...Collection) error {
+	touches := c.shared.touches
+	for _, other := range others {
+		touches = append(touches[:len(touches):len(touches)], other.collection())
 	}
-	return s.transact(ctx, "Step", "", driver.Own, colls, fn)
+	return c.transact(ctx, "Step", driver.Own, touches, fn)
 }
 
 // Collection is any [Cache], whatever its types.

@@ -166,21 +166,21 @@ func (c *Cache[K, V]) In(tx *Tx) *Cache[K, V] {
 //		...
 //	})
 func (c *Cache[K, V]) Update(ctx context.Context, fn func(tx *Tx) error) error {
-	return c.transact(ctx, "Update", driver.Alone, fn)
+	return c.transact(ctx, "Update", driver.Alone, nil, fn)
 }
 
 // View is [Store.View], except that a collection that is bound to a
 // transaction joins it.
 func (c *Cache[K, V]) View(ctx context.Context, fn func(tx *Tx) error) error {
-	return c.transact(ctx, "View", viewing, fn)
+	return c.transact(ctx, "View", viewing, nil, fn)
 }
 
-func (h *handle) transact(ctx context.Context, op string, mode driver.Mode, fn func(tx *Tx) error) error {
+func (h *handle) transact(ctx context.Context, op string, mode driver.Mode, touches []driver.Collection, fn func(tx *Tx) error) error {
 	if h.tx == nil {
 		if h.shared.closed.Load() {
 			return h.fail(ctx, op, ErrClosed)
 		}
-		return h.st.transact(ctx, op, h.dc.Name(), mode, nil, fn)
+		return h.st.transact(ctx, op, h.dc.Name(), mode, touches, fn)
 	}
 	err := h.ready(ctx)
 	switch {

@@ -29,18 +29,18 @@ func TestStep(t *testing.T) {
 			tx.AfterCommit(func() { told++ })
 			return err
 		}
-		ok(t, e.st.Step(t.Context(), move, a, b))
+		ok(t, a.Step(t.Context(), move, b))
 		holds(a, 1)
 		holds(b, 1)
 		equal(t, told, 1)
 
 		broken := errors.New("broken")
-		err := e.st.Step(t.Context(), func(tx *cache.Tx) error {
+		err := a.Step(t.Context(), func(tx *cache.Tx) error {
 			if err := move(tx); err != nil {
 				return err
 			}
 			return broken
-		}, a, b)
+		}, b)
 		if err != broken {
 			t.Errorf("got %v", err)
 		}
@@ -49,7 +49,7 @@ func TestStep(t *testing.T) {
 
 		// In a transaction it is a part of that.
 		ok(t, e.st.Update(t.Context(), func(tx *cache.Tx) error {
-			err := e.st.Step(tx.Context(), move, a, b)
+			err := a.Step(tx.Context(), move, b)
 			equal(t, told, 1)
 			return err
 		}))
@@ -60,13 +60,13 @@ func TestStep(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 10 {
-					if err := e.st.Step(t.Context(), func(tx *cache.Tx) error {
+					if err := a.Step(t.Context(), func(tx *cache.Tx) error {
 						n, err := cache.Incr(tx.Context(), a.In(tx), "n", 1)
 						if err != nil {
 							return err
 						}
 						return b.In(tx).Set(tx.Context(), "n", n)
-					}, a, b); err != nil {
+					}, b); err != nil {
 						t.Error(err)
 					}
 				}

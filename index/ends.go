@@ -38,7 +38,7 @@ func (x *Index[K, V]) PopLast(ctx context.Context) (cache.Entry[K, V], bool, err
 
 func (x *Index[K, V]) popEnd(ctx context.Context, op string, end func(*cache.Cache[K, V], context.Context) (cache.Entry[K, V], bool, error)) (e cache.Entry[K, V], ok bool, err error) {
 	var refused error // having changed nothing, it does not spoil a transaction
-	err = x.c.Update(ctx, func(tx *cache.Tx) (err error) {
+	err = x.c.Step(ctx, func(tx *cache.Tx) (err error) {
 		c := x.c.In(tx)
 		if e, ok, refused = end(c, ctx); !ok || refused != nil && !errors.Is(refused, cache.ErrCorrupt) {
 			return nil
