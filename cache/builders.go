@@ -59,8 +59,8 @@ type Collection interface {
 
 func (c *Cache[K, V]) collection() driver.Collection { return c.dc }
 
-// Logger returns [StoreOptions].Logger, or one that discards everything: whoever
-// builds on Store tells it what no caller is told.
+// Logger returns [StoreOptions].Logger, or one that discards everything. A
+// package tells it what no caller of the package is told.
 func (s *Store) Logger() *slog.Logger { return s.log }
 
 // Now returns the time by the store's clock: see [StoreOptions].Now.
@@ -72,8 +72,8 @@ func (s *Store) TxOf(ctx context.Context) *Tx { return s.txOf(ctx) }
 
 // Session returns the name of this store's session, and begins one if there is
 // none. The session ends with Close or with the process, however that dies.
-// Whatever must not outlive its holder, such as a lock or a lease, is stored with
-// the name of the holder's session; whoever wants it asks [Store.Alive].
+// What must not outlive its holder, such as a lock or a lease, is stored with the
+// name of the holder's session; a process that wants it asks [Store.Alive].
 //
 // lost is closed if the session ends while the store is open, for instance
 // because the directory was replaced by another one. What was held in the session
@@ -112,11 +112,11 @@ func (s *Store) WatchSession(sessions ...string) (ended <-chan struct{}, stop fu
 }
 
 // Listen calls fn with each message that [Store.Signal] sends to name, on a goroutine
-// of its own and for one at a time, until stop is called. Nobody else may listen to
-// the name: it should have the name of a session in it. own says that the user of this
-// process has sent the message; anybody on the machine may. fn must not wait, nor keep
-// the message. It fails with errors.ErrUnsupported where processes cannot be told but
-// by Watch.
+// of its own and for one at a time, until stop is called. No other listener may have
+// the name: it should have the name of a session in it. own says that a process of the
+// same user has sent the message; any process on the machine may. fn must not wait, nor
+// keep the message. Listen fails with errors.ErrUnsupported where processes cannot be
+// told but by Watch.
 func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop func(), err error) {
 	e, err := driver.As[driver.Signaler](s.engine)
 	if err == nil {
@@ -125,9 +125,9 @@ func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop fun
 	return stop, WrapError(context.Background(), "Listen", "", err)
 }
 
-// Signal sends a message of up to 1024 bytes to whoever listens to name, in whichever
-// process. It does not wait, and fails if the message will not be heard, because nobody
-// listens or has no room for more, and with errors.ErrUnsupported as Listen does.
+// Signal sends a message of up to 1024 bytes to the listener of name, in any process.
+// It does not wait, and fails if the message will not be heard, because there is no
+// listener or it has no room for more, and with errors.ErrUnsupported as Listen does.
 func (s *Store) Signal(name string, message []byte) error {
 	e, err := driver.As[driver.Signaler](s.engine)
 	if err == nil {
@@ -158,10 +158,10 @@ type closing struct {
 }
 
 // AtClose has fn called when Close begins, while the store can still be used:
-// whoever builds on Store ends its goroutines in fn, and gives back what other
-// processes wait for. Functions run one after another, on the goroutine of
-// Close, the last registered first. cancel takes fn back, and does nothing
-// once it runs. After Close has begun, AtClose fails with ErrClosed.
+// in fn a package ends its goroutines, and gives back what other processes wait
+// for. Functions run one after another, on the goroutine of Close, the last
+// registered first. cancel takes fn back, and does nothing once it runs. After
+// Close has begun, AtClose fails with ErrClosed.
 func (s *Store) AtClose(fn func()) (cancel func(), err error) {
 	c := &s.closing
 	c.mu.Lock()

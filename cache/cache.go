@@ -158,8 +158,8 @@ func (c *Cache[K, V]) In(tx *Tx) *Cache[K, V] {
 }
 
 // Update is [Store.Update], except that a collection that is bound to a
-// transaction joins it. Whoever builds on Cache makes an operation of several
-// steps atomic with it, bound or not:
+// transaction joins it. So it makes an operation of several steps atomic, whether
+// the collection is bound or not:
 //
 //	err := c.Update(ctx, func(tx *cache.Tx) error {
 //		c := c.In(tx)

@@ -41,9 +41,21 @@
 // package's, such as [ErrTimeout], that of the context, or that of a codec.
 // They contain no keys and no values.
 //
+// # Building on it
+//
+// Packages deque, index, sync and memo use nothing that is not exported here, and
+// packages of others can be built in the same way. What only these need is in one
+// file, builders.go: [WrapError], so that errors name the operation of the package
+// that was called; [Store.Step] and [Collection] for its short transactions;
+// [Store.TxOf], [Store.Now] and [Store.Logger]; [Store.AtClose]; sessions, which say
+// whether a process lives that holds something ([Store.Session], [Store.Alive],
+// [Store.WatchSession]); messages between processes ([Store.Listen],
+// [Store.Signal]); and [Tx.Fence]. Options.Family keeps the collections of a package
+// apart from those of others.
+//
 // # Trust
 //
-// Whoever may write to the directory can change what is in the store, and no
+// A user that may write to the directory can change what is in the store, and no
 // more: whatever is put there, nothing outside of the directory is read,
 // changed or removed. A directory is made for the current user only. One that
 // others can write to is used all the same, and StoreOptions.Logger is told.
@@ -58,11 +70,11 @@
 // g+s, or chown and chgrp it) before it is first opened: what is made there is the
 // group's.
 //
-// Nothing that somebody has put into the database runs: a store with triggers,
+// Nothing that another program has put into the database runs: a store with triggers,
 // views, virtual tables, constraints or expressions in indexes that are not its
 // own is [ErrCorrupt], when it is opened or with the next write, and the error
 // names them. Plain tables of other programs, those of ANALYZE, and indexes on
-// columns that somebody has added are left alone.
+// columns that another program has added are left alone.
 //
 // # Durability
 //

@@ -65,8 +65,10 @@ var (
 	// directory always knows.
 	ErrUncertain = driver.ErrUncertain
 
-	// ErrOverflow means that the result does not fit: a sum its number type,
-	// or a new key of a queue the range of such keys. Nothing was changed.
+	// ErrOverflow means that a number would be too large or too small: the sum of
+	// an Incr or Decr for the type of the collection's values, or the number in the
+	// key of a new item for a Queue or a deque, whose keys are numbered from the
+	// middle of a range. Nothing was changed.
 	ErrOverflow = errors.New("result is out of range")
 
 	// ErrNotFound means that what must exist does not: see [MustExist].

@@ -7,8 +7,14 @@ import (
 )
 
 // Get returns the value of k, and false if there is none or it has expired.
-// It does not write: that an entry was used is recorded later, with other
-// writes, and only if the collection's policy or its statistics ask for it.
+//
+// It waits for no writer, and does not write: that an entry was used is recorded
+// later, with other writes, and only if the collection's policy, its statistics or
+// Options.Sliding ask for it.
+//
+// A value that the codec cannot read is ErrCodecMismatch, or missing with
+// Options.SkipUndecodable. One whose file is missing or damaged is ErrCorrupt, and one
+// above StoreOptions.MaxValueSize is ErrTooLarge. After Close it is ErrClosed.
 func (c *Cache[K, V]) Get(ctx context.Context, k K) (v V, ok bool, err error) {
 	row, ok, err := c.read(ctx, k, c.reading())
 	if ok {

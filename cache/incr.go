@@ -15,14 +15,18 @@ type Number interface {
 		~float32 | ~float64
 }
 
-// Incr adds delta to the number of k, atomically, and returns the sum.
-// Without an entry it starts from [Initial] and makes one, with the expiry
-// and the tag that the options say; with [MustExist] that is ErrNotFound. An
-// entry that is there keeps its expiry and its tag, so that a counter with a
-// TTL ends when its first count does.
+// Incr adds delta to the number under k and returns the sum. Of several callers
+// at once, in any processes, each adds its delta.
 //
-// A sum that N cannot hold is ErrOverflow and changes nothing. Python and
-// SQL see integers of 64 bits with a sign.
+// Where there is no entry, the sum begins with 0, or with [Initial], and an entry is
+// made that has the expiry and the tag of the options. With [MustExist] that is
+// ErrNotFound. An entry that is there keeps its expiry and its tag, whatever the
+// options say: a counter that is made with a TTL ends that long after its first
+// Incr, however often it is counted up.
+//
+// A sum that N cannot hold is ErrOverflow; nothing is changed. A value that is no
+// number is ErrCodecMismatch. To Python and in SQL the numbers are integers of 64
+// bits, or floats.
 func Incr[K any, N Number](ctx context.Context, c *Cache[K, N], k K, delta N, opts ...Option) (N, error) {
 	return count(ctx, "Incr", c, k, delta, plus, opts)
 }

@@ -12,8 +12,13 @@ import (
 // returns, every process sees the value.
 //
 // Set also makes room, as Options.CullLimit says, and never evicts what it
-// has just written. A value larger than the size limit is ErrTooLarge and
-// changes nothing.
+// has just written.
+//
+// With an error nothing is changed, but for ErrUncertain. A value above the size limit or
+// StoreOptions.MaxValueSize is ErrTooLarge; options that contradict each other are
+// ErrInvalid. Set waits for other writers: until ctx ends, or else ErrTimeout after
+// StoreOptions.Timeout. In a store that was opened for reading, and inside View, it
+// is ErrReadOnly, and on a full disk ErrFull.
 func (c *Cache[K, V]) Set(ctx context.Context, k K, v V, opts ...Option) error {
 	p, err := c.entryToSet(ctx, k, v, opts)
 	if err == nil {

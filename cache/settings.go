@@ -17,8 +17,10 @@ import (
 //	TagIndex    bool
 type Settings = driver.Settings
 
-// Settings returns the collection's settings as this process last saw them,
-// which it does with each write and otherwise within a second or so.
+// Settings returns the collection's settings as this process has read them last,
+// without reading them again. Each write reads them, and without writes the process
+// does within a second or so. So a change by another process may be missing for that
+// long; [Cache.Configure] returns the settings as they are stored.
 func (c *Cache[K, V]) Settings() Settings { return c.dc.Settings() }
 
 // Configure changes the collection's settings by fn, which is given those

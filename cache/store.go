@@ -100,7 +100,7 @@ func (s *Store) Collections(ctx context.Context) ([]string, error) {
 }
 
 // Drop removes the collection that [Cache.Name] calls name, such as
-// "cache/pages", with all its entries; whoever has it open gets ErrClosed.
+// "cache/pages", with all its entries; processes that have it open get ErrClosed.
 // Dropping what does not exist does nothing. The default collection is only
 // emptied. A deque or a memo consists of several collections: deque.Drop removes
 // all of a deque, and Clear of a memo what it remembers.

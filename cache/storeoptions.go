@@ -13,37 +13,37 @@ import (
 // Shards, SQLite, Timeout and ReadOnly are for OpenStore; NewStore is given an engine
 // that knows its own.
 type StoreOptions struct {
-	// Shards spreads the default collection over so many databases, in the
-	// directories 000, 001 and so on, so that as many processes write to it
-	// at once. That pays where commits wait for the disk (sqlite.SyncFull), or on
-	// many processors; where processes that write keep all of them busy, one
-	// database is as fast or faster. It is the layout of DiskCache's FanoutCache, and
-	// Python finds every key that Go wrote and the reverse. Collections of the
-	// families cache, deque and index are in directories below, as
-	// FanoutCache's methods of those names make them; package shard tells the
-	// details.
+	// Shards is the number of databases that the default collection is spread over:
+	// each key belongs to one of them, and as many processes as there are databases
+	// can write at the same time. That pays where commits wait for the disk
+	// (sqlite.SyncFull), or with many processors. Where the processes that write keep
+	// all processors busy, one database is as fast or faster. Defaults to 0, one
+	// database.
 	//
-	// The number, 1000 at most, belongs to the directory: another one later,
-	// or none, is ErrInvalid. These are different with shards:
+	// The databases are in the directories 000, 001 and so on, which is the layout of
+	// DiskCache's FanoutCache: Python finds what Go has stored, and Go what Python has.
+	// Collections of the families cache, deque and index are in directories below, as
+	// FanoutCache's methods of those names make them; package shard tells the details.
+	//
+	// A directory keeps its number, of 1000 at most: to open it with another one, or
+	// without, is ErrInvalid. With shards these things are different:
 	//
 	//   - A size limit is divided among them: each keeps to its part by
 	//     itself, and a value larger than that is ErrTooLarge.
 	//   - Insertion order goes shard by shard. Key order is exact.
-	//   - An operation on one key takes one shard's lock; everything else,
-	//     such as Update and queues of the default collection, that of the
-	//     first shard and of those that it needs. Other writers wait only for
-	//     those.
-	//   - If the process dies while a transaction over several shards is
-	//     being committed, it may have happened in some of them only.
-	//
-	// Defaults to none.
+	//   - An operation on one key keeps the writers of one shard waiting. All
+	//     others, such as Update and queues of the default collection, keep those of
+	//     the first shard waiting, and of the other shards that they use.
+	//   - If the process dies while it commits a transaction over several shards,
+	//     some of them may have it and others not.
 	Shards int
 
 	// SQLite has what OpenStore tells the engine that keeps a store in a directory:
 	// what a commit waits for, memory for the database's pages and for copies of
-	// entries, the size of the log, network file systems. With Shards, each of them
-	// has a log of its own, and the memory is divided among them. Its Timeout,
-	// ReadOnly and Logger are those below. Defaults to its defaults.
+	// entries, the size of the log, network file systems. The memory (CacheSize,
+	// NearCache) is that of the whole store: with Shards each of them has a part of it,
+	// but a log of its own. Timeout, ReadOnly and Logger in it do not matter: those
+	// below do. Defaults to its defaults.
 	SQLite *sqlite.Options
 
 	// Timeout bounds how long a write waits for other writers, in this and in

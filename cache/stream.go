@@ -10,7 +10,7 @@ import (
 
 // SetFrom stores what r reads until io.EOF under k, always in a file and
 // without holding it in memory, if the store has files: one that is not in a
-// directory may have none. Nobody sees the entry before it is complete;
+// directory may have none. No reader sees the entry before it is complete;
 // when reading fails, nothing is changed.
 //
 // The bytes are stored as they are, where Set would store what the values'

@@ -47,6 +47,11 @@ type txState struct {
 // exactly once, on the caller's goroutine. Until it returns, other writers of
 // the store wait, in all processes; readers do not.
 //
+// The error of fn is returned as it is. Others are an *[Error]: ErrTimeout if other
+// writers have kept Update waiting for StoreOptions.Timeout, that of ctx if it ends
+// meanwhile, ErrReadOnly, ErrFull or ErrClosed. After each of them nothing is changed;
+// only ErrUncertain leaves that open.
+//
 // With a context of [Tx.Context], Update joins that transaction: fn's work is
 // committed, or not, with the rest of it. If the joined fn fails, all of the
 // transaction does, even if the outer function returns nil. Inside View an
@@ -63,7 +68,7 @@ func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
 
 // View runs fn in a snapshot: fn sees every transaction that was committed
 // before the call and none that commits later, and cannot write. It holds up
-// nobody, but while it lasts the store's log cannot be cut back, so it should
+// nothing else, but while it lasts the store's log cannot be cut back, so it should
 // not last for minutes.
 //
 // With a context of [Tx.Context], View joins that transaction and sees what

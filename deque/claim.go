@@ -39,18 +39,21 @@ func checkLease(d time.Duration) error {
 	return nil
 }
 
-// Claim takes the item at the front for the time of a lease, and returns
-// false if there is none. The item is then to be acknowledged or given back:
-// see [Claim]. If the lease ends without either, or the store is closed, or
-// the process dies, it comes back to the front of the deque, and the next
-// claim of it is an attempt more.
+// Claim takes the item at the front, until the lease ends, and returns false if
+// there is none. When the work is done, [Claim.Ack] removes the item; [Claim.Nack]
+// gives it back; [Claim.Extend] makes the lease longer.
 //
-// What Claim returns is not bound to a transaction, even if the deque is: In
-// binds it.
+// If the lease ends, the store is closed or the process dies without an Ack, the item
+// comes back to the front of the deque, for any taker. The next claim of it has an
+// Attempt one higher. So work may be done twice, after a lease that was too short or a
+// crash just before Ack.
 //
 // With [UntilClosed] as the lease, the claim lasts as long as the process has the
 // store open. Any other lease that is not positive is cache.ErrInvalid. An item
 // whose value is lost is removed, and is cache.ErrCorrupt, once: see PopFront.
+//
+// The Claim that is returned is not bound to a transaction, even if the deque is:
+// [Claim.In] binds it.
 func (d *Deque[T]) Claim(ctx context.Context, lease time.Duration) (*Claim[T], bool, error) {
 	c, ok, err := d.claim(ctx, lease)
 	return c, ok, d.fail(ctx, "Claim", err)

@@ -160,8 +160,8 @@ func openSettings(ctx context.Context, st *cache.Store) (*cache.Cache[string, se
 }
 
 // Drop removes the deque called name from a store, with all its items,
-// claimed and delayed ones included, and its maximum length; whoever has it
-// open gets cache.ErrClosed. Of the default deque, "", it only removes the
+// claimed and delayed ones included, and its maximum length; processes that have
+// it open get cache.ErrClosed. Of the default deque, "", it only removes the
 // contents. Dropping what does not exist does nothing.
 func Drop(ctx context.Context, st *cache.Store, name string) error {
 	full := ""
@@ -191,7 +191,7 @@ func drop(ctx context.Context, st *cache.Store, name, full string) error {
 }
 
 // Close releases the deque; using it afterwards fails with cache.ErrClosed,
-// and so does whoever waits for an item. What was opened with Open closes its
+// and so do calls that wait for an item. What was opened with Open closes its
 // store as well, which gives back what it has claimed; otherwise claims stay
 // until their leases end or the store is closed. Close after Close does
 // nothing.

@@ -21,11 +21,11 @@
 //
 // # Claims
 //
-// What is popped is gone: if the process dies before it has done the work,
-// nobody does it. [Deque.Claim] instead lends the item for a time. [Claim.Ack]
-// removes it for good; without one it comes back, to the front and with its
-// count of attempts one higher, when the lease ends or as soon as the
-// process that holds it has died.
+// What is popped is gone: if the process dies before it has done the work, the work
+// is never done. [Deque.Claim] gives an item for a time instead, which is called a
+// lease. [Claim.Ack] then removes the item for good. If the lease ends without it, or
+// the process that holds the claim dies, the item comes back to the front, and the
+// next claim of it is an attempt more.
 //
 //	c, err := jobs.ClaimWait(ctx, time.Minute)
 //	if err != nil {
@@ -36,18 +36,19 @@
 //	}
 //	return c.Ack(ctx)
 //
-// # Ready, lent and delayed items
+// # Ready, claimed and delayed items
 //
 // An item that is claimed, or that was pushed with [Delay] and is not due, is
 // not in the deque: Len does not count it, positions and iteration leave it
-// out, MaxLen does not concern it, and Python does not see it. Items that have
-// become due, or whose holder is gone, are brought back by the next operation
-// of any process that uses this package, before it does anything else. If the
-// deque is at its maximum length then, they wait until there is room.
+// out, MaxLen does not concern it, and Python does not see it. [Deque.Stats] counts
+// such items. When an item has become due, or the process that had claimed it is
+// gone, the next operation of any process that uses this package puts it back, before
+// it does anything else. If the deque is at its maximum length then, the item waits
+// until there is room.
 //
 // Leases and delays go by the clock of the store. If that turns out to have been
 // ahead by more than a minute when one began, it begins anew. An expiry is a
-// moment; later ones than the year 2262 become that for an item that is lent.
+// moment; of a claimed or delayed item, one later than the year 2262 becomes that.
 //
 // # Transactions
 //

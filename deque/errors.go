@@ -14,9 +14,9 @@ var (
 	// ErrOutOfRange means that there is no item at a position.
 	ErrOutOfRange = errors.New("no item at this position")
 
-	// ErrLost means that a claim is over: the item was acknowledged or given
-	// back before, its lease has ended and it has come back, or the deque was
-	// cleared. Nothing was changed.
+	// ErrLost means that a claim has ended: by an Ack or a Nack before, since the
+	// lease has ended and the item has come back, or since the deque was cleared.
+	// Nothing was changed.
 	ErrLost = errors.New("the claim is over")
 )
 

@@ -151,7 +151,7 @@ func (d *Deque[T]) requeueDue(ctx context.Context, s settings, look, taking bool
 		return nil
 	}
 	now := d.now()
-	due := d.clockSetBack(s) // then nobody knows
+	due := d.clockSetBack(s) // then due times tell nothing
 	for _, prefix := range []string{claimPrefix, delayPrefix} {
 		at, ok, err := d.nextDue(ctx, prefix)
 		if err != nil {

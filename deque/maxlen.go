@@ -11,7 +11,7 @@ func (d *Deque[T]) MaxLen(ctx context.Context) (int64, error) {
 // SetMaxLen sets the maximum length, or with 0 removes it, for all processes
 // and until it is set again. If the deque is longer, items are removed from
 // the front. From then on every push removes what is too much from the other
-// end, in the same transaction: nobody ever sees more than n items.
+// end, in the same transaction: no reader ever sees more than n items.
 //
 // Python does not know of the maximum length. What it pushes beyond is removed
 // with the next push of this package.

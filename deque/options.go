@@ -48,8 +48,8 @@ func (o *Options[T]) withDefaults() Options[T] {
 }
 
 // Option changes what one call pushes. It is [cache.TTL], [cache.ExpireAt] or
-// [cache.NoExpiry], which say when the item vanishes if nobody has taken it by
-// then, or [Delay], which says when it comes.
+// [cache.NoExpiry], which say when the item vanishes unless it is taken before, or
+// [Delay], which says when it comes.
 //
 // An item that expires vanishes wherever it is: ready, delayed for longer, or back
 // from a claim that has ended later. Defaults to never.
