@@ -46,7 +46,7 @@
 // Packages deque, index, sync and memo use nothing that is not exported here, and
 // packages of others can be built in the same way. What only these need is in one
 // file, builders.go: [WrapError], so that errors name the operation of the package
-// that was called; [Store.Step] and [Collection] for its short transactions;
+// that was called; [Cache.Step] and [Collection] for its short transactions;
 // [Store.TxOf], [Store.Now] and [Store.Logger]; [Store.AtClose]; sessions, which say
 // whether a process lives that holds something ([Store.Session], [Store.Alive],
 // [Store.WatchSession]); messages between processes ([Store.Listen],
