@@ -24,7 +24,11 @@ func WrapError(ctx context.Context, op, collection string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if inner, ok := err.(*Error); ok {
+	for {
+		inner, ok := err.(*Error)
+		if !ok {
+			break
+		}
 		err = inner.Err
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, ctx.Err()) {

@@ -45,7 +45,8 @@ func TestImports(t *testing.T) {
 		"index":                          {"codec", "cache", "cache/family"},
 		"sync":                           {"codec", "cache", "cache/clock", "cache/family"},
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
-		"examples":                       {"codec", "cache", "deque", "index", "sync", "memo", "examples", "cache/driver/memory"},
+		// A program that sets SQLite's options names their type.
+		"examples": {"codec", "cache", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},
 	}

@@ -1,11 +1,11 @@
 package memo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // ErrRecursive means that a function called itself, through its Memo, with the
@@ -45,8 +45,5 @@ var errInTx = fmt.Errorf("nobody can compute a result while this transaction kee
 
 // fail makes a *cache.Error of err, of an operation of m.
 func (m *Memo[A, R]) fail(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return family.Fail(op, "memo/"+m.name, err)
+	return cache.WrapError(context.Background(), op, "memo/"+m.name, err)
 }

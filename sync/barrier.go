@@ -3,6 +3,7 @@ package sync
 import (
 	"context"
 
+	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/family"
 )
 
@@ -19,7 +20,7 @@ type Locker interface {
 func Barrier[A, R any](l Locker, fn func(ctx context.Context, arg A) (R, error)) func(ctx context.Context, arg A) (R, error) {
 	return func(ctx context.Context, arg A) (r R, err error) {
 		if l == nil || fn == nil {
-			return r, family.Fail("Barrier", "", family.Invalid("nil lock or function"))
+			return r, cache.WrapError(context.Background(), "Barrier", "", family.Invalid("nil lock or function"))
 		}
 		err = l.Do(ctx, func(ctx context.Context) (err error) {
 			r, err = fn(ctx, arg)

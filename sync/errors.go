@@ -1,11 +1,11 @@
 package sync
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // Errors that operations return inside a [*cache.Error], which has the name of the
@@ -49,8 +49,5 @@ const (
 
 // fail makes a *cache.Error of err.
 func fail(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return family.Fail(op, "sync/"+name, err)
+	return cache.WrapError(context.Background(), op, "sync/"+name, err)
 }

@@ -42,7 +42,7 @@ func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock
 		err = family.Invalid("nil Cache")
 	}
 	if err != nil {
-		return nil, family.Fail("NewKeyLock", "", err)
+		return nil, cache.WrapError(context.Background(), "NewKeyLock", "", err)
 	}
 	return &KeyLock[K, V]{c: c, key: key, max: max}, nil
 }
@@ -61,7 +61,7 @@ func (l *KeyLock[K, V]) Lock(ctx context.Context) (*KeyGuard, error) {
 		err = l.lock(ctx, tag)
 	}
 	if err != nil {
-		return nil, family.Fail("Lock", l.c.Name(), err)
+		return nil, cache.WrapError(context.Background(), "Lock", l.c.Name(), err)
 	}
 	return l.guard(tag), nil
 }
@@ -78,11 +78,11 @@ func (l *KeyLock[K, V]) lock(ctx context.Context, tag string) error {
 func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
 	tag, err := l.tag(ctx)
 	if err != nil {
-		return nil, false, family.Fail("TryLock", l.c.Name(), err)
+		return nil, false, cache.WrapError(context.Background(), "TryLock", l.c.Name(), err)
 	}
 	got, err := l.try(ctx, tag)
 	if err != nil || !got {
-		return nil, false, family.Fail("TryLock", l.c.Name(), err)
+		return nil, false, cache.WrapError(context.Background(), "TryLock", l.c.Name(), err)
 	}
 	return l.guard(tag), true, nil
 }
@@ -91,11 +91,11 @@ func (l *KeyLock[K, V]) TryLock(ctx context.Context) (*KeyGuard, bool, error) {
 // returns. To wait for the same lock with that context fails with ErrRecursive.
 func (l *KeyLock[K, V]) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	if fn == nil {
-		return family.Fail("Do", l.c.Name(), family.Invalid("nil function"))
+		return cache.WrapError(context.Background(), "Do", l.c.Name(), family.Invalid("nil function"))
 	}
 	g, err := l.Lock(ctx)
 	if err != nil {
-		return family.Fail("Do", l.c.Name(), err)
+		return cache.WrapError(context.Background(), "Do", l.c.Name(), err)
 	}
 	ctx, cancel := context.WithCancel(context.WithValue(ctx, heldTag(g.tag), true))
 	defer cancel()
@@ -298,14 +298,14 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 // again.
 func (g *KeyGuard) Unlock() error {
 	if g == nil {
-		return family.Fail("Unlock", "", ErrNotHeld)
+		return cache.WrapError(context.Background(), "Unlock", "", ErrNotHeld)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.done {
-		return family.Fail("Unlock", g.name, ErrNotHeld)
+		return cache.WrapError(context.Background(), "Unlock", g.name, ErrNotHeld)
 	}
 	err := g.release()
 	g.done = err == nil || errors.Is(err, ErrLost)
-	return family.Fail("Unlock", g.name, err)
+	return cache.WrapError(context.Background(), "Unlock", g.name, err)
 }

@@ -192,7 +192,7 @@ func (t *Throttle) refund(slot int64) error {
 func Throttled[A, R any](t *Throttle, fn func(ctx context.Context, arg A) (R, error)) func(ctx context.Context, arg A) (R, error) {
 	return func(ctx context.Context, arg A) (r R, err error) {
 		if t == nil || fn == nil {
-			return r, family.Fail("Throttled", "", family.Invalid("nil throttle or function"))
+			return r, cache.WrapError(context.Background(), "Throttled", "", family.Invalid("nil throttle or function"))
 		}
 		if err := t.Wait(ctx); err != nil {
 			return r, err

@@ -1,6 +1,6 @@
 // Package family is what packages have in common whose collections are made of
-// [cache.Cache] ones, such as deque and sync: how their errors look, and how they go
-// on when a commit is uncertain.
+// [cache.Cache] ones, such as memo and sync: what stands in their errors, and how they go on when a
+// commit is uncertain.
 package family
 
 import (
@@ -10,23 +10,6 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 )
-
-// Fail makes a *cache.Error of err, or nil of nil: the operation op on name has
-// failed, such as "Lock" on "sync/lock/nightly". If err is a *cache.Error of an
-// operation below, what that has failed with takes its place, so that the user sees
-// one operation, which is the user's own.
-func Fail(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	for {
-		below, ok := err.(*cache.Error)
-		if !ok {
-			return &cache.Error{Op: op, Collection: name, Err: err}
-		}
-		err = below.Err
-	}
-}
 
 // Invalid returns a cache.ErrInvalid with details.
 func Invalid(format string, args ...any) error {

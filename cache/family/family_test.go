@@ -10,23 +10,6 @@ import (
 	"github.com/go-diskcache/diskcache/cache/family"
 )
 
-func TestFail(t *testing.T) {
-	if err := family.Fail("Lock", "sync/lock/l", nil); err != nil {
-		t.Error(err)
-	}
-	cause := errors.New("cause")
-	below := &cache.Error{Op: "Update", Err: &cache.Error{Op: "Get", Collection: "sync/leases", Err: cause}}
-	for _, err := range []error{cause, below} {
-		err = family.Fail("Lock", "sync/lock/l", err)
-		if got, want := err.Error(), `cache: Lock in "sync/lock/l": cause`; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-		if !errors.Is(err, cause) {
-			t.Errorf("%v is not its cause", err)
-		}
-	}
-}
-
 func TestEnded(t *testing.T) {
 	cause := errors.New("cause")
 	ctx, cancel := context.WithCancelCause(t.Context())
