@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long one write waits for others. The go command waits with it.
-const patience = 10 * time.Second
+var patience = 10 * time.Second
 
 // store is the cache in a directory: bodies under the IDs of actions, each with its
 // OutputID as tag. Bodies are files, whatever their size, so that a path to one costs

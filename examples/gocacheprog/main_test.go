@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -537,6 +538,63 @@ func TestNoCache(t *testing.T) {
 		t.Errorf("%+v", res)
 	}
 	c.close()
+}
+
+// A writer of another process that does not end keeps one put waiting, and no more.
+func TestStuck(t *testing.T) {
+	defer func(d time.Duration) { patience = d }(patience)
+	patience = 20 * time.Millisecond
+	dir := t.TempDir()
+	c := start(t, "-dir", dir)
+	c.put("a", body(5000))
+	s, err := openStore(t.Context(), dir, 0, &complaints{w: t.Output()})
+	ok(t, err)
+	defer s.outputs.Close()
+	ok(t, s.outputs.Store().Update(t.Context(), func(tx *cache.Tx) error {
+		c.put("b", body(6000))
+		c.hit("a", body(5000))
+		return nil
+	}))
+	c.put("b", body(6000))
+	c.miss("b")
+	if stderr := c.close(); strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, cache.ErrTimeout.Error()) {
+		t.Errorf("standard error is %q", stderr)
+	}
+}
+
+// Another process may store another output of an action at any moment: a put has the
+// path of its own.
+func TestOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, "-dir", dir)
+	c.put("a", body(5000))
+	s, err := openStore(t.Context(), dir, 0, &complaints{w: t.Output()})
+	ok(t, err)
+	defer s.outputs.Close()
+	changed, stop, err := s.outputs.Watch()
+	ok(t, err)
+	defer stop()
+	var other sync.WaitGroup
+	defer other.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	other.Go(func() {
+		for ctx.Err() == nil {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+			err := s.outputs.Set(ctx, action("a"), body(5001), cache.Tag(action("another")))
+			if err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 200 {
+		c.put("a", body(5000))
+	}
+	equal(t, c.close(), "")
 }
 
 // A cache that is removed while it is in use is a miss.
