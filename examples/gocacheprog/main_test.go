@@ -341,28 +341,42 @@ func TestOddRequests(t *testing.T) {
 	equal(t, n, int64(0))
 }
 
-// The bodies of many requests that are on the way at once are those that were put.
+// Many requests may be on the way at once. All are answered before a close is.
 func TestManyAtOnce(t *testing.T) {
-	c := start(t, "-dir", t.TempDir())
+	dir := t.TempDir()
+	c := start(t, "-dir", dir)
 	const n = 100
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		for i := range n {
-			b := body(i * 97)
-			sum := sha256.Sum256(b)
-			line, _ := json.Marshal(request{ID: int64(i), Command: "put", ActionID: action(fmt.Sprint(i)), OutputID: sum[:], BodySize: int64(len(b))})
-			if len(b) > 0 {
-				line = fmt.Appendf(line, "\n\"%s\"", base64.StdEncoding.EncodeToString(b))
-			}
-			c.in.Write(append(line, '\n'))
+	var text bytes.Buffer
+	for i := range n {
+		b := body(i * 97)
+		sum := sha256.Sum256(b)
+		line, err := json.Marshal(request{ID: int64(i), Command: "put", ActionID: action(fmt.Sprint(i)), OutputID: sum[:], BodySize: int64(len(b))})
+		ok(t, err)
+		text.Write(append(line, '\n'))
+		if len(b) > 0 {
+			fmt.Fprintf(&text, "\"%s\"\n", base64.StdEncoding.EncodeToString(b))
 		}
-	}()
+	}
+	fmt.Fprintf(&text, "{\"ID\":%d,\"Command\":\"close\"}\n", n)
+	go c.in.Write(text.Bytes())
+	answered := map[int64]bool{}
 	for range n {
 		res := c.receive()
-		c.holds(res.DiskPath, body(int(res.ID)*97))
+		equal(t, res.Err, "")
+		if res.DiskPath == "" {
+			t.Fatalf("%d answers before that to close", len(answered))
+		}
+		answered[res.ID] = true
 	}
-	<-sent
+	equal(t, c.receive(), response{ID: n})
+	equal(t, len(answered), n)
+	equal(t, c.status(), exitOK)
+	equal(t, c.stderr.String(), "")
+
+	c = start(t, "-dir", dir)
+	for i := range n {
+		c.hit(fmt.Sprint(i), body(i*97))
+	}
 	equal(t, c.close(), "")
 }
 
