@@ -348,7 +348,7 @@ func TestManyAtOnce(t *testing.T) {
 	const n = 100
 	var text bytes.Buffer
 	for i := range n {
-		b := body(i * 97)
+		b := body(i * i * 50)
 		sum := sha256.Sum256(b)
 		line, err := json.Marshal(request{ID: int64(i), Command: "put", ActionID: action(fmt.Sprint(i)), OutputID: sum[:], BodySize: int64(len(b))})
 		ok(t, err)
@@ -375,7 +375,7 @@ func TestManyAtOnce(t *testing.T) {
 
 	c = start(t, "-dir", dir)
 	for i := range n {
-		c.hit(fmt.Sprint(i), body(i*97))
+		c.hit(fmt.Sprint(i), body(i*i*50))
 	}
 	equal(t, c.close(), "")
 }
