@@ -344,6 +344,9 @@ func TestOddRequests(t *testing.T) {
 // Many requests may be on the way at once. All are answered before a close is.
 func TestManyAtOnce(t *testing.T) {
 	dir := t.TempDir()
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	t.Setenv("TMP", temp)
 	c := start(t, "-dir", dir)
 	const n = 100
 	var text bytes.Buffer
@@ -363,8 +366,8 @@ func TestManyAtOnce(t *testing.T) {
 	for range n {
 		res := c.receive()
 		equal(t, res.Err, "")
-		if res.DiskPath == "" {
-			t.Fatalf("%d answers before that to close", len(answered))
+		if !strings.HasPrefix(res.DiskPath, filepath.Join(dir, "runs")) {
+			t.Fatalf("answer %d is %+v", len(answered), res)
 		}
 		answered[res.ID] = true
 	}
@@ -372,6 +375,10 @@ func TestManyAtOnce(t *testing.T) {
 	equal(t, len(answered), n)
 	equal(t, c.status(), exitOK)
 	equal(t, c.stderr.String(), "")
+	equal(t, runs(t, dir), []string(nil))
+	left, err := os.ReadDir(temp)
+	ok(t, err)
+	equal(t, len(left), 0)
 
 	c = start(t, "-dir", dir)
 	for i := range n {
