@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func newGolang(t *testing.T, flags string) *golang {
 func (g *golang) run(env string, args ...string) (stdout, stderr string, err error) {
 	cmd := exec.CommandContext(g.t.Context(), "go", args...)
 	cmd.Dir = g.module
-	cmd.Env = append(g.env, env)
+	cmd.Env = append(slices.Clip(g.env), env) // several run at once
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
