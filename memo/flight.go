@@ -82,7 +82,7 @@ func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v 
 		return v, m.fail(op, err)
 	}
 	if m.st.TxOf(ctx) != nil {
-		return v, m.fail(op, cache.ErrInTx)
+		return v, m.fail(op, errInTx)
 	}
 	if within(ctx, m, id) {
 		return v, m.fail(op, ErrRecursive)

@@ -271,7 +271,7 @@ func TestExternalEnds(t *testing.T) {
 		if synctest.Wait(); d.opened.Load() != 1 || d.closed.Load() != 0 {
 			t.Errorf("opened %d times, closed %d", d.opened.Load(), d.closed.Load())
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if synctest.Wait(); d.closed.Load() != 1 {
 			t.Error("not closed although nobody watches")
 		}
