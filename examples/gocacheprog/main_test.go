@@ -417,8 +417,9 @@ func TestEvicted(t *testing.T) {
 // a path all the same.
 func TestWithoutLinks(t *testing.T) {
 	for _, err := range []error{os.ErrNotExist, syscall.EMLINK, errors.ErrUnsupported} {
+		linked := link
 		link = func(string, string) error { return err }
-		defer func() { link = os.Link }()
+		defer func() { link = linked }()
 		c := start(t, "-dir", t.TempDir())
 		put := c.put("a", body(5000))
 		got := c.hit("a", body(5000))

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -41,7 +42,14 @@ const (
 	keepMost = 64
 )
 
-var link = os.Link // tests have none
+// link is os.Link, but on Windows: there a file cannot be opened in the moment in
+// which another of its names is removed, as the store does with its temporary names.
+var link = func(from, to string) error {
+	if runtime.GOOS == "windows" {
+		return errors.ErrUnsupported
+	}
+	return os.Link(from, to)
+}
 
 // to returns the path to a value, and whether it is a link.
 func (p *paths) to(f *cache.File) (path string, linked bool, err error) {
