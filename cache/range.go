@@ -131,32 +131,28 @@ func (r *Range[K, V]) fail(ctx context.Context, op string) error {
 	return r.c.fail(ctx, op, r.err)
 }
 
+// lower leaves out keys before k, and with open k too.
 func (r Range[K, V]) lower(k K, open bool) Range[K, V] {
 	if r.unusable() {
 		return r
 	}
-	if begin, end, ok, err := r.c.beginning(k); ok || err != nil {
-		if open {
-			begin = end
-		}
-		return r.narrow(&driver.Bound{Key: begin}, nil, err)
+	begin, end, whole, err := r.c.bounds(k)
+	if open && !whole {
+		begin, open = end, false
 	}
-	key, err := r.c.key(k)
-	return r.narrow(&driver.Bound{Key: key, Open: open}, nil, err)
+	return r.narrow(&driver.Bound{Key: begin, Open: open}, nil, err)
 }
 
+// upper leaves out keys after k, and with open k too.
 func (r Range[K, V]) upper(k K, open bool) Range[K, V] {
 	if r.unusable() {
 		return r
 	}
-	if begin, end, ok, err := r.c.beginning(k); ok || err != nil {
-		if !open {
-			begin = end
-		}
-		return r.narrow(nil, &driver.Bound{Key: begin, Open: true}, err)
+	begin, end, whole, err := r.c.bounds(k)
+	if !open && !whole {
+		begin, open = end, true
 	}
-	key, err := r.c.key(k)
-	return r.narrow(nil, &driver.Bound{Key: key, Open: open}, err)
+	return r.narrow(nil, &driver.Bound{Key: begin, Open: open}, err)
 }
 
 // narrow adds bounds, where they are not nil, or keeps the first error.
@@ -187,29 +183,30 @@ func tighter(a, b *driver.Bound, dir int) *driver.Bound {
 	return b
 }
 
-// beginning returns, for a k that is the beginning of keys, where in the order those
-// begin and end. ok is false for a key.
-func (c *Cache[K, V]) beginning(k K) (begin, end codec.Value, ok bool, err error) {
+// bounds returns a key's encoding, and whole. For the beginning of composite keys it
+// returns where in the order those begin, and where they have ended.
+func (c *Cache[K, V]) bounds(k K) (begin, end codec.Value, whole bool, err error) {
 	composite, ok := c.keys.(codec.Prefixer[K])
 	if !ok {
-		return begin, end, false, nil
+		begin, err = c.key(k)
+		return begin, end, true, err
 	}
 	p, whole, err := composite.EncodePrefix(k)
 	if err != nil {
 		return begin, end, false, encoding("key", c.keys.Name(), err)
 	}
-	return codec.BlobValue(p), codec.BlobValue(successor(p)), !whole, nil
+	return codec.BlobValue(p), codec.BlobValue(successor(p)), whole, nil
 }
 
 // prefixBounds returns the range of keys that begin with p, which is a string, bytes
-// or the beginning of a composite key.
+// or the beginning of composite keys.
 func (c *Cache[K, V]) prefixBounds(p K) (lower, upper *driver.Bound, err error) {
-	if begin, end, ok, err := c.beginning(p); ok || err != nil {
-		return &driver.Bound{Key: begin}, &driver.Bound{Key: end, Open: true}, err
-	}
-	enc, err := c.key(p)
+	enc, end, whole, err := c.bounds(p)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !whole {
+		return &driver.Bound{Key: enc}, &driver.Bound{Key: end, Open: true}, nil
 	}
 	if c.keys.Name() != codec.String[string]().Name() && c.keys.Name() != codec.Bytes[[]byte]().Name() {
 		return nil, nil, invalid("Prefix needs a key codec that keeps text or bytes as they are, or the beginning of a composite key, not %q", c.keys.Name())
