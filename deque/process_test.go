@@ -73,13 +73,14 @@ func consume(ctx context.Context, dir string) error {
 	defer d.Close()
 	for {
 		v, err := d.PopFrontWait(ctx)
+		if err == nil {
+			fmt.Println(v) // also if it was told to end just now: the item is gone
+			continue
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		fmt.Println(v)
+		return err
 	}
 }
 
