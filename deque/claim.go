@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // Claim is an item that is claimed, see [Deque.Claim]: until the lease ends no other
@@ -34,7 +35,7 @@ const UntilClosed time.Duration = -1
 
 func checkLease(d time.Duration) error {
 	if d <= 0 && d != UntilClosed {
-		return invalid("a lease of %v; a claim that is to last needs UntilClosed", d)
+		return family.Invalid("a lease of %v; a claim that is to last needs UntilClosed", d)
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (c *Claim[T]) Ack(ctx context.Context) error {
 // then the item is removed.
 func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 	if delay < 0 {
-		return c.d.fail(ctx, "Nack", invalid("negative delay"))
+		return c.d.fail(ctx, "Nack", family.Invalid("negative delay"))
 	}
 	return c.d.fail(ctx, "Nack", c.finish(ctx, func(d *Deque[T], key string) error {
 		l, ok, err := d.leases.Pop(ctx, key)

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -54,7 +55,7 @@ func (d *Deque[T]) Remove(ctx context.Context, v T) (found bool, err error) {
 func (d *Deque[T]) Equal(ctx context.Context, other *Deque[T]) (bool, error) {
 	enc := d.shared.values
 	if err := codec.Keyable(enc); err != nil {
-		return false, d.fail(ctx, "Equal", invalid("%w", err))
+		return false, d.fail(ctx, "Equal", family.Invalid("%w", err))
 	}
 	order := 0
 	err := d.both(ctx, other, func(d, other *Deque[T]) (err error) {
@@ -81,7 +82,7 @@ func (d *Deque[T]) Equal(ctx context.Context, other *Deque[T]) (bool, error) {
 //	order, err := d.Compare(ctx, other, strings.Compare)
 func (d *Deque[T]) Compare(ctx context.Context, other *Deque[T], cmp func(a, b T) int) (order int, err error) {
 	if cmp == nil {
-		return 0, d.fail(ctx, "Compare", invalid("nil function"))
+		return 0, d.fail(ctx, "Compare", family.Invalid("nil function"))
 	}
 	err = d.both(ctx, other, func(d, other *Deque[T]) (err error) {
 		order, err = compare(d.All(ctx), other.All(ctx), func(a, b T) (int, error) { return cmp(a, b), nil })
@@ -93,7 +94,7 @@ func (d *Deque[T]) Compare(ctx context.Context, other *Deque[T], cmp func(a, b T
 // CompareSlice is Compare with the items of a slice.
 func (d *Deque[T]) CompareSlice(ctx context.Context, other []T, cmp func(a, b T) int) (order int, err error) {
 	if cmp == nil {
-		return 0, d.fail(ctx, "CompareSlice", invalid("nil function"))
+		return 0, d.fail(ctx, "CompareSlice", family.Invalid("nil function"))
 	}
 	err = d.both(ctx, d, func(d, _ *Deque[T]) (err error) {
 		order, err = compare(d.All(ctx), noErrors(slices.Values(other)), func(a, b T) (int, error) { return cmp(a, b), nil })
@@ -148,11 +149,11 @@ func (d *Deque[T]) Copy(ctx context.Context, into *Deque[T]) error {
 func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
 	switch {
 	case into == nil:
-		return invalid("nil Deque")
+		return family.Invalid("nil Deque")
 	case d.shared.st == into.shared.st && d.Name() == into.Name():
 		return nil
 	case d.shared.values.Name() != into.shared.values.Name():
-		return invalid("codec %q here and %q there", d.shared.values.Name(), into.shared.values.Name())
+		return family.Invalid("codec %q here and %q there", d.shared.values.Name(), into.shared.values.Name())
 	}
 	if err := d.refresh(ctx); err != nil {
 		return err
@@ -201,7 +202,7 @@ func (d *Deque[T]) copy(ctx context.Context, into *Deque[T]) error {
 // same store.
 func (d *Deque[T]) both(ctx context.Context, other *Deque[T], fn func(d, other *Deque[T]) error) error {
 	if other == nil {
-		return invalid("nil Deque")
+		return family.Invalid("nil Deque")
 	}
 	for _, d := range []*Deque[T]{d, other} {
 		if err := d.refresh(ctx); err != nil {
@@ -222,7 +223,7 @@ func (d *Deque[T]) both(ctx context.Context, other *Deque[T], fn func(d, other *
 // comparable encodes v, if it can then be compared with items.
 func (d *Deque[T]) comparable(v T) (codec.Value, error) {
 	if err := codec.Keyable(d.shared.values); err != nil {
-		return codec.Value{}, invalid("%w", err)
+		return codec.Value{}, family.Invalid("%w", err)
 	}
 	return d.encode(v)
 }

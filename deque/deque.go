@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -39,10 +40,10 @@ type shared[T any] struct {
 	checked    atomic.Int64 // how long after processStart this handle last looked for sessions that have ended
 }
 
-// family is what the names of deques in a store begin with, before a slash.
+// familyName is what the names of deques in a store begin with, before a slash.
 // The default deque has no name, and the collections beside it are named
 // apart from those of named deques.
-const family = "deque"
+const familyName = "deque"
 
 // Open opens the store in the directory dir and its default deque, which is
 // the one that Python's DiskCache sees. Close closes both.
@@ -83,7 +84,7 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 	opts := o.withDefaults()
 	full := ""
 	if name != "" {
-		full = family + "/" + name
+		full = familyName + "/" + name
 	}
 	opts.Values = locate(opts.Values, full)
 	d := &Deque[T]{shared: &shared[T]{
@@ -97,9 +98,9 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 	var err error
 	switch {
 	case st == nil:
-		err = invalid("nil Store")
+		err = family.Invalid("nil Store")
 	case opts.Store != nil:
-		err = invalid("Options.Store is for Open; the store is open already")
+		err = family.Invalid("Options.Store is for Open; the store is open already")
 	default:
 		err = d.open(ctx, name, &opts)
 	}
@@ -117,14 +118,14 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 func (d *Deque[T]) open(ctx context.Context, name string, o *Options[T]) (err error) {
 	st, encoded := d.shared.st, encoded(o.Values.Name())
 	d.raw, err = cache.New(ctx, st, name, &cache.Options[int64, codec.Value]{
-		Family: family, Values: encoded, Persistent: true, MinFileSize: o.MinFileSize,
+		Family: familyName, Values: encoded, Persistent: true, MinFileSize: o.MinFileSize,
 	})
 	if err != nil {
 		return err
 	}
 	// Opened last, it is the one that Store.Check decodes with.
 	d.items, err = cache.New(ctx, st, name, &cache.Options[int64, T]{
-		Family: family, Values: o.Values, Persistent: true, SkipUndecodable: o.SkipUndecodable,
+		Family: familyName, Values: o.Values, Persistent: true, SkipUndecodable: o.SkipUndecodable,
 	})
 	if err != nil {
 		return err
@@ -150,13 +151,13 @@ func (d *Deque[T]) open(ctx context.Context, name string, o *Options[T]) (err er
 // to the deque called name.
 func beside(name, kind string) (fam, n string) {
 	if name == "" {
-		return family + "-default", kind
+		return familyName + "-default", kind
 	}
-	return family + "-" + kind, name
+	return familyName + "-" + kind, name
 }
 
 func openSettings(ctx context.Context, st *cache.Store) (*cache.Cache[string, settings], error) {
-	return cache.New(ctx, st, "all", &cache.Options[string, settings]{Family: family + "-settings", Persistent: true})
+	return cache.New(ctx, st, "all", &cache.Options[string, settings]{Family: familyName + "-settings", Persistent: true})
 }
 
 // Drop removes the deque called name from a store, with all its items,
@@ -166,7 +167,7 @@ func openSettings(ctx context.Context, st *cache.Store) (*cache.Cache[string, se
 func Drop(ctx context.Context, st *cache.Store, name string) error {
 	full := ""
 	if name != "" {
-		full = family + "/" + name
+		full = familyName + "/" + name
 	}
 	return cache.WrapError(ctx, "Drop", full, drop(ctx, st, name, full))
 }
@@ -197,7 +198,7 @@ func drop(ctx context.Context, st *cache.Store, name, full string) error {
 // nothing.
 func (d *Deque[T]) Close() (err error) {
 	if d.tx != nil {
-		return d.fail(context.Background(), "Close", invalid("it is bound to a transaction"))
+		return d.fail(context.Background(), "Close", family.Invalid("it is bound to a transaction"))
 	}
 	d.shared.closing.Do(func() {
 		close(d.shared.closed)

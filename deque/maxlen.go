@@ -1,6 +1,10 @@
 package deque
 
-import "context"
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache/family"
+)
 
 // MaxLen returns the maximum length, and 0 if there is none.
 func (d *Deque[T]) MaxLen(ctx context.Context) (int64, error) {
@@ -17,7 +21,7 @@ func (d *Deque[T]) MaxLen(ctx context.Context) (int64, error) {
 // with the next push of this package.
 func (d *Deque[T]) SetMaxLen(ctx context.Context, n int64) error {
 	if n < 0 {
-		return d.fail(ctx, "SetMaxLen", invalid("length of %d; 0 is no maximum", n))
+		return d.fail(ctx, "SetMaxLen", family.Invalid("length of %d; 0 is no maximum", n))
 	}
 	return d.fail(ctx, "SetMaxLen", d.keepMaxLen(ctx, n))
 }

@@ -1,10 +1,10 @@
 package deque
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -66,7 +66,7 @@ type delayOption time.Duration
 // At returns when the item comes if it is pushed at now.
 func (o delayOption) At(now time.Time) (time.Time, error) {
 	if o < 0 {
-		return now, invalid("Delay is negative")
+		return now, family.Invalid("Delay is negative")
 	}
 	return now.Add(time.Duration(o)), nil
 }
@@ -83,27 +83,22 @@ func parse(opts []Option, now time.Time) (p pushing, err error) {
 		switch o := o.(type) {
 		case cache.Expiry:
 			if expires {
-				return p, invalid("more than one of TTL, ExpireAt and NoExpiry")
+				return p, family.Invalid("more than one of TTL, ExpireAt and NoExpiry")
 			}
 			expires = true
 			p.expiry, err = o.At(now)
 		case delayOption:
 			if p.delay > 0 {
-				return p, invalid("more than one Delay")
+				return p, family.Invalid("more than one Delay")
 			}
 			p.delay = time.Duration(o)
 			_, err = o.At(now)
 		default:
-			return p, invalid("an Option that is none of cache.TTL, cache.ExpireAt, cache.NoExpiry and Delay")
+			return p, family.Invalid("an Option that is none of cache.TTL, cache.ExpireAt, cache.NoExpiry and Delay")
 		}
 		if err != nil {
 			return p, err
 		}
 	}
 	return p, nil
-}
-
-// invalid returns a cache.ErrInvalid with details.
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{cache.ErrInvalid}, args...)...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // PopFront removes the item at the front and returns it, and false if there
@@ -90,7 +91,7 @@ func (d *Deque[T]) try(ctx context.Context, taking bool, fn func() (cache.Entry[
 
 func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err error) {
 	if n < 0 {
-		return nil, invalid("%d items", n)
+		return nil, family.Invalid("%d items", n)
 	}
 	if n == 0 {
 		return nil, context.Cause(ctx)

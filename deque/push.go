@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -41,7 +42,7 @@ func single[T any](v T) iter.Seq[T] {
 
 func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts []Option) error {
 	if items == nil {
-		return invalid("nil sequence")
+		return family.Invalid("nil sequence")
 	}
 	p, err := parse(opts, d.shared.st.Now())
 	if err != nil {

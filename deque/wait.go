@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
+	"github.com/go-diskcache/diskcache/cache/family"
 )
 
 // PopFrontWait is PopFront that waits until there is an item. It wakes at
@@ -52,7 +53,7 @@ const retryAfter = 50 * time.Millisecond
 // in which they came.
 func (d *Deque[T]) wait(ctx context.Context, take func() (bool, error)) error {
 	if d.tx != nil {
-		return invalid("waiting inside a transaction")
+		return family.Invalid("waiting inside a transaction")
 	}
 	if err := context.Cause(ctx); err != nil {
 		return err

@@ -2,10 +2,10 @@ package index
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -15,10 +15,10 @@ import (
 // cache.ErrInvalid. Indexes of one store are compared as of one moment.
 func (x *Index[K, V]) Equal(ctx context.Context, other *Index[K, V]) (same bool, err error) {
 	if other == nil {
-		return false, x.fail(ctx, "Equal", fmt.Errorf("%w: nil Index", cache.ErrInvalid))
+		return false, x.fail(ctx, "Equal", family.Invalid("nil Index"))
 	}
 	if err := codec.Keyable(x.values); err != nil {
-		return false, x.fail(ctx, "Equal", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
+		return false, x.fail(ctx, "Equal", family.Invalid("%w", err))
 	}
 	if x.tx == nil && other.tx != nil && other.Store() == x.Store() {
 		x = x.In(other.tx)
@@ -75,7 +75,7 @@ func equal[T any](c codec.Codec[T], a, b T) (bool, error) {
 // order. Values are compared as [Index.Equal] does, as of one moment.
 func EqualMap[K comparable, V any](ctx context.Context, x *Index[K, V], m map[K]V) (same bool, err error) {
 	if err := codec.Keyable(x.values); err != nil {
-		return false, x.fail(ctx, "EqualMap", fmt.Errorf("%w: %w", cache.ErrInvalid, err))
+		return false, x.fail(ctx, "EqualMap", family.Invalid("%w", err))
 	}
 	err = x.c.View(ctx, func(tx *cache.Tx) error {
 		c := x.c.In(tx)
