@@ -100,7 +100,7 @@ func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
 }
 
 // enter begins an operation, for which close waits. If it returns nil,
-// s.busy.Done has to follow.
+// the caller calls m.busy.Done afterwards.
 func (m *manager) enter(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return family.Ended(ctx)

@@ -1,6 +1,6 @@
-// Package family is what packages have in common whose collections are made of
-// [cache.Cache] ones, such as memo and sync: what stands in their errors, and how they go on when a
-// commit is uncertain.
+// Package family is what deque, index, sync and memo have in common, which make their
+// collections of those of package cache: causes of their errors, and how they go on
+// when a commit is uncertain.
 package family
 
 import (

@@ -313,10 +313,10 @@ func (t *Turnstile) Lock(ctx context.Context, deadline time.Time) error {
 // Unlock gives up what Lock took.
 func (t *Turnstile) Unlock() { t.lock.unlock() }
 
-// Hold keeps out, until release, most of those who would be in the way of work
-// that is no transaction. A process that barges is not kept out, nor a program that
-// knows nothing of the lock, so that after a while Hold returns also without the
-// lock: its holder may be stopped.
+// Hold keeps other processes from writing until release, for work that is no
+// transaction, such as a checkpoint. It is no promise: a process may barge, and a
+// program that knows nothing of the lock may write. So after a while Hold returns
+// also without the lock, whose holder may be stopped.
 func (t *Turnstile) Hold(ctx context.Context, deadline time.Time) (release func(), err error) {
 	if t.takeKept() {
 		return t.lock.unlock, nil
