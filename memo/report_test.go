@@ -368,7 +368,8 @@ func TestDamagedResult(t *testing.T) {
 // An error has the user's operation and the memo, once. One of the function keeps
 // what it says.
 func TestErrorNames(t *testing.T) {
-	st := cache.NewStore((&memory.Data{}).Open(nil), nil)
+	now := time.Unix(1_900_000_000, 0)
+	st := cache.NewStore((&memory.Data{}).Open(nil), &cache.StoreOptions{Now: func() time.Time { return now }})
 	inner := &cache.Error{Op: "Get", Collection: "cache/users", Err: cache.ErrCorrupt}
 	var o told
 	fails := false
@@ -377,10 +378,11 @@ func TestErrorNames(t *testing.T) {
 			return 0, inner
 		}
 		return 1, nil
-	}, &memo.Options[string, int]{TTL: time.Nanosecond, StaleIfError: time.Hour, OnError: o.onError})
+	}, &memo.Options[string, int]{TTL: time.Minute, StaleIfError: time.Hour, OnError: o.onError})
 	_, err := m.Call(t.Context(), "a")
 	ok(t, err)
 	fails = true
+	now = now.Add(2 * time.Minute)
 	_, err = m.Call(t.Context(), "b")
 	if err != error(inner) {
 		t.Errorf("an error of the function comes as %v", err)
@@ -394,8 +396,9 @@ func TestErrorNames(t *testing.T) {
 	_, call := m.Call(t.Context(), "c")
 	_, forget := m.Forget(t.Context(), "c")
 	_, removed := m.Clear(t.Context())
+	_, evicted := m.Evict(t.Context(), cache.Tag("tag"))
 	_, _, peek := m.Peek(t.Context(), "c")
-	for op, err := range map[string]error{"Call": call, "Forget": forget, "Clear": removed, "Peek": peek} {
+	for op, err := range map[string]error{"Call": call, "Forget": forget, "Clear": removed, "Evict": evicted, "Peek": peek} {
 		if got, want := err.Error(), `cache: `+op+` in "memo/m": `; !strings.HasPrefix(got, want) || strings.Count(got, "cache: ") != 1 {
 			t.Errorf("got %s, want %s", got, want)
 		}
