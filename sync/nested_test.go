@@ -27,7 +27,11 @@ func TestLockNested(t *testing.T) {
 	ok(t, l.Do(inTime, func(ctx context.Context) error {
 		waiting, stop := context.WithCancel(t.Context())
 		defer stop()
-		go func() { _, _ = l.Lock(waiting) }()
+		go func() {
+			if g, err := l.Lock(waiting); err == nil { // released before it was told to stop
+				ok(t, g.Unlock())
+			}
+		}()
 		queued(t, st, 1)
 		return other.Do(context.WithValue(ctx, key{}, 1), func(ctx context.Context) error {
 			_, err := l.Lock(ctx)
