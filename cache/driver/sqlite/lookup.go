@@ -90,9 +90,6 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 	if err != nil {
 		return driver.Row{}, false, err
 	}
-	if t.write {
-		t.remember(c, key, &r, ok)
-	}
 	if !c.judge(&r, ok, hash, l, t) {
 		return driver.Row{}, false, nil
 	}
@@ -219,9 +216,6 @@ func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
 		return f, nil
 	}
 	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
-	if f, ok := t.recall(c, key); ok && !gathered {
-		return f, nil
-	}
 	hash := near.Hash(c.id, key)
 	err = t.conn.seek(c, hash, key, stmtFind, stmtFindAt, f.scan)
 	if err == nil && f.exists && gathered {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -91,9 +92,6 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 	rows, err := t.rows(c, sql, s.Bare, args...)
 	if err != nil {
 		return nil, err
-	}
-	if t.write && len(rows) == 1 && !s.Keys && !rows[0].ForeignKey {
-		t.remember(c, rows[0].Key, &rows[0], true)
 	}
 	for i := range rows {
 		c.reads.overlay(&rows[i], t.write)
@@ -197,8 +195,13 @@ func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	defer s.Reset()
 	c.bind(s)
+	return t.conn.rows(s, bare, args...)
+}
+
+// rows returns the rows that s reads, whose last columns are key and raw.
+func (cn *conn) rows(s *lite.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
+	defer s.Reset()
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}
@@ -211,7 +214,7 @@ func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]
 		}
 		var r driver.Row
 		if raw > 1 {
-			t.conn.scanRow(s, &r, bare)
+			cn.scanRow(s, &r, bare)
 		}
 		r.Key = s.ColumnValue(raw - 1)
 		r.ForeignKey = s.ColumnInt(raw) == 0
@@ -285,10 +288,11 @@ func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, erro
 }
 
 func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error) {
-	if r, ok = t.recallID(c, id); ok {
-		return r, true, nil
+	s, err := t.conn.stmt(c, stmtGetBareAt)
+	if err != nil {
+		return r, false, err
 	}
-	rows, err := t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE rowid = ?1{base}"), true, codec.IntegerValue(id))
+	rows, err := t.conn.rows(s, true, codec.IntegerValue(id))
 	if err != nil || len(rows) == 0 {
 		return r, false, err
 	}

@@ -37,7 +37,6 @@ type tx struct {
 	told       uint32        // topics of what was committed since other processes were last told
 	flushed    []*collection // whose gathered reads this transaction writes
 	changes    changes
-	last       recalled
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -53,7 +52,6 @@ func (t *tx) reset() {
 	t.flushed = t.flushed[:0]
 	t.alerted = 0
 	t.changes.reset()
-	t.last = recalled{}
 }
 
 // committed does what waits for the commit.
