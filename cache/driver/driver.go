@@ -364,9 +364,9 @@ type Tx interface {
 	Count(ctx context.Context, c Collection) (int64, error)
 
 	// Fence returns a number that is higher than those of all transactions that
-	// were committed before this one, in all collections and processes, also across
-	// restarts and backups. Numbers are positive and less than 1<<43; some may be
-	// left out.
+	// were committed before this one, and than those that this one was given before,
+	// in all collections and processes, also across restarts and backups. Numbers are
+	// positive and less than 1<<43; some may be left out.
 	Fence(ctx context.Context) (int64, error)
 
 	// Alive is [Store.Alive], asked by a transaction that, for instance, grants a

@@ -9,7 +9,8 @@ import (
 )
 
 // op is an operation of a random program. It depends on no result, so that
-// operations before it can be left out.
+// operations before it can be left out. For the ID of a row it has the row's place,
+// from 1, among those that are there.
 type op struct {
 	kind       opKind
 	handle     int
@@ -135,10 +136,10 @@ func (o op) String() string {
 			add("upper=%s open=%v", show(s.Upper.Key), s.Upper.Open)
 		}
 		if s.After != nil {
-			add("after id=%d key=%s expire=%s", s.After.ID, show(s.After.Key), at(s.After.Expire))
+			add("after place=%d key=%s expire=%s", s.After.ID, show(s.After.Key), at(s.After.Expire))
 		}
 	case opRemove:
-		add("expired=%s tag=%s ids=%v limit=%d", at(o.filter.Expired), show(o.filter.Tag), o.filter.IDs, o.limit)
+		add("expired=%s tag=%s places=%v limit=%d", at(o.filter.Expired), show(o.filter.Tag), o.filter.IDs, o.limit)
 	case opCull:
 		add("now=%s limit=%d keep=%s", at(o.now), o.limit, show(o.key))
 	case opStats:
@@ -361,7 +362,7 @@ func (g *generator) scan() driver.Scan {
 		s.Live = g.instant()
 	}
 	if g.chance(3) {
-		s.After = &driver.Row{ID: int64(g.choose(15)), Key: g.key(), Expire: g.later()}
+		s.After = &driver.Row{ID: int64(g.choose(30) - 15), Key: g.key(), Expire: g.later()}
 	}
 	return s
 }

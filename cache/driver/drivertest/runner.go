@@ -28,6 +28,7 @@ type runner struct {
 	handles []driver.Store
 	opened  [][]driver.Collection // by handle
 	inline  bool                  // no values are put in files: one of the sides has none
+	fence   int64                 // the highest of a transaction that was committed
 }
 
 // outcome is all that can be seen of an operation.
@@ -87,6 +88,7 @@ type call struct {
 	handle int
 	store  driver.Store
 	files  map[*op]driver.File
+	given  int64 // the highest fence that was committed or is the transaction's
 
 	// blurred says that the rows' accesses and expiries are not compared:
 	// reads are batched, and how soon they show is up to the engine.
@@ -217,7 +219,7 @@ func (c *call) update(o *op, out *outcome) (err error) {
 			err = fmt.Errorf("panic is %v", p)
 		}
 	}()
-	return c.store.Update(c.ctx, o.mode, func(tx driver.Tx) error {
+	return c.transaction(o.mode, func(tx driver.Tx) error {
 		*out, c.blurred = outcome{}, false // it may be a second run
 		if err := c.all(tx, o.ops, out); err != nil {
 			return err
@@ -232,6 +234,17 @@ func (c *call) update(o *op, out *outcome) (err error) {
 	})
 }
 
+func (c *call) transaction(mode driver.Mode, fn func(tx driver.Tx) error) error {
+	err := c.store.Update(c.ctx, mode, func(tx driver.Tx) error {
+		c.given = c.fence
+		return fn(tx)
+	})
+	if err == nil {
+		c.fence = c.given
+	}
+	return err
+}
+
 // snapshot reads, lets another handle write, and reads the same again.
 func (c *call) snapshot(o *op, out *outcome) error {
 	w := &call{runner: c.runner, ctx: c.ctx, handle: (c.handle + 1) % len(c.handles), files: c.files}
@@ -244,7 +257,7 @@ func (c *call) snapshot(o *op, out *outcome) error {
 		if err := c.all(tx, o.ops, out); err != nil {
 			return err
 		}
-		err := w.store.Update(c.ctx, driver.Alone, func(tx driver.Tx) error { return w.all(tx, o.then, out) })
+		err := w.transaction(driver.Alone, func(tx driver.Tx) error { return w.all(tx, o.then, out) })
 		if err != nil {
 			return err
 		}
@@ -299,7 +312,13 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 	case opDelete:
 		out.Found, err = tx.Delete(c.ctx, collection, o.key, o.now)
 	case opScan:
-		out.Rows, err = tx.Scan(c.ctx, collection, o.scan)
+		s, err := beginAt(c.ctx, tx, collection, o.scan)
+		if err != nil {
+			return err
+		}
+		if out.Rows, err = tx.Scan(c.ctx, collection, s); err != nil {
+			return err
+		}
 	case opPages:
 		out.Rows, err = scanPages(c.ctx, tx, collection, o.scan)
 	}
@@ -310,7 +329,14 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 	}
 	switch o.kind {
 	case opRemove:
-		out.Rows, err = tx.Remove(c.ctx, collection, o.filter, o.limit)
+		f := o.filter
+		f.IDs = slices.Clone(f.IDs)
+		for i := range f.IDs {
+			if f.IDs[i], err = idAt(c.ctx, tx, collection, f.IDs[i]); err != nil {
+				return err
+			}
+		}
+		out.Rows, err = tx.Remove(c.ctx, collection, f, o.limit)
 		slices.SortFunc(out.Rows, func(a, b driver.Row) int { return cmp.Compare(a.ID, b.ID) })
 	case opCull:
 		out.Rows, err = tx.Cull(c.ctx, collection, o.now, o.limit, o.key)
@@ -321,7 +347,12 @@ func (c *call) inside(tx driver.Tx, o *op, out *outcome) (err error) {
 	case opCount:
 		out.Number, err = tx.Count(c.ctx, collection)
 	case opFence:
-		out.Number, err = tx.Fence(c.ctx)
+		n, err := tx.Fence(c.ctx)
+		if err == nil && (n <= c.given || n >= 1<<43) {
+			err = fmt.Errorf("fence is %d after %d", n, c.given)
+		}
+		c.given = n
+		return err
 	case opIncrement:
 		out.Number, err = incrementOrStart(c.ctx, tx, collection, o)
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	// Declared has a Shared or Own transaction fail that uses a collection of
 	// which Update was not told. So a caller is tested whose hints other engines need.
 	Declared bool
+
+	sparse bool // leaves out IDs and fences, as a server's sequences do
 }
 
 const defaultTimeout = time.Minute
@@ -70,6 +72,8 @@ type Data struct {
 	// publish a state. It is taken before mu.
 	writer chan struct{}
 	state  atomic.Pointer[state]
+
+	sequence atomic.Int64 // the last ID or fence of stores that are sparse
 
 	mu       sync.Mutex
 	marks    marks

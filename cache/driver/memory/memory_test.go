@@ -50,5 +50,6 @@ func fickle(h drivertest.Harness) drivertest.Harness {
 func TestConformance(t *testing.T) {
 	t.Run("Fickle", func(t *testing.T) { drivertest.Run(t, fickle(harness(memory.Options{}))) })
 	t.Run("Plain", func(t *testing.T) { drivertest.Run(t, harness(memory.Options{})) })
+	t.Run("Sparse", func(t *testing.T) { drivertest.Run(t, harness(memory.Sparse(memory.Options{}))) })
 	t.Run("RunTwice", func(t *testing.T) { drivertest.Run(t, harness(memory.Options{RunTwice: true})) })
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/memory"
 )
 
-// sides are a store with one handle and a store with several that runs
-// functions twice: nobody may see a difference.
+// sides are a store with one handle, a store with several that runs functions
+// twice, and one that leaves out IDs and fences: nobody may see a difference.
 func sides() []drivertest.Side {
 	return []drivertest.Side{
 		{Name: "one", Open: func(testing.TB) []driver.Store {
@@ -20,6 +20,10 @@ func sides() []drivertest.Side {
 			var data memory.Data
 			o := &memory.Options{RunTwice: true}
 			return []driver.Store{data.Open(o), data.Open(o), data.Open(o)}
+		}},
+		{Name: "sparse", Open: func(testing.TB) []driver.Store {
+			o := memory.Sparse(memory.Options{})
+			return []driver.Store{memory.New(&o)}
 		}},
 	}
 }

@@ -93,9 +93,12 @@ func (t *table) byID(id int64) *row {
 	return t.ids.find(&row{Row: driver.Row{ID: id}})
 }
 
-// nextID returns the ID of a new row: one more than the largest, as SQLite
+// nextID returns the ID of a new row of t: one more than the largest, as SQLite
 // does it.
-func (t *table) nextID() int64 {
+func (x *tx) nextID(t *table) int64 {
+	if x.store.options.sparse {
+		return x.store.data.sequence.Add(3)
+	}
 	if r := t.ids.last(); r != nil {
 		return r.ID + 1
 	}

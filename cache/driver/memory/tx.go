@@ -129,7 +129,7 @@ func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) (out []
 	}}
 	switch {
 	case old == nil:
-		r.ID, r.Key = t.nextID(), p.Key.Clone()
+		r.ID, r.Key = x.nextID(t), p.Key.Clone()
 	default:
 		r.ID, r.Key = old.ID, old.Key
 		if p.Keep && !t.over(old, p.Now) {
@@ -291,6 +291,9 @@ func (x *tx) Fence(ctx context.Context) (int64, error) {
 		return 0, context.Cause(ctx)
 	}
 	x.state.fence++
+	if x.store.options.sparse {
+		x.state.fence = x.store.data.sequence.Add(3)
+	}
 	return x.state.fence, nil
 }
 
