@@ -32,6 +32,7 @@ func TestImports(t *testing.T) {
 		engine + "futex":                 {engine + "osfs"},
 		engine + "notify":                {engine + "osfs", engine + "mapped", engine + "futex"},
 		engine + "group":                 {"cache/driver"},
+		engine + "valuefile":             {"cache/driver", engine + "osfs"},
 		engine + "turnstile":             {"cache/driver", engine + "osfs"},
 		engine + "session":               {"cache/driver", engine + "osfs"},
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},

@@ -17,6 +17,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // fenceLeap is what a backup's fence counter is ahead, so that a store that
@@ -160,7 +161,7 @@ func (b *backup) link(t *tx) error {
 			continue // as below
 		}
 		to := path.Join(hold, strconv.Itoa(i))
-		if err = dir.Link(f, to); isMissing(err) {
+		if err = dir.Link(f, to); osfs.IsMissing(err) {
 			continue // damaged already: Check tells
 		}
 		if err != nil {
@@ -173,19 +174,13 @@ func (b *backup) link(t *tx) error {
 	return nil
 }
 
-// isMissing reports whether err says that there is no file of a name, or
-// something else in its place or on the way to it.
-func isMissing(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, osfs.ErrNotRegular)
-}
-
 // holdPrefix is what the names of folders of links begin with.
 const holdPrefix = "backup-"
 
 // isHoldName reports whether a folder of a session may be one of links.
 func isHoldName(name string) bool {
 	id, ok := strings.CutPrefix(name, holdPrefix)
-	return ok && isHex(id, 16)
+	return ok && len(id) == 16 && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 // removeHold removes a folder of links, unless there is something else in it.
@@ -235,12 +230,12 @@ func (b *backup) copy(t *tx) error {
 		if err := b.to.MkdirAll(path.Dir(f)); err != nil {
 			return translate(err)
 		}
-		if err := b.store.core.files.CopyTo(from, b.to, f); err != nil && !isMissing(err) {
+		if err := b.store.core.files.CopyTo(from, b.to, f); err != nil && !osfs.IsMissing(err) {
 			return translate(err)
 		}
 	}
 	// The database comes last, so that a copy that looks whole is whole.
-	for name, err := range syncValues(b.to, b.files, nil) {
+	for name, err := range valuefile.Sync(b.to, b.files, nil) {
 		return fmt.Errorf("%s: %w", name, translate(err))
 	}
 	dst, err := lite.Open(filepath.Join(b.to.Path(), databaseName), lite.ReadWrite|lite.NoFollow)
@@ -285,11 +280,7 @@ func (b *backup) leap(dst *lite.Conn) error {
 func (b *backup) undo(existed bool) {
 	for _, f := range b.files {
 		b.to.Remove(f)
-		for folder := range foldersOf(f) {
-			if folder == "." || b.to.RemoveIfThere(folder) != nil { // not empty
-				break
-			}
-		}
+		valuefile.RemoveFolders(b.to, path.Dir(f))
 	}
 	b.to.Remove(databaseName)
 	for _, name := range ownFiles {

@@ -13,6 +13,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // checker looks for damage. It goes through the database without keeping
@@ -165,7 +166,7 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 		files[r.File] = true
 		info, err := k.store.core.files.Lstat(r.File)
 		switch {
-		case isMissing(err), err == nil && !info.IsRegular():
+		case osfs.IsMissing(err), err == nil && !info.IsRegular():
 			delete(files, r.File)
 			p.Kind = driver.MissingFile
 			k.report(p)
@@ -325,7 +326,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 			if f.Name() == session.LockFile {
 				continue
 			}
-			values := finalNames(f.Name())
+			values := valuefile.FinalNames(valuesName, f.Name())
 			if slices.ContainsFunc(values, func(rel string) bool { return known[rel] }) {
 				continue // it is a further name of a value
 			}
@@ -338,7 +339,7 @@ func (k *checker) leftOver(known map[string]bool) error {
 				if !k.mend {
 					break
 				}
-				if err := k.store.core.removeValue(rel); err != nil {
+				if err := k.store.core.values.Remove(rel); err != nil {
 					return translate(err)
 				}
 			}

@@ -22,6 +22,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // core is what all handles of one directory in one process share.
@@ -40,7 +41,7 @@ type core struct {
 	sessions   *session.Sessions
 	sender     notify.Sender
 	changes    *notify.Changes
-	trash      trashCan
+	values     *valuefile.Files
 	durable    durable
 	presence   presence
 	near       nearCache
@@ -186,6 +187,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	}()
 	c.readers = newPool(c)
 	c.durable.core = c
+	c.openValues()
 	c.reserve.look()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"path"
-	"slices"
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // syncing says when value files are synced. A row must not be on the disk for
@@ -51,7 +48,7 @@ type durable struct {
 	core *core
 
 	mu      sync.Mutex
-	waiting trash           // of commits that may not be on the disk yet
+	waiting valuefile.Trash // of commits that may not be on the disk yet
 	said    map[string]bool // files that could not be synced
 
 	// one is taken after the writer's turn and the directory's lock, and before a
@@ -71,8 +68,8 @@ const (
 )
 
 // leave takes over what is to be removed after a commit.
-func (d *durable) leave(r trash) {
-	if r.empty() {
+func (d *durable) leave(r valuefile.Trash) {
+	if r.IsEmpty() {
 		return
 	}
 	switch how := d.core.opts.syncing(); {
@@ -95,20 +92,20 @@ func (d *durable) leave(r trash) {
 			return
 		}
 	}
-	d.core.emptyTrash(r)
+	d.core.values.Empty(r)
 }
 
 // add has harden remove something.
-func (d *durable) add(r trash) {
+func (d *durable) add(r valuefile.Trash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.waiting.add(r)
+	d.waiting.Add(r)
 }
 
 // remove hardens and removes r.
-func (d *durable) remove(ctx context.Context, r trash) error {
+func (d *durable) remove(ctx context.Context, r valuefile.Trash) error {
 	if d.core.opts.syncing() == syncNever {
-		d.core.emptyTrash(r)
+		d.core.values.Empty(r)
 		return nil
 	}
 	d.add(r)
@@ -116,11 +113,11 @@ func (d *durable) remove(ctx context.Context, r trash) error {
 }
 
 // take returns what waits.
-func (d *durable) take() trash {
+func (d *durable) take() valuefile.Trash {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := d.waiting
-	d.waiting = trash{}
+	d.waiting = valuefile.Trash{}
 	return r
 }
 
@@ -129,8 +126,8 @@ func (d *durable) take() trash {
 func (d *durable) load() (load float64, old bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	names := len(d.waiting.paths) + len(d.waiting.temps)
-	return max(float64(names)/maxWaitingNames, float64(d.waiting.bytes)/maxWaitingBytes), len(d.waiting.paths) > 0
+	w := &d.waiting
+	return max(float64(w.Names())/maxWaitingNames, float64(w.Bytes())/maxWaitingBytes), w.Old() > 0
 }
 
 // makeRoom removes at once what waits to be removed, since the disk is full, and
@@ -185,11 +182,11 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 	} else {
 		copied()
 	}
-	if !r.empty() {
+	if !r.IsEmpty() {
 		if err := d.syncLog(); err != nil {
 			return err
 		}
-		d.core.emptyTrash(r)
+		d.core.values.Empty(r)
 	}
 	d.core.maintainer.synced(synced)
 	return nil
@@ -220,7 +217,7 @@ func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynce
 // file that cannot be synced stays listed: should the power be cut, it is looked at
 // when the store is opened.
 func (d *durable) syncList(list []unsynced) (done []unsynced) {
-	failed := syncValues(d.core.files, needed(list), nil)
+	failed := valuefile.Sync(d.core.files, needed(list), nil)
 	for _, u := range list {
 		switch err := failed[u.path]; {
 		case err != nil:
@@ -286,102 +283,11 @@ func (d *durable) checkpoint(cn *conn, mode lite.CheckpointMode) (log, done int,
 	return log, done, err
 }
 
-// syncers is the number of files that are synced at the same time: a file system
-// writes its journal once for several that wait for it.
-const syncers = 16
-
-// syncValues syncs value files, and the folders that these and others are in. It
-// returns the errors of those that may not survive a power cut. Those that are
-// gone need not.
-func syncValues(in *osfs.Dir, files, others []string) (failed map[string]error) {
-	failed = each(files, func(name string) error { return syncValue(in, name) })
-	files = slices.Concat(files, others)
-	seen := make(map[string]bool)
-	var folders []string
-	for _, f := range files {
-		for dir := range foldersOf(f) {
-			if seen[dir] {
-				break
-			}
-			seen[dir] = true
-			folders = append(folders, dir)
-		}
-	}
-	unsynced := each(folders, func(dir string) error {
-		err := in.SyncFolder(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
-	if len(unsynced) == 0 {
-		return failed
-	}
-	for _, f := range files {
-		for dir := range foldersOf(f) {
-			if err := unsynced[dir]; err != nil {
-				failed[f] = err
-			}
-		}
-	}
-	return failed
-}
-
-// foldersOf returns the folders that a file is in, up to that of the store.
-func foldersOf(name string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for dir := path.Dir(name); yield(dir) && dir != path.Dir(dir); dir = path.Dir(dir) {
-		}
-	}
-}
-
-func syncValue(in *osfs.Dir, name string) error {
-	f, err := in.Modify(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// each calls fn for all names, for several at a time, and returns the errors.
-func each(names []string, fn func(name string) error) map[string]error {
-	failed := make(map[string]error)
-	if len(names) == 1 {
-		if err := fn(names[0]); err != nil {
-			failed[names[0]] = err
-		}
-		return failed
-	}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	next := make(chan string)
-	for range min(syncers, len(names)) {
-		all.Go(func() {
-			for name := range next {
-				if err := fn(name); err != nil {
-					mu.Lock()
-					failed[name] = err
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	for _, name := range names {
-		next <- name
-	}
-	close(next)
-	all.Wait()
-	return failed
-}
-
 // unsynced is a line of the list of value files that may not be on the disk.
 type unsynced struct {
 	id      int64
 	path    string
-	sum     uint32 // of the content, see file.sum
+	sum     uint32 // of the content, see [valuefile.Checksum]
 	session string // of the process that has written it
 
 	// The ID of the row that refers to it, unless that has changed since.
@@ -406,9 +312,9 @@ func (t *tx) list(f *file, c *collection, row int64) error {
 	if err != nil {
 		return err
 	}
-	s.BindText(1, f.final)
-	s.BindInt(2, int64(f.sum))
-	s.BindText(3, path.Base(path.Dir(f.temp))) // the session
+	s.BindText(1, f.Path())
+	s.BindInt(2, int64(f.Sum()))
+	s.BindText(3, f.Session())
 	s.BindInt(4, c.id)
 	s.BindInt(5, row)
 	return s.Run()
@@ -492,13 +398,13 @@ func (t *tx) unlist(done []unsynced) error {
 func (t *tx) syncPlaced() error {
 	var linked, copied []string
 	for _, f := range t.placed {
-		if f.copied {
-			copied = append(copied, f.final)
+		if f.IsCopied() {
+			copied = append(copied, f.Path())
 		} else {
-			linked = append(linked, f.final) // synced by Finish
+			linked = append(linked, f.Path()) // synced by Finish
 		}
 	}
-	for name, err := range syncValues(t.core.files, copied, linked) {
+	for name, err := range valuefile.Sync(t.core.files, copied, linked) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if t.core.opts.JournalMode != JournalWAL || t.hardened == t.epoch {

@@ -191,6 +191,7 @@ func TestFilesOfAllAreSynced(t *testing.T) {
 		return do()
 	})()
 	s := open(t, dir, nil)
+	<-s.core.maintainer.swept // its view keeps old files
 	c = collectionOf(t, s, "c")
 	was, _, err := s.Get(t.Context(), c, codec.TextValue("replaced"), driver.Lookup{Now: at()})
 	if err != nil {

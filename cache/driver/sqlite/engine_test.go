@@ -18,6 +18,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -220,7 +221,7 @@ func TestSweepByAShortLife(t *testing.T) {
 		name := strings.Repeat("ab", 16)
 		left := []string{
 			filepath.Join(dir, sessionsName, strings.Repeat("d", 24), name+".val"),
-			filepath.Join(dir, valuesName, filepath.FromSlash(basePath(name))),
+			filepath.Join(dir, valuesName, filepath.FromSlash(valuefile.FinalNames(valuesName, name+".val")[0])),
 		}
 		for _, f := range left {
 			if err := os.MkdirAll(filepath.Dir(f), 0o700); err != nil {
@@ -251,7 +252,7 @@ func TestSweep(t *testing.T) {
 			// A session that died between the link and the commit.
 			dead := filepath.Join(dir, sessionsName, strings.Repeat("d", 24))
 			name := strings.Repeat("ab", 16)
-			orphan := basePath(name)
+			orphan := valuefile.FinalNames(valuesName, name+".val")[0]
 			if collection != "" {
 				orphan = valuesName + "/" + orphan
 			}
@@ -499,7 +500,9 @@ func TestReplaced(t *testing.T) {
 				r := putFile(t, other, collectionOf(t, other, ""), "file", "new")
 				// A name that the old one has in its trash, as after a backup was put
 				// back.
-				s.core.removeTrash(trash{paths: []string{r.File}, ids: []int64{1}})
+				var left valuefile.Trash
+				left.Discard(r.File, 1)
+				s.core.values.Empty(left)
 				if _, err := os.Stat(filepath.Join(dir, r.File)); err != nil {
 					t.Error(err)
 				}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // mendPatience bounds how long mendLog waits for other processes that have the
@@ -66,7 +67,7 @@ func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 			return nil, translate(err)
 		}
 		for _, u := range broken {
-			if err := c.removeValue(u.path); err != nil { // or what is in its place
+			if err := c.values.Remove(u.path); err != nil { // or what is in its place
 				return nil, translate(err)
 			}
 		}
@@ -191,6 +192,6 @@ func (c *core) isWhole(u unsynced, size int64) (bool, error) {
 	if err != nil || info.Size() != size {
 		return false, translate(err)
 	}
-	have, err := sum(f)
+	have, err := valuefile.Checksum(f)
 	return have == u.sum, translate(err)
 }

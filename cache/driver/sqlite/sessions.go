@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/inotify"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // openSessions opens the way to sessions, when the database is open.
@@ -29,7 +30,7 @@ func isSessionFile(name string, isFolder bool) bool {
 	if isFolder {
 		return isHoldName(name)
 	}
-	return len(finalNames(name)) > 0
+	return len(valuefile.FinalNames(valuesName, name)) > 0
 }
 
 // discardLeftOver removes what a session has left in its folder.

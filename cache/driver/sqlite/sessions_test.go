@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 func closed(c <-chan struct{}) bool {
@@ -53,7 +54,7 @@ func TestSweepOfMany(t *testing.T) {
 			write(folder + half + ".val") // half written
 			placed := half[:31] + "1"
 			write(folder + placed + ".val") // without a row
-			write(basePath(placed))
+			write(valuefile.FinalNames(valuesName, placed+".val")[0])
 			r := putFile(t, s, c, name+half, "content")
 			kept = append(kept, r)
 			write(folder + strings.ReplaceAll(strings.TrimPrefix(r.File, valuesName+"/"), "/", "")) // with one
@@ -61,7 +62,7 @@ func TestSweepOfMany(t *testing.T) {
 	}
 	found := make(map[string]bool)
 	for _, name := range dead {
-		if err := s.core.maintainer.addPlaced(name, found); err != nil {
+		if err := s.core.values.Placed(s.core.sessions.Folder(name), found); err != nil {
 			t.Fatal(err)
 		}
 	}

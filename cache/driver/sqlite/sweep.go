@@ -3,13 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"math"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // sweepPatience is how long Close waits for the sweep: where processes only open a
@@ -32,11 +30,11 @@ func (m *maintainer) sweepTrash(ctx context.Context) error {
 	last := int64(math.MinInt64)
 	for {
 		found, err := m.listTrash(last)
-		if err != nil || len(found.ids) == 0 {
+		if err != nil || found.IsEmpty() {
 			return err
 		}
-		last = found.ids[len(found.ids)-1]
-		m.core.log.Info("emptying the trash", "files", len(found.ids))
+		last = found.Last()
+		m.core.log.Info("emptying the trash", "files", found.Old())
 		// The process that took the rows away may have died before that was on the disk.
 		if err := m.core.durable.remove(ctx, found); err != nil {
 			return err
@@ -50,7 +48,7 @@ func (m *maintainer) sweepTrash(ctx context.Context) error {
 // listTrash reads some lines of Trash after one. A line may be that of another
 // process, which is just removing the file: to do it twice does no harm, since
 // names are not used again.
-func (m *maintainer) listTrash(after int64) (found trash, err error) {
+func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {
 	cn, err := m.core.readers.take(context.Background(), defaultTimeout)
 	if err != nil {
 		return found, err
@@ -67,8 +65,7 @@ func (m *maintainer) listTrash(after int64) (found trash, err error) {
 		if err != nil || !row {
 			return found, translate(err)
 		}
-		found.ids = append(found.ids, s.ColumnInt(0))
-		found.paths = append(found.paths, s.ColumnText(1))
+		found.Discard(s.ColumnText(1), s.ColumnInt(0))
 	}
 }
 
@@ -85,58 +82,20 @@ func (m *maintainer) sweepTemp(ctx context.Context) error {
 	placed := make(map[string]bool)
 	var errs []error
 	for _, name := range names {
-		errs = append(errs, m.addPlaced(name, placed))
+		errs = append(errs, m.core.values.Placed(ss.Folder(name), placed))
 	}
 	errs = append(errs, m.dropUsed(ctx, placed))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	for rel := range placed {
-		errs = append(errs, m.core.removeValue(rel))
+		errs = append(errs, m.core.values.Remove(rel))
 	}
 	for _, name := range names {
 		errs = append(errs, ss.Remove(name))
 	}
 	m.core.files.Remove(sessionsName) // stays if there are sessions
 	return errors.Join(errs...)
-}
-
-// addPlaced adds the value files that the temporary files of a session have
-// become. Of most there is none, but perhaps folders that were made for it: the
-// process died while it wrote them.
-func (m *maintainer) addPlaced(session string, placed map[string]bool) error {
-	files, err := m.core.files.ReadDir(m.core.sessions.Folder(session))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another process sweeps too
-	}
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		for _, rel := range finalNames(f.Name()) {
-			_, err := m.core.files.Lstat(rel)
-			switch {
-			case err == nil:
-				placed[rel] = true
-			case !isMissing(err):
-				return err
-			default:
-				m.core.removeFolders(path.Dir(rel))
-			}
-		}
-	}
-	return nil
-}
-
-// finalNames returns the names that the value in a temporary file may have got
-// in the store.
-func finalNames(temp string) []string {
-	name, ok := strings.CutSuffix(temp, ".val")
-	if !ok || !isHex(name, 32) {
-		return nil
-	}
-	base := basePath(name)
-	return []string{base, path.Join(valuesName, base)}
 }
 
 // dropUsed takes those files out to which a row of any collection refers. It

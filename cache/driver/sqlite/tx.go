@@ -9,6 +9,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -24,10 +25,10 @@ type tx struct {
 	failed  bool
 	failure error
 
-	touched []*collection // changed by this transaction
-	placed  []*file       // value files that now have their final names
-	trash   trash         // what is to be removed
-	dead    trash         // that of transactions that are committed
+	touched []*collection   // changed by this transaction
+	placed  []*file         // value files that now have their final names
+	trash   valuefile.Trash // what is to be removed
+	dead    valuefile.Trash // that of transactions that are committed
 
 	hardened uint64 // the epoch of the last transaction for which syncPlaced has looked at what others have committed
 
@@ -46,7 +47,7 @@ func (t *tx) reset() {
 	t.touched = t.touched[:0]
 	clear(t.placed)
 	t.placed = t.placed[:0]
-	t.trash = trash{}
+	t.trash = valuefile.Trash{}
 	t.configured = nil
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
@@ -56,15 +57,15 @@ func (t *tx) reset() {
 
 // committed does what waits for the commit.
 func (t *tx) committed() {
-	t.dead.add(t.trash)
+	t.dead.Add(t.trash)
 	for _, f := range t.placed {
-		f.keep(&t.dead)
+		f.Keep(&t.dead)
 	}
 	for _, c := range t.configured {
 		c.c.settings.Store(&c.s)
 	}
 	for _, c := range t.flushed {
-		c.reads.flushed(t.core.viewed())
+		c.reads.flushed(t.core.values.Viewed())
 	}
 	for i := range t.noted {
 		t.noted[i].c.reads.note(&t.noted[i])

@@ -30,8 +30,8 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 	if c.maintainer != nil && c.maintainer.slides() {
 		c.maintainer.flushAll(ctx, time.Now().Add(flushPatience))
 	}
-	view := c.enterView()
-	defer c.leaveView(view)
+	view := c.values.EnterView()
+	defer c.values.LeaveView(view)
 	t := &tx{core: c, conn: cn}
 	// The snapshot is that of the first statement, which BEGIN is not.
 	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/group"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
 // writer is the one connection of the process that writes, behind a group of
@@ -86,7 +87,7 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 // lead runs r and the requests of its followers. The caller has the lead, and hands it
 // over here, also if r panics.
 func (w *writer) lead(r *group.Request) error {
-	var dead trash
+	var dead valuefile.Trash
 	var told uint32
 	defer func() { // when others may write again
 		w.core.changes.Signal(told)
@@ -101,7 +102,7 @@ func (w *writer) lead(r *group.Request) error {
 	// own operation does, and nothing else.
 	w.conn.boundFor(context.Background(), commitPatience)
 	defer func() {
-		dead, w.tx.dead = w.tx.dead, trash{}
+		dead, w.tx.dead = w.tx.dead, valuefile.Trash{}
 		told, w.tx.told = w.tx.told, 0
 	}()
 	if r.Mode != driver.Shared {
@@ -318,7 +319,7 @@ func (w *writer) rollback() {
 	// As long as nobody else can be in a transaction: a check would find files
 	// without rows.
 	for _, f := range w.tx.placed {
-		f.unplace()
+		f.Unplace()
 	}
 	w.conn.ctx = context.Background()
 	if !w.conn.AutoCommit() {

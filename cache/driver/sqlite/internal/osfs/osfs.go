@@ -439,3 +439,9 @@ func kindOf(mode fs.FileMode) error {
 	}
 	return fmt.Errorf("it is %s: %w", what, ErrNotRegular)
 }
+
+// IsMissing reports whether err says that there is no file of a name, or
+// something else in its place or on the way to it.
+func IsMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotRegular)
+}
