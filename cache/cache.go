@@ -89,7 +89,7 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 			persistent: opts.Persistent,
 			bestEffort: opts.BestEffort,
 			skip:       opts.SkipUndecodable,
-			plain:      isPlain(opts.Keys, opts.Keys.Name()) && isPlain(opts.Values, opts.Values.Name()),
+			pure:       isPure(opts.Keys) && isPure(opts.Values),
 			ttl:        opts.TTL,
 			slide:      opts.Sliding,
 		}},
@@ -102,6 +102,13 @@ func New[K, V any](ctx context.Context, st *Store, name string, o *Options[K, V]
 	}
 	c.register()
 	return c, nil
+}
+
+// isPure reports whether a codec is one of package codec's that run no code of the
+// user's.
+func isPure(c any) bool {
+	_, ok := c.(interface{ Pure() })
+	return ok
 }
 
 // tell returns a function that calls an OnEvict for rows removed at now.

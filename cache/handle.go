@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,7 +31,7 @@ type shared struct {
 	bestEffort bool
 	touches    []driver.Collection // the collection alone
 	skip       bool                // undecodable entries are missing
-	plain      bool                // the codecs run none of the user's code
+	pure       bool                // the codecs run none of the user's code
 	ttl        time.Duration
 	slide      bool
 	dropped    atomic.Int64
@@ -184,7 +183,7 @@ func (h *handle) alter(ctx context.Context, fn func(tx driver.Tx, whole func(*dr
 		return h.write(ctx, driver.Alone, func(tx driver.Tx) error { return fn(tx, load) })
 	}
 	mode := driver.Shared
-	if !h.shared.plain {
+	if !h.shared.pure {
 		mode = driver.Own
 	}
 	err := h.write(ctx, mode, func(tx driver.Tx) error {
@@ -199,19 +198,6 @@ func (h *handle) alter(ctx context.Context, fn func(tx driver.Tx, whole func(*dr
 		err = h.write(ctx, driver.Alone, func(tx driver.Tx) error { return fn(tx, load) })
 	}
 	return err
-}
-
-// isPlain reports whether a codec is one of package codec's that run none of
-// the user's code.
-func isPlain(c any, name string) bool {
-	if reflect.TypeOf(c).PkgPath() != reflect.TypeFor[codec.Value]().PkgPath() {
-		return false
-	}
-	switch name {
-	case "string", "bytes", "bool", "int", "uint", "float", "time":
-		return true
-	}
-	return false
 }
 
 // load fills in the value of a row, if it is in a file, inside a transaction.

@@ -5,7 +5,7 @@ package codec
 // no other number.
 func Bool[T ~bool]() Codec[T] { return boolCodec[T]{} }
 
-type boolCodec[T ~bool] struct{}
+type boolCodec[T ~bool] struct{ pure }
 
 func (boolCodec[T]) Name() string { return "bool" }
 

@@ -9,7 +9,7 @@ package codec
 // are different keys.
 func Bytes[T ~[]byte]() Codec[T] { return bytesCodec[T]{} }
 
-type bytesCodec[T ~[]byte] struct{}
+type bytesCodec[T ~[]byte] struct{ pure }
 
 func (bytesCodec[T]) Name() string { return "bytes" }
 

@@ -48,6 +48,13 @@ type Codec[T any] interface {
 	Decode(enc Value) (T, error)
 }
 
+// pure is embedded by the codecs that run no code but their own, look nothing up and
+// do little. A collection may call them where a user's code must not run: in a
+// transaction that other goroutines wait for.
+type pure struct{}
+
+func (pure) Pure() {}
+
 // Keyable returns nil if c may encode keys, and otherwise an error that says
 // why not. Keys are looked up by their encoding, so equal keys must encode
 // equally, in every process and every time.

@@ -79,20 +79,23 @@ func Default[T any]() Codec[T] {
 	return JSON[T]()
 }
 
-// as returns c as a codec of T. U must be T's underlying type, or both be
+// as returns c, which is pure, as a codec of T. U must be T's underlying type, or both be
 // defined as the same type.
 func as[T, U any](c Codec[U]) Codec[T] {
 	if same, ok := c.(Codec[T]); ok {
 		return same
 	}
-	return underlying[T, U]{c}
+	return underlying[T, U]{c: c}
 }
 
 // underlying is a codec of T by way of U, a type of the same representation.
 // The conversions of a generic T to its underlying type that the language
 // has need a constraint, which Default cannot put on its T; unsafe ones are
 // right for exactly the types that the language would convert.
-type underlying[T, U any] struct{ c Codec[U] }
+type underlying[T, U any] struct {
+	pure
+	c Codec[U]
+}
 
 func (u underlying[T, U]) Name() string { return u.c.Name() }
 

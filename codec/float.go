@@ -12,7 +12,7 @@ import "math"
 // number would become infinite.
 func Float[T ~float32 | ~float64]() Codec[T] { return floatCodec[T]{} }
 
-type floatCodec[T ~float32 | ~float64] struct{}
+type floatCodec[T ~float32 | ~float64] struct{ pure }
 
 func (floatCodec[T]) Name() string { return "float" }
 

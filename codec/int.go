@@ -18,7 +18,7 @@ type unsigned interface {
 // the same key, and fails for a number that T cannot hold.
 func Int[T ~int | ~int8 | ~int16 | ~int32 | ~int64]() Codec[T] { return intCodec[T]{} }
 
-type intCodec[T signed] struct{}
+type intCodec[T signed] struct{ pure }
 
 func (intCodec[T]) Name() string { return "int" }
 
@@ -44,7 +44,7 @@ func Uint[T ~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr]() Codec[T] 
 	return uintCodec[T]{}
 }
 
-type uintCodec[T unsigned] struct{}
+type uintCodec[T unsigned] struct{ pure }
 
 func (uintCodec[T]) Name() string { return "uint" }
 

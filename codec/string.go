@@ -13,7 +13,7 @@ import (
 // valid strings. Decode takes text and blobs.
 func String[T ~string]() Codec[T] { return stringCodec[T]{} }
 
-type stringCodec[T ~string] struct{}
+type stringCodec[T ~string] struct{ pure }
 
 func (stringCodec[T]) Name() string { return "string" }
 

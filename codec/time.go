@@ -14,7 +14,7 @@ const timeLayout = "2006-01-02T15:04:05.000000000Z"
 // have no such text, and Decode takes no other form.
 func Time() Codec[time.Time] { return timeCodec{} }
 
-type timeCodec struct{}
+type timeCodec struct{ pure }
 
 func (timeCodec) Name() string { return "time" }
 
