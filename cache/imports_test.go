@@ -37,6 +37,7 @@ func TestImports(t *testing.T) {
 		engine + "session":               {"cache/driver", engine + "osfs"},
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},
 		engine + "lite":                  {"codec", engine + "osfs"},
+		engine + "table":                 {"codec", "cache/driver", engine + "lite"},
 		engine + "powercut":              {engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},

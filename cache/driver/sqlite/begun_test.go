@@ -18,7 +18,7 @@ func TestOpenWhileDiskCacheMakesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(cn.Exec(defaultTables.expand(ownParts[partSettings].sql)), cn.Close()); err != nil {
+	if err := errors.Join(cn.Exec("CREATE TABLE Settings (key TEXT NOT NULL UNIQUE, value)"), cn.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), dir, &Options{ReadOnly: true}); !errors.Is(err, driver.ErrNotStore) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -18,7 +19,7 @@ func (cn *conn) cataloged() (bool, error) {
 		return true, nil
 	}
 	n, err := cn.integer("PRAGMA user_version")
-	if err != nil || n < formatFirst {
+	if err != nil || n < table.FormatFirst {
 		return false, err
 	}
 	cn.core.cataloged.Store(true)
@@ -47,14 +48,11 @@ func (cn *conn) entry(name string) (e entry, ok bool, err error) {
 		return e, false, translate(err)
 	}
 	e = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}
-	if !isNumber(e.id) || (e.id == 0) != (name == "") {
+	if !table.IsNumber(e.id) || (e.id == 0) != (name == "") {
 		return e, false, fmt.Errorf("%w: the catalog has the collection under an impossible number: run Check with Mend", driver.ErrCorrupt)
 	}
 	return e, true, nil
 }
-
-// isNumber reports whether a collection may have a number.
-func isNumber(id int64) bool { return id >= 0 && id != sharedFirst && id < numberLimit }
 
 // check compares codecs. An empty name, stored or wanted, fits everything.
 func (e entry) check(spec driver.Spec) error {
@@ -90,7 +88,7 @@ func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
 }
 
 // nextNumber returns the number of the next collection. As soon as there are
-// maxOwn that have tables of their own, all others share some.
+// table.MaxOwn that have tables of their own, all others share some.
 func (cn *conn) nextNumber() (int64, error) {
 	last, ok, err := cn.sequence("Collections")
 	if err != nil {
@@ -100,7 +98,7 @@ func (cn *conn) nextNumber() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if !ok || last < highest || !isNumber(last) {
+	if !ok || last < highest || !table.IsNumber(last) {
 		return 0, fmt.Errorf("%w: the last number in the catalog is impossible: run Check with Mend", driver.ErrCorrupt)
 	}
 	ids, err := cn.owners()
@@ -109,15 +107,15 @@ func (cn *conn) nextNumber() (int64, error) {
 	}
 	own := 0
 	for _, id := range ids {
-		if id != 0 && id != sharedFirst {
+		if id != 0 && id != table.SharedFirst {
 			own++
 			last = max(last, id) // a table that the catalog does not know
 		}
 	}
-	if own >= maxOwn || cn.core.opts.allShared {
-		last = max(last, sharedFirst)
+	if own >= table.MaxOwn || cn.core.opts.allShared {
+		last = max(last, table.SharedFirst)
 	}
-	if last+1 == sharedFirst || last+1 >= numberLimit {
+	if last+1 == table.SharedFirst || last+1 >= table.NumberLimit {
 		return 0, fmt.Errorf("%w: no number is left for a new collection: make a new store and copy into it", driver.ErrFull)
 	}
 	return last + 1, nil
@@ -125,13 +123,13 @@ func (cn *conn) nextNumber() (int64, error) {
 
 // sequence returns the last number that AUTOINCREMENT has given in a table, 0 if
 // none. It is not ok if that is no number from which it can go on.
-func (cn *conn) sequence(table string) (last int64, ok bool, err error) {
+func (cn *conn) sequence(name string) (last int64, ok bool, err error) {
 	s, err := cn.query("SELECT seq FROM sqlite_sequence WHERE name = ?1")
 	if err != nil {
 		return 0, false, err
 	}
 	defer s.Reset()
-	s.BindText(1, table)
+	s.BindText(1, name)
 	row, err := s.Step()
 	if err != nil || !row {
 		return 0, err == nil, translate(err)
@@ -141,7 +139,7 @@ func (cn *conn) sequence(table string) (last int64, ok bool, err error) {
 }
 
 // owners returns the numbers of the collections that have tables of their own,
-// whether or not the catalog knows them, and sharedFirst if there are tables
+// whether or not the catalog knows them, and table.SharedFirst if there are tables
 // that others share.
 func (cn *conn) owners() ([]int64, error) {
 	s, err := cn.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'")
@@ -159,7 +157,7 @@ func (cn *conn) owners() ([]int64, error) {
 			slices.Sort(ids)
 			return ids, nil
 		}
-		if id, ok := tableOwner(s.ColumnText(0)); ok {
+		if id, ok := table.Owner(s.ColumnText(0)); ok {
 			ids = append(ids, id)
 		}
 	}
@@ -206,7 +204,7 @@ func (cn *conn) catalog() ([]line, error) {
 		l := line{id: s.ColumnInt(0)}
 		text := s.ColumnType(1) == codec.Text
 		l.name = s.ColumnText(1)
-		l.ok = text && isNumber(l.id) && (l.id == 0) == (l.name == "")
+		l.ok = text && table.IsNumber(l.id) && (l.id == 0) == (l.name == "")
 		out = append(out, l)
 	}
 }

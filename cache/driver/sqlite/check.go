@@ -13,6 +13,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
@@ -144,7 +145,7 @@ func (k *checker) everything(t *tx) error {
 
 // rows checks the rows of c that have a value file.
 func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
-	rows, err := t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE {all}filename IS NOT NULL"), true)
+	rows, err := t.rows(c, c.tables.Expand("SELECT "+table.BareRow+" FROM {T} WHERE {all}filename IS NOT NULL"), true)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -30,32 +31,28 @@ func (k *checker) objects(t *tx, lines []line) error {
 	}
 	var steps []func() error
 	for _, id := range ids {
-		tables, parts, have := tablesOf(id), ownParts, sc.own[id]
-		if tables.shared {
-			parts, have = sharedParts, sc.shared
-		}
-		for _, lost := range have.lost(parts, tables) {
+		tables, have := table.Of(id), sc.Of(id)
+		for _, lost := range tables.Lost(have) {
 			k.report(driver.Problem{Kind: driver.CorruptDatabase, Detail: "the " + lost + " is missing", Mended: k.mend})
 		}
 		// With the index, and while it is sound, there are no two rows of a key.
 		var double []strayRow
-		if !have.all.has(partKeys) || k.indexes {
+		if !have.HasKeys() || k.indexes {
 			if double, err = k.duplicates(t, tables); err != nil {
 				return err
 			}
 		}
-		if len(double) > 0 && k.mend && have.all.has(partKeys) {
+		if len(double) > 0 && k.mend && have.HasKeys() {
 			// Rows that it has not cannot be deleted as long as it is there.
-			if err := t.conn.Exec("DROP INDEX " + tables.expand(parts[partKeys].name)); err != nil {
+			if err := t.conn.Exec(tables.DropKeys(&have)); err != nil {
 				return err
 			}
-			have.all &^= 1 << partKeys
 		}
 		steps = append(steps, func() error {
 			if err := k.remove(t, names[id], tables, double, "another row has the same key"); err != nil || !k.mend {
 				return err
 			}
-			return t.conn.createParts(parts, tables, have)
+			return t.conn.create(tables, have)
 		})
 	}
 	if k.indexes && k.mend {
@@ -83,15 +80,15 @@ type strayRow struct {
 
 // duplicates finds rows whose key another one has too. The one that was stored
 // last stays; of those that were stored at once, the one with the highest ID.
-func (k *checker) duplicates(t *tx, tables *tables) ([]strayRow, error) {
+func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
 	coll := ""
-	if tables.shared {
+	if tables.Shared {
 		coll = "coll, "
 	}
 	// NOT INDEXED: what is in doubt is the index.
 	return t.strayRows(fmt.Sprintf("SELECT rowid, filename FROM (SELECT rowid, filename, row_number() OVER ("+
 		"PARTITION BY %skey, raw ORDER BY typeof(store_time) = 'real' DESC, store_time DESC, rowid DESC) AS place"+
-		" FROM %s NOT INDEXED WHERE key IS NOT NULL) WHERE place > 1", coll, tables.rows))
+		" FROM %s NOT INDEXED WHERE key IS NOT NULL) WHERE place > 1", coll, tables.Rows))
 }
 
 func (t *tx) strayRows(sql string) ([]strayRow, error) {
@@ -111,7 +108,7 @@ func (t *tx) strayRows(sql string) ([]strayRow, error) {
 }
 
 // remove reports rows, and with mend removes them.
-func (k *checker) remove(t *tx, name string, tables *tables, rows []strayRow, detail string) error {
+func (k *checker) remove(t *tx, name string, tables *table.Tables, rows []strayRow, detail string) error {
 	for _, r := range rows {
 		if k.ctx.Err() != nil {
 			return context.Cause(k.ctx)
@@ -125,7 +122,7 @@ func (k *checker) remove(t *tx, name string, tables *tables, rows []strayRow, de
 				return err
 			}
 		}
-		if err := t.conn.Exec(fmt.Sprintf("DELETE FROM %s WHERE rowid = %d", tables.rows, r.id)); err != nil {
+		if err := t.conn.Exec(fmt.Sprintf("DELETE FROM %s WHERE rowid = %d", tables.Rows, r.id)); err != nil {
 			return err
 		}
 	}
@@ -142,8 +139,8 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 	for _, id := range ids {
 		own[id] = true
 	}
-	shared := own[sharedFirst]
-	delete(own, sharedFirst)
+	shared := own[table.SharedFirst]
+	delete(own, table.SharedFirst)
 	var out []*collection
 	for _, l := range lines {
 		c := newCollection(k.store.core, l.name, l.id)
@@ -151,7 +148,7 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 		switch {
 		case !l.ok:
 			why = "the catalog has an impossible name or number"
-		case c.tables.shared && shared:
+		case c.tables.Shared && shared:
 			if _, err := t.conn.readSettings(c); err == errDropped {
 				why = "the catalog has a collection without settings"
 			} else if err != nil {
@@ -171,13 +168,13 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 		}
 	}
 	if own[0] {
-		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: "the catalog has no default collection"}, storeRows); err != nil {
+		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: "the catalog has no default collection"}, table.FirstRows); err != nil {
 			return nil, err
 		}
 	}
 	if shared {
 		lost, err := t.strayRows(fmt.Sprintf("SELECT coll + %d, '' FROM Settings_shared WHERE key = 'count' AND coll BETWEEN 1 AND %d AND %s",
-			sharedFirst, numberLimit-1-sharedFirst, notCataloged))
+			table.SharedFirst, table.NumberLimit-1-table.SharedFirst, notCataloged))
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +200,7 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 }
 
 // notCataloged says of a row in a shared table that no collection has its number.
-var notCataloged = fmt.Sprintf("coll NOT IN (SELECT id - %d FROM Collections WHERE id > %[1]d)", sharedFirst)
+var notCataloged = fmt.Sprintf("coll NOT IN (SELECT id - %d FROM Collections WHERE id > %[1]d)", table.SharedFirst)
 
 // strays finds what is in shared tables and is no collection's.
 func (k *checker) strays(t *tx) error {
@@ -211,7 +208,7 @@ func (k *checker) strays(t *tx) error {
 	if err != nil {
 		return err
 	}
-	if err := k.remove(t, "", sharedTables, rows, "the row is no collection's"); err != nil {
+	if err := k.remove(t, "", table.Shared, rows, "the row is no collection's"); err != nil {
 		return err
 	}
 	n, err := t.conn.integer("SELECT count(*) FROM Settings_shared WHERE coll <> 0 AND " + notCataloged)
@@ -254,7 +251,7 @@ func (k *checker) badRows(t *tx, c *collection) error {
 		" OR typeof(access_time) NOT IN ('real', 'integer', 'null') OR typeof(access_count) NOT IN ('integer', 'null')" +
 		" OR typeof(size) NOT IN ('integer', 'null') OR size NOT BETWEEN 0 AND 1 << 50 OR typeof(filename) NOT IN ('text', 'null')" +
 		" OR mode IN (2, 3) AND filename IS NULL)"
-	rows, err := t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE {all}"+bad), true)
+	rows, err := t.rows(c, c.tables.Expand("SELECT "+table.BareRow+" FROM {T} WHERE {all}"+bad), true)
 	if err != nil {
 		return err
 	}
@@ -272,18 +269,18 @@ func (k *checker) badRows(t *tx, c *collection) error {
 			}
 		}
 	}
-	if c.tables.shared {
+	if c.tables.Shared {
 		return nil // their rowids are checked already
 	}
 	// Where SQLite cannot give the next rowid it gives any, so that the order of
 	// insertion is lost.
-	rows, err = t.rows(c, c.tables.expand("SELECT "+bareColumns+", key, raw FROM {T} WHERE rowid > ?1 ORDER BY rowid"), true, codec.IntegerValue(math.MaxInt64/2))
+	rows, err = t.rows(c, c.tables.Expand("SELECT "+table.BareRow+" FROM {T} WHERE rowid > ?1 ORDER BY rowid"), true, codec.IntegerValue(math.MaxInt64/2))
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
 		err := k.fix(t, driver.Problem{Kind: driver.BadRow, Collection: c.name, Row: r.ID, Detail: "the ID leaves no room for more rows"},
-			fmt.Sprintf("UPDATE %s SET rowid = (SELECT coalesce(max(rowid), 0) + 1 FROM %[1]s WHERE rowid <= %d) WHERE rowid = %d", c.tables.rows, int64(math.MaxInt64/2), r.ID))
+			fmt.Sprintf("UPDATE %s SET rowid = (SELECT coalesce(max(rowid), 0) + 1 FROM %[1]s WHERE rowid <= %d) WHERE rowid = %d", c.tables.Rows, int64(math.MaxInt64/2), r.ID))
 		if err != nil {
 			return err
 		}
@@ -353,7 +350,7 @@ func (k *checker) settings(t *tx, c *collection) error {
 		if d.key == "count" || d.key == "size" {
 			continue
 		}
-		c.bind(s)
+		c.tables.Bind(s, c.id)
 		s.BindText(1, d.key)
 		row, err := s.Step()
 		if err != nil {
@@ -388,26 +385,26 @@ func (k *checker) numbers(t *tx) error {
 	if err := k.fence(t); err != nil {
 		return err
 	}
-	for _, table := range []string{"Collections", "Trash"} {
-		last, ok, err := t.conn.sequence(table)
+	for _, name := range []string{"Collections", "Trash"} {
+		last, ok, err := t.conn.sequence(name)
 		if err != nil {
 			return err
 		}
-		highest, err := t.conn.integer("SELECT max(id) FROM " + table)
+		highest, err := t.conn.integer("SELECT max(id) FROM " + name)
 		if err != nil {
 			return err
 		}
-		if table == "Collections" {
-			ok = ok && isNumber(last)
-			highest = min(max(highest, 0), numberLimit-1)
+		if name == "Collections" {
+			ok = ok && table.IsNumber(last)
+			highest = min(max(highest, 0), table.NumberLimit-1)
 		} else if highest >= math.MaxInt64/2 {
 			highest = 0 // mended with the rest of Trash
 		}
 		if ok && last >= highest {
 			continue
 		}
-		err = k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: fmt.Sprintf("the last number of %s is an impossible one", table)},
-			fmt.Sprintf("DELETE FROM sqlite_sequence WHERE name = '%s'; INSERT INTO sqlite_sequence (name, seq) VALUES ('%[1]s', %d)", table, highest))
+		err = k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: fmt.Sprintf("the last number of %s is an impossible one", name)},
+			fmt.Sprintf("DELETE FROM sqlite_sequence WHERE name = '%s'; INSERT INTO sqlite_sequence (name, seq) VALUES ('%[1]s', %d)", name, highest))
 		if err != nil {
 			return err
 		}

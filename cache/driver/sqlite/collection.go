@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
-	"github.com/go-diskcache/diskcache/codec"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
 // collection is the default collection or a named one. Names belong to numbers
@@ -18,7 +18,7 @@ type collection struct {
 	core     *core
 	name     string
 	id       int64 // its number; 0: the default collection
-	tables   *tables
+	tables   *table.Tables
 	settings atomic.Pointer[driver.Settings]
 	reads    reads
 	looked   atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
@@ -42,7 +42,7 @@ func (c *collection) Name() string { return c.name }
 func (c *collection) Settings() driver.Settings { return *c.settings.Load() }
 
 func newCollection(core *core, name string, id int64) *collection {
-	return &collection{core: core, name: name, id: id, tables: tablesOf(id)}
+	return &collection{core: core, name: name, id: id, tables: table.Of(id)}
 }
 
 // errDropped is what remains of a collection after Drop.
@@ -58,7 +58,7 @@ func (droppedError) Is(target error) bool { return target == driver.ErrClosed }
 // explain makes of a missing table what it means: all others were there when the
 // store was opened.
 func (c *collection) explain(err error) error {
-	if name := lite.MissingTable(err); c.id != 0 && (name == c.tables.rows || name == c.tables.settings) {
+	if name := lite.MissingTable(err); c.id != 0 && (name == c.tables.Rows || name == c.tables.Settings) {
 		return errDropped
 	}
 	return translate(err)
@@ -190,11 +190,8 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 
 // inserted returns the ID of a row that was just inserted.
 func (c *collection) inserted(rowid int64) (int64, error) {
-	if !c.tables.shared {
-		return rowid, nil
-	}
-	id := rowid - (c.id-sharedFirst)<<40
-	if id <= 0 || id >= sharedIDs {
+	id, ok := c.tables.RowID(c.id, rowid)
+	if !ok {
 		return 0, fmt.Errorf("%w: no number is left for a new row of the collection", driver.ErrFull)
 	}
 	return id, nil
@@ -283,7 +280,7 @@ func (t *tx) drop(c *collection) error {
 	switch {
 	case c.id == 0:
 		steps = append(steps, "DELETE FROM {T}")
-	case c.tables.shared:
+	case c.tables.Shared:
 		steps = append(steps, "DELETE FROM {T} WHERE {in}true", "DELETE FROM {S} WHERE {in}true")
 	default:
 		steps = append(steps, "DROP TABLE {T}", "DROP TABLE {S}")
@@ -305,93 +302,15 @@ func (t *tx) drop(c *collection) error {
 // createTables makes the tables of c, which has none.
 func (t *tx) createTables(c *collection) error {
 	t.core.writer.named = nil
-	if !c.tables.shared {
-		return t.conn.createParts(ownParts, c.tables, partSet{})
+	if !c.tables.Shared {
+		return t.conn.create(c.tables, table.Set{})
 	}
 	ids, err := t.conn.owners()
-	if err != nil || slices.Contains(ids, sharedFirst) {
+	if err != nil || slices.Contains(ids, table.SharedFirst) {
 		return err
 	}
-	if err := t.conn.createParts(sharedParts, c.tables, partSet{}); err != nil {
+	if err := t.conn.create(c.tables, table.Set{}); err != nil {
 		return err
 	}
-	return t.conn.Exec(fmt.Sprintf("INSERT INTO %s VALUES (0, 'size', 0); PRAGMA user_version = %d", c.tables.settings, formatShared))
-}
-
-// stored is a value as the columns hold it.
-type stored struct {
-	size  int64
-	mode  int64
-	file  string
-	value codec.Value
-}
-
-// DiskCache's modes of a value.
-const (
-	modeRaw    = 1 // in the column
-	modeBinary = 2 // in a file, bytes
-	modeText   = 3 // in a file, UTF-8
-	modePickle = 4 // Python's pickle, in the column or a file
-)
-
-// inline returns the columns of a value that is kept in the row.
-func (c *collection) inline(v codec.Value) stored {
-	s := stored{mode: modeRaw, value: v}
-	if c.id != 0 {
-		s.size = valueSize(v)
-	}
-	return s
-}
-
-// valueSize returns the bytes that a value counts for.
-func valueSize(v codec.Value) int64 {
-	switch v.Kind() {
-	case codec.Null:
-		return 0
-	case codec.Text, codec.Blob:
-		return int64(v.Len())
-	}
-	return 8
-}
-
-// bind binds the columns size, mode, filename and value, from parameter i on.
-func (v *stored) bind(s *lite.Stmt, i int) {
-	s.BindInt(i, v.size)
-	s.BindInt(i+1, v.mode)
-	if v.file != "" {
-		s.BindText(i+2, v.file)
-		return
-	}
-	s.BindValue(i+3, v.value)
-}
-
-// scanRow reads the columns of rowColumns or bareColumns.
-func (cn *conn) scanRow(s *lite.Stmt, r *driver.Row, bare bool) {
-	r.ID = s.ColumnInt(0)
-	r.Expire = expireColumn(s, 1)
-	mode := s.ColumnInt(2)
-	if mode != modeRaw {
-		r.ForeignValue = mode == modePickle
-		if r.File = s.ColumnText(3); r.File != "" {
-			r.FileKind = codec.Blob
-			if mode == modeText {
-				r.FileKind = codec.Text
-			}
-			r.Size = s.ColumnInt(9)
-		}
-	}
-	switch {
-	case r.File != "":
-	case bare:
-		r.Size = s.ColumnInt(4)
-	default:
-		r.Value = s.ColumnValue(4)
-		r.Size = valueSize(r.Value)
-	}
-	r.Stored = driver.Instant(s.ColumnReal(5))
-	r.Accessed = driver.Instant(s.ColumnReal(6))
-	r.Accesses = s.ColumnInt(7)
-	if s.ColumnType(8) != codec.Null {
-		r.Tag = s.ColumnValue(8)
-	}
+	return t.conn.Exec(fmt.Sprintf("INSERT INTO %s VALUES (0, 'size', 0); PRAGMA user_version = %d", c.tables.Settings, table.FormatShared))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
 const (
@@ -27,10 +28,10 @@ var ownFiles = [...]string{databaseName + "-wal", databaseName + "-shm", databas
 type conn struct {
 	*lite.Conn
 	core    *core
-	fixed   map[int64]*[numStmts]*lite.Stmt // by number of the collection, sharedFirst for all that share tables
+	fixed   map[int64]*[table.NumStatements]*lite.Stmt // by number of the collection, table.SharedFirst for all that share tables
 	dynamic map[string]*lite.Stmt
-	scans   map[shape]string // SQL of scans
-	copied  []byte           // scratch memory for a copy of a row
+	scans   map[table.Scan]string // SQL of scans
+	copied  []byte                // scratch memory for a copy of a row
 
 	// ctx interrupts what runs. It and the rest bound the wait when somebody
 	// else holds a lock, for the busy handler: a moment, or a time that starts
@@ -55,9 +56,9 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	cn := &conn{
 		Conn:    lc,
 		core:    c,
-		fixed:   make(map[int64]*[numStmts]*lite.Stmt),
+		fixed:   make(map[int64]*[table.NumStatements]*lite.Stmt),
 		dynamic: make(map[string]*lite.Stmt),
-		scans:   make(map[shape]string),
+		scans:   make(map[table.Scan]string),
 		ctx:     context.Background(),
 	}
 	defer func() {
@@ -172,45 +173,45 @@ func (cn *conn) waitErr(err error) error {
 }
 
 // stmt returns the prepared statement of a collection.
-func (cn *conn) stmt(c *collection, which stmtKind) (*lite.Stmt, error) {
-	id := min(c.id, sharedFirst)
+func (cn *conn) stmt(c *collection, which table.Statement) (*lite.Stmt, error) {
+	id := min(c.id, table.SharedFirst)
 	set := cn.fixed[id]
 	if set == nil {
-		set = new([numStmts]*lite.Stmt)
+		set = new([table.NumStatements]*lite.Stmt)
 		cn.fixed[id] = set
 	}
 	s := set[which]
 	if s == nil {
 		var err error
-		if s, err = cn.Prepare(c.tables.expand(statements[which])); err != nil {
+		if s, err = cn.Prepare(c.tables.SQL(which)); err != nil {
 			return nil, c.explain(err)
 		}
 		set[which] = s
 	}
-	c.bind(s)
+	c.tables.Bind(s, c.id)
 	return s, nil
 }
 
 // about returns a prepared statement about a collection, whose SQL is put
 // together for the occasion.
 func (cn *conn) about(c *collection, sql string) (*lite.Stmt, error) {
-	s, err := cn.query(c.tables.expand(sql))
+	s, err := cn.query(c.tables.Expand(sql))
 	if err != nil {
 		return nil, c.explain(err)
 	}
-	c.bind(s)
+	c.tables.Bind(s, c.id)
 	return s, nil
 }
 
 // do runs a statement about a collection that is run seldom.
 func (cn *conn) do(c *collection, sql string) error {
-	s, err := cn.Prepare(c.tables.expand(sql))
+	s, err := cn.Prepare(c.tables.Expand(sql))
 	if err != nil {
 		return c.explain(err)
 	}
 	defer s.Finalize()
 	if strings.Contains(sql, "{in}") || strings.Contains(sql, "{all}") {
-		c.bind(s)
+		c.tables.Bind(s, c.id)
 	}
 	return s.Run()
 }

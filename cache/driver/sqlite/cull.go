@@ -6,13 +6,14 @@ import (
 	"math"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
 // grew accounts for a row that is about to be put. The estimate errs on the
 // high side, since it only decides when the volume is looked at again.
-func (c *collection) grew(p *driver.Put, v *stored) {
-	c.room -= int64(p.Key.Len()+p.Value.Len()+p.Tag.Len()) + v.size + 3*c.core.writer.pageSize
+func (c *collection) grew(p *driver.Put, v *table.Value) {
+	c.room -= int64(p.Key.Len()+p.Value.Len()+p.Tag.Len()) + v.Size + 3*c.core.writer.pageSize
 }
 
 // expires notes the expiry of a row that is put.
@@ -47,14 +48,14 @@ const never = driver.Instant(1e300)
 
 func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	if !c.nextExpiryKnown {
-		s, err := t.conn.stmt(c, stmtNextExpiry)
+		s, err := t.conn.stmt(c, table.NextExpiry)
 		if err != nil {
 			return nil, err
 		}
 		row, err := s.Step()
 		c.nextExpiry = never
 		if row {
-			c.nextExpiry = expireColumn(s, 0)
+			c.nextExpiry = table.Expire(s, 0)
 		}
 		s.Reset()
 		if err != nil {
@@ -106,12 +107,12 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 			return nil, err
 		}
 	}
-	column := policyColumn(string(s.Policy))
+	column := table.EvictionColumn(s.Policy)
 	if err := t.conn.do(c, fmt.Sprintf("CREATE INDEX IF NOT EXISTS {T}_%[1]s ON {T} ({coll}%[1]s)", column)); err != nil {
 		return nil, err
 	}
-	sql := fmt.Sprintf("SELECT %s, key, raw FROM {T} WHERE {in}true ORDER BY %s, rowid LIMIT %d", bareColumns, column, limit-len(out)+1)
-	rows, err := t.rows(c, c.tables.expand(sql), true)
+	sql := fmt.Sprintf("SELECT %s FROM {T} WHERE {in}true ORDER BY %s, rowid LIMIT %d", table.BareRow, column, limit-len(out)+1)
+	rows, err := t.rows(c, c.tables.Expand(sql), true)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +185,7 @@ func (t *tx) namedSize() (int64, error) {
 		switch {
 		case id == 0:
 			continue
-		case id != sharedFirst:
+		case id != table.SharedFirst:
 			sql = fmt.Sprintf("SELECT value FROM Settings_%d WHERE key = 'size'", id)
 		}
 		n, err := t.conn.integer(sql)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -19,7 +20,7 @@ func TestDroppedElsewhere(t *testing.T) {
 	})
 	t.Run("shared", func(t *testing.T) {
 		droppedElsewhere(t, &Options{allShared: true}, fmt.Sprintf("DELETE FROM Cache_shared WHERE coll = %%d - %d; DELETE FROM Settings_shared WHERE coll = %%[1]d - %[1]d;"+
-			"DELETE FROM Collections WHERE id = %%[1]d", sharedFirst))
+			"DELETE FROM Collections WHERE id = %%[1]d", table.SharedFirst))
 	})
 }
 

@@ -24,13 +24,13 @@ func (a audited) auditEdges() {
 				if !e.known {
 					continue
 				}
-				rows, err := t.rows(c, c.tables.expand("SELECT key, raw FROM {T} WHERE {in}(key > ?1 AND key < ?2 OR key > ?2 AND key < ?1)"), true, e.key, e.bound)
+				rows, err := t.rows(c, c.tables.Expand("SELECT key, raw FROM {T} WHERE {in}(key > ?1 AND key < ?2 OR key > ?2 AND key < ?1)"), true, e.key, e.bound)
 				if err != nil || len(rows) > 0 {
-					a.t.Errorf("%v: beyond %v are %v, %v", c.tables.rows, e, rows, err)
+					a.t.Errorf("%v: beyond %v are %v, %v", c.tables.Rows, e, rows, err)
 				}
-				rows, err = t.rows(c, c.tables.expand("SELECT key, raw FROM {T} WHERE {in}key = ?1"), true, e.key)
+				rows, err = t.rows(c, c.tables.Expand("SELECT key, raw FROM {T} WHERE {in}key = ?1"), true, e.key)
 				if err != nil || len(rows) == 0 && !e.empty {
-					a.t.Errorf("%v: %v is not there, %v", c.tables.rows, e, err)
+					a.t.Errorf("%v: %v is not there, %v", c.tables.Rows, e, err)
 				}
 			}
 		}

@@ -105,14 +105,6 @@ func (f *file) place(t *tx, c *collection) error {
 	return nil
 }
 
-func (f *file) stored() stored {
-	mode := int64(modeBinary)
-	if f.kind == codec.Text {
-		mode = modeText
-	}
-	return stored{size: f.Size(), mode: mode, file: f.Path()}
-}
-
 // maxName bounds the bytes of the name of a value file. DiskCache's have 38.
 const maxName = 1000
 

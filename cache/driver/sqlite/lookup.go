@@ -7,6 +7,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -150,12 +151,12 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 
 // fetch reads the row of key as it is stored.
 func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
-	byKey, at := stmtGet, stmtGetAt
+	byKey, at := table.Get, table.GetAt
 	if bare {
-		byKey, at = stmtGetBare, stmtGetBareAt
+		byKey, at = table.GetBare, table.GetBareAt
 	}
 	err = cn.seek(c, hash, key, byKey, at, func(s *lite.Stmt) {
-		cn.scanRow(s, &r, bare)
+		table.ScanRow(s, &r, bare)
 		r.Key = key
 		ok = true
 	})
@@ -165,7 +166,7 @@ func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r
 // seek looks the row of a key up and has scan read it, if there is one: where
 // a hint says, or with the index of keys. The statements are the two ways to
 // read the same columns.
-func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at stmtKind, scan func(*lite.Stmt)) error {
+func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at table.Statement, scan func(*lite.Stmt)) error {
 	hints := c.core.hints
 	if id := hints.Rowid(hash); id != 0 {
 		s, err := cn.stmt(c, at)
@@ -200,48 +201,26 @@ func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at stmt
 	return err
 }
 
-// found is what a write wants to know of the row it is about to change.
-type found struct {
-	id     int64
-	expire driver.Instant
-	stored driver.Instant
-	file   string
-	tagged bool
-	exists bool
-}
-
 // find looks the row of key up.
-func (t *tx) find(c *collection, key codec.Value) (f found, err error) {
+func (t *tx) find(c *collection, key codec.Value) (f table.Found, err error) {
 	if c.edges.absent(key) {
 		return f, nil
 	}
 	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
 	hash := near.Hash(c.id, key)
-	err = t.conn.seek(c, hash, key, stmtFind, stmtFindAt, f.scan)
-	if err == nil && f.exists && gathered {
+	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Scan)
+	if err == nil && f.Exists && gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
-		if err := t.flushRow(c, f.id); err != nil {
+		if err := t.flushRow(c, f.ID); err != nil {
 			return f, err
 		}
-		err = t.conn.seek(c, hash, key, stmtFind, stmtFindAt, f.scan)
+		err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Scan)
 	}
 	return f, err
 }
 
 // over reports whether the time of the row is over at now.
-func (f *found) over(c *collection, now driver.Instant) bool {
-	return c.settings.Load().Over(f.stored, f.expire, now)
-}
-
-// scan reads the findColumns.
-func (f *found) scan(s *lite.Stmt) {
-	f.exists = true
-	f.id = s.ColumnInt(0)
-	f.expire = expireColumn(s, 1)
-	f.tagged = s.ColumnType(2) != codec.Null
-	if s.ColumnType(3) != codec.Null {
-		f.file = s.ColumnText(3)
-	}
-	f.stored = driver.Instant(s.ColumnReal(4))
+func (c *collection) over(f *table.Found, now driver.Instant) bool {
+	return c.settings.Load().Over(f.Stored, f.Expire, now)
 }

@@ -6,14 +6,15 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// A store may have any number of collections: from maxOwn on, further ones add
+// A store may have any number of collections: from table.MaxOwn on, further ones add
 // nothing to the schema, which SQLite reads anew whenever it has changed, and
 // nothing to what connections keep.
 func TestManyCollections(t *testing.T) {
-	const many = 3 * maxOwn
+	const many = 3 * table.MaxOwn
 	dir := t.TempDir()
 	s := open(t, dir, nil)
 	objects := func() int64 {
@@ -23,7 +24,7 @@ func TestManyCollections(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.core.readers.put(cn)
-		if len(cn.fixed) > maxOwn+2 {
+		if len(cn.fixed) > table.MaxOwn+2 {
 			t.Errorf("a connection has statements for %d collections", len(cn.fixed))
 		}
 		n, err := cn.integer("SELECT count(*) FROM sqlite_master")
@@ -40,14 +41,14 @@ func TestManyCollections(t *testing.T) {
 		c := collectionOf(t, s, name(i))
 		put(t, s, c, driver.Put{Key: k, Value: value(i)})
 		putFile(t, s, c, "big", name(i))
-		if own := c.(*collection).id < sharedFirst; own != (i < maxOwn) {
+		if own := c.(*collection).id < table.SharedFirst; own != (i < table.MaxOwn) {
 			t.Errorf("collection %d has tables of its own: %v", i, own)
 		}
 		switch n := objects(); {
-		case i <= maxOwn:
+		case i <= table.MaxOwn:
 			before = n
 		case n != before:
-			t.Fatalf("%d objects in the schema with %d collections, %d with %d", before, maxOwn+1, n, i+1)
+			t.Fatalf("%d objects in the schema with %d collections, %d with %d", before, table.MaxOwn+1, n, i+1)
 		}
 	}
 	check := func(gone int) {
@@ -86,12 +87,12 @@ func TestManyCollections(t *testing.T) {
 	s = open(t, dir, nil)
 	check(0)
 	last := collectionOf(t, s, name(many-1)).(*collection).id
-	for i := range maxOwn + 5 {
+	for i := range table.MaxOwn + 5 {
 		if err := s.Drop(t.Context(), name(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	check(maxOwn + 5)
+	check(table.MaxOwn + 5)
 	// A number that was used is not used again, and there is nothing in it.
 	again := collectionOf(t, s, name(0))
 	if id := again.(*collection).id; id != last+1 {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
@@ -161,15 +162,15 @@ func (c *core) brokenFiles(whole map[string]bool) (broken []unsynced, err error)
 func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
 	c := newCollection(cn.core, "", u.coll)
 	owners, err := cn.owners()
-	if err != nil || !slices.Contains(owners, min(u.coll, sharedFirst)) {
+	if err != nil || !slices.Contains(owners, min(u.coll, table.SharedFirst)) {
 		return 0, false, err
 	}
-	s, err := cn.query(c.tables.expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
+	s, err := cn.query(c.tables.Expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
 	if err != nil {
 		return 0, false, translate(err)
 	}
 	defer s.Reset()
-	c.bind(s)
+	c.tables.Bind(s, c.id)
 	s.BindInt(1, u.row)
 	s.BindText(2, u.path)
 	if used, err = s.Step(); err != nil || !used {

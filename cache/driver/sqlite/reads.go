@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -318,7 +319,7 @@ func (t *tx) flushing(c *collection) {
 func (t *tx) writeRead(c *collection, id int64, e *read) error {
 	t.changedHash(e.hash)
 	if e.count > 0 {
-		s, err := t.conn.stmt(c, stmtAccess)
+		s, err := t.conn.stmt(c, table.Access)
 		if err != nil {
 			return err
 		}
@@ -331,7 +332,7 @@ func (t *tx) writeRead(c *collection, id int64, e *read) error {
 		}
 	}
 	if e.slide != 0 {
-		s, err := t.conn.stmt(c, stmtSlide)
+		s, err := t.conn.stmt(c, table.Slide)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -88,7 +89,7 @@ func (cn *conn) putSettings(c *collection, insert string, rows ...setting) error
 // counter reads a counter from the Settings of c. It is not ok if there is none,
 // or anything but a number of things.
 func (cn *conn) counter(c *collection, key string) (n int64, ok bool, err error) {
-	s, err := cn.stmt(c, stmtSetting)
+	s, err := cn.stmt(c, table.Setting)
 	if err != nil {
 		return 0, false, err
 	}
@@ -123,7 +124,7 @@ func (cn *conn) damaged(c *collection, what string) error {
 // missed is asked when no row of c was found. Where tables are not shared, a
 // collection that was dropped has none.
 func (cn *conn) missed(c *collection) error {
-	if !c.tables.shared {
+	if !c.tables.Shared {
 		return nil
 	}
 	_, ok, err := cn.counter(c, "count")
@@ -189,7 +190,7 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 			c.tellDamage(key)
 		}
 	}
-	if rows == 0 && c.tables.shared {
+	if rows == 0 && c.tables.Shared {
 		return out, errDropped
 	}
 	return out, nil
@@ -316,7 +317,7 @@ func (t *tx) createTagIndex(c *collection) error {
 
 // dropTagIndex removes it. One that other collections share stays.
 func (t *tx) dropTagIndex(c *collection) error {
-	if c.tables.shared {
+	if c.tables.Shared {
 		return nil
 	}
 	return t.conn.do(c, "DROP INDEX IF EXISTS {T}_tag_rowid")

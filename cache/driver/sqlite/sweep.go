@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
@@ -124,7 +125,7 @@ func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error 
 
 // eachFile calls fn with the value files that rows of c refer to.
 func (cn *conn) eachFile(id int64, fn func(rel string)) error {
-	s, err := cn.query("SELECT filename FROM " + tablesOf(id).rows + " WHERE filename IS NOT NULL")
+	s, err := cn.query("SELECT filename FROM " + table.Of(id).Rows + " WHERE filename IS NOT NULL")
 	if err != nil {
 		return translate(err)
 	}

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -207,47 +206,47 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 		if err := f.place(t, c); err != nil {
 			return err
 		}
-		v := f.stored()
+		v := table.InFile(f.kind, f.Path(), f.Size())
 		row, err := t.putStored(c, p, &v)
 		if err == nil && t.core.opts.syncing() == syncLater {
 			err = t.list(f, c, row)
 		}
 		return err
 	}
-	v := c.inline(p.Value)
+	v := table.Inline(p.Value, c.id != 0)
 	_, err := t.putStored(c, p, &v)
 	return err
 }
 
 // putStored returns the row's number.
-func (t *tx) putStored(c *collection, p *driver.Put, v *stored) (row int64, err error) {
+func (t *tx) putStored(c *collection, p *driver.Put, v *table.Value) (row int64, err error) {
 	f, err := t.find(c, p.Key)
 	if err != nil {
 		return 0, err
 	}
 	t.changed(c)
 	c.grew(p, v)
-	if !f.exists {
+	if !f.Exists {
 		return t.insert(c, p, v)
 	}
-	if f.file != "" {
-		if err := t.discard(f.file); err != nil {
+	if f.File != "" {
+		if err := t.discard(f.File); err != nil {
 			return 0, err
 		}
 	}
-	return f.id, t.overwrite(c, p, v, f, p.Keep && !f.over(c, p.Now))
+	return f.ID, t.overwrite(c, p, v, f, p.Keep && !c.over(&f, p.Now))
 }
 
-func (t *tx) insert(c *collection, p *driver.Put, v *stored) (row int64, err error) {
-	s, err := t.conn.stmt(c, stmtInsert)
+func (t *tx) insert(c *collection, p *driver.Put, v *table.Value) (row int64, err error) {
+	s, err := t.conn.stmt(c, table.Insert)
 	if err != nil {
 		return 0, err
 	}
 	s.BindValue(1, p.Key)
 	s.BindReal(2, float64(p.Now))
-	bindInstant(s, 3, p.Expire)
+	table.BindInstant(s, 3, p.Expire)
 	s.BindValue(4, p.Tag)
-	v.bind(s, 5)
+	v.Bind(s, 5)
 	c.expires(p.Expire)
 	if err := s.Run(); err != nil {
 		return 0, err
@@ -266,30 +265,30 @@ func (t *tx) insert(c *collection, p *driver.Put, v *stored) (row int64, err err
 
 // overwrite changes a row, and only those columns whose change costs: to
 // assign the value that a column already has would rewrite its indexes.
-func (t *tx) overwrite(c *collection, p *driver.Put, v *stored, f found, keep bool) error {
-	which := stmtOverwrite
+func (t *tx) overwrite(c *collection, p *driver.Put, v *table.Value, f table.Found, keep bool) error {
+	which := table.Overwrite
 	switch {
 	case keep:
-		which = stmtReplace
-	case f.expire != 0 || f.tagged || p.Expire != 0 || !p.Tag.IsNull():
-		which = stmtOverwriteAll
+		which = table.Replace
+	case f.Expire != 0 || f.Tagged || p.Expire != 0 || !p.Tag.IsNull():
+		which = table.OverwriteAll
 	}
 	s, err := t.conn.stmt(c, which)
 	if err != nil {
 		return err
 	}
-	s.BindInt(1, f.id)
+	s.BindInt(1, f.ID)
 	s.BindReal(2, float64(p.Now))
-	v.bind(s, 3)
-	if which == stmtOverwriteAll {
-		bindInstant(s, 7, p.Expire)
+	v.Bind(s, 3)
+	if which == table.OverwriteAll {
+		table.BindInstant(s, 7, p.Expire)
 		s.BindValue(8, p.Tag)
 		c.expires(p.Expire)
 	}
 	if keep { // the rest of the row is not known
 		t.changedRow(c, p.Key)
 	} else {
-		t.wrotePut(c, p, f.id)
+		t.wrotePut(c, p, f.ID)
 	}
 	return s.Run()
 }
@@ -304,15 +303,15 @@ func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, ex
 	if err != nil {
 		return false, t.fail(c.explain(err))
 	}
-	if !f.exists || f.over(c, now) {
+	if !f.Exists || c.over(&f, now) {
 		return false, nil
 	}
-	s, err := t.conn.stmt(c, stmtTouch)
+	s, err := t.conn.stmt(c, table.Touch)
 	if err != nil {
 		return false, t.fail(err)
 	}
-	s.BindInt(1, f.id)
-	bindInstant(s, 2, expire)
+	s.BindInt(1, f.ID)
+	table.BindInstant(s, 2, expire)
 	if err := s.Run(); err != nil {
 		return false, t.fail(err)
 	}
@@ -332,15 +331,15 @@ func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, n
 	if err != nil {
 		return false, t.fail(c.explain(err))
 	}
-	if !f.exists {
+	if !f.Exists {
 		return false, nil
 	}
-	if err := t.deleteRow(c, f.id, f.file); err != nil {
+	if err := t.deleteRow(c, f.ID, f.File); err != nil {
 		return false, t.fail(err)
 	}
 	c.edges.deleted(key)
 	t.wrote(c, key, nil)
-	return !f.over(c, now), nil
+	return !c.over(&f, now), nil
 }
 
 // deleteFound deletes a row that a scan has returned.
@@ -362,7 +361,7 @@ func (t *tx) deleteRow(c *collection, id int64, file string) error {
 			return err
 		}
 	}
-	s, err := t.conn.stmt(c, stmtDelete)
+	s, err := t.conn.stmt(c, table.Delete)
 	if err != nil {
 		return err
 	}
@@ -416,19 +415,3 @@ func (t *tx) Alive(ctx context.Context, session string) (bool, error) {
 
 // fenceLimit is more than any fence.
 const fenceLimit = 1 << 43
-
-func expireColumn(s *lite.Stmt, i int) driver.Instant {
-	if s.ColumnType(i) == codec.Null {
-		return 0
-	}
-	if e := driver.Instant(s.ColumnReal(i)); e > 0 {
-		return e
-	}
-	return driver.At(time.Time{}) // expired before 1970, not "never"
-}
-
-func bindInstant(s *lite.Stmt, i int, v driver.Instant) {
-	if v != 0 {
-		s.BindReal(i, float64(v))
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
 // Volume implements [driver.Measurer].
@@ -31,7 +32,7 @@ func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 			if id == 0 { // counted already
 				sql = "SELECT max(value, 0) FROM {S} WHERE key = 'size' AND typeof(value) = 'integer'"
 			}
-			n, err := cn.integer(tablesOf(id).expand(sql))
+			n, err := cn.integer(table.Of(id).Expand(sql))
 			if err != nil {
 				return err
 			}

@@ -1,136 +1,115 @@
-package sqlite
+package table
 
 import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
-// schema is what is in a database, as far as it concerns a store.
+// Schema is what is in a database, as far as it concerns a store.
 //
 // Whoever may write to the database may put SQL into it that runs when others
 // use it: triggers, views, virtual tables, generated columns, constraints,
 // expressions in indexes. So every object has to be one that this project or
 // DiskCache makes, or one that runs nothing: a plain table of another program
 // (a replicator's, ANALYZE's), or an index on columns that somebody has added.
-type schema struct {
-	version int64             // of the format; 0: DiskCache's, or none yet
-	own     map[int64]partSet // ownParts of each collection that has tables of its own, by its number
-	shared  partSet           // sharedParts
-	store   partSet           // storeParts
-	extra   []string          // harmless objects of others
-	empty   bool              // there is nothing
+type Schema struct {
+	Extra []string // harmless objects of others
+	Empty bool     // there is nothing, or only what DiskCache has made so far
+
+	version  int64         // of the format; 0: DiskCache's, or none yet
+	own      map[int64]Set // of each collection that has tables of its own, by its number
+	shared   Set
+	store    Set
+	intruder string // the first object that could run
 }
 
-// partSet says which of a list of parts there are, and which of these are as
-// only DiskCache makes them.
-type partSet struct{ all, other partBits }
-
-type partBits uint32
-
-func (b partBits) has(i int) bool { return b&(1<<i) != 0 }
-
-// ready reports whether all tables are there that this project adds to
+// Ready reports whether all tables are there that this project adds to
 // DiskCache's.
-func (sc *schema) ready() bool { return sc.version >= formatFirst }
+func (sc *Schema) Ready() bool { return sc.version >= FormatFirst }
 
 // begun reports whether there are some of DiskCache's parts and nothing else: it
 // makes them one by one.
-func (sc *schema) begun() bool {
+func (sc *Schema) begun() bool {
 	def := sc.own[0].all
 	return sc.version == 0 && def != 0 && !(def.has(partSettings) && def.has(partRows)) &&
-		len(sc.own) == 1 && sc.shared.all == 0 && sc.store.all == 0 && len(sc.extra) == 0
+		len(sc.own) == 1 && sc.shared.all == 0 && sc.store.all == 0 && len(sc.Extra) == 0
 }
 
-// inspect looks at everything in the database's schema. It is an error if the
-// database is somebody else's or a newer version's, or has something in it that
-// could run.
-func (cn *conn) inspect() (*schema, error) {
-	sc := &schema{own: make(map[int64]partSet)}
-	var err error
-	if sc.version, err = cn.integer("PRAGMA user_version"); err != nil {
-		return nil, err
+// Objects selects what [Schema.Read] reads, of everything in the database's schema.
+// Parts have a few hundred bytes of SQL.
+const Objects = "SELECT type, name, tbl_name, substr(sql, 1, 2000) FROM sqlite_master"
+
+// NewSchema returns the schema of a database with nothing in it.
+func NewSchema(version int64) *Schema {
+	return &Schema{Empty: true, version: version, own: make(map[int64]Set)}
+}
+
+// Read takes in the object at which a statement of [Objects] stands.
+func (sc *Schema) Read(s *lite.Stmt) {
+	sc.Empty = false
+	o := object{kind: s.ColumnText(0), name: s.ColumnText(1), table: s.ColumnText(2), sql: s.ColumnText(3)}
+	if !sc.add(&o) && sc.intruder == "" {
+		sc.intruder = o.String()
 	}
-	encoding, err := cn.text("PRAGMA encoding")
-	if err != nil {
-		return nil, err
-	}
-	intruder, err := cn.objects(sc)
-	if err != nil {
-		return nil, translate(err)
-	}
+}
+
+// Judge says, when all has been read, whether the database is somebody else's or a
+// newer version's, or has something in it that could run.
+func (sc *Schema) Judge(encoding string) error {
+	intruder := sc.intruder
 	def := sc.own[0].all
 	switch {
 	case sc.version > formatVersion && sc.version < 1000:
-		return nil, fmt.Errorf("the directory has format %d, this version reads up to %d: use a newer version of the module: %w",
+		return fmt.Errorf("the directory has format %d, this version reads up to %d: use a newer version of the module: %w",
 			sc.version, formatVersion, driver.ErrNewerFormat)
-	case sc.empty && sc.version == 0:
-		return sc, nil
+	case sc.Empty && sc.version == 0:
+		return nil
 	case sc.begun() && encoding == "UTF-8" && intruder == "":
-		sc.empty = true // what DiskCache has not made yet is made here; it looks before each part
-		return sc, nil
+		sc.Empty = true // what DiskCache has not made yet is made here; it looks before each part
+		return nil
 	case sc.version < 0 || sc.version > formatVersion || encoding != "UTF-8" || !def.has(partSettings) || !def.has(partRows):
 		if intruder != "" {
 			intruder = " (the " + intruder + ")"
 		}
-		return nil, fmt.Errorf("the database has tables of another program%s: give another directory: %w", intruder, driver.ErrNotStore)
+		return fmt.Errorf("the database has tables of another program%s: give another directory: %w", intruder, driver.ErrNotStore)
 	case intruder != "":
-		return nil, fmt.Errorf("%w: the %s of the database is none that this module or DiskCache makes, and would run or be used with every write: "+
+		return fmt.Errorf("%w: the %s of the database is none that this module or DiskCache makes, and would run or be used with every write: "+
 			"drop it with the sqlite3 shell if it is not one of the store's, or restore a backup", driver.ErrCorrupt, intruder)
 	}
-	if lost := sc.store.lost(storeParts, defaultTables); sc.ready() && len(lost) > 0 {
-		return nil, fmt.Errorf("%w: the database has no %s: restore a backup", driver.ErrCorrupt, lost[0])
+	if lost := Store.Lost(sc.store); sc.Ready() && len(lost) > 0 {
+		return fmt.Errorf("%w: the database has no %s: restore a backup", driver.ErrCorrupt, lost[0])
 	}
-	return sc, nil
+	return nil
 }
 
-// objects reads the schema into sc. The intruder is the first object that could
-// run.
-func (cn *conn) objects(sc *schema) (intruder string, err error) {
-	// Parts have a few hundred bytes of SQL.
-	s, err := cn.query("SELECT type, name, tbl_name, substr(sql, 1, 2000) FROM sqlite_master")
-	if err != nil {
-		return "", err
+// Of returns the parts that there are of some tables.
+func (sc *Schema) Of(id int64) Set {
+	if id >= SharedFirst {
+		return sc.shared
 	}
-	defer s.Reset()
-	sc.empty = true
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return intruder, err
-		}
-		sc.empty = false
-		o := object{kind: s.ColumnText(0), name: s.ColumnText(1), table: s.ColumnText(2), sql: s.ColumnText(3)}
-		if !sc.add(&o) && intruder == "" {
-			intruder = o.String()
-		}
-	}
+	return sc.own[id]
 }
 
-// missing names the parts that are not there.
-func (sc *schema) missing() []string {
+// OfStore returns the parts that there are of [Store].
+func (sc *Schema) OfStore() Set { return sc.store }
+
+// HasUnsynced reports whether there is the list that [CreateUnsynced] makes.
+func (sc *Schema) HasUnsynced() bool { return sc.store.all.has(partUnsynced) }
+
+// Missing names the parts that are not there.
+func (sc *Schema) Missing() []string {
 	var out []string
 	for _, n := range slices.Sorted(maps.Keys(sc.own)) {
-		out = append(out, sc.own[n].lost(ownParts, tablesOf(n))...)
+		out = append(out, Of(n).Lost(sc.own[n])...)
 	}
-	if sc.version >= formatShared || sc.shared.all != 0 {
-		out = append(out, sc.shared.lost(sharedParts, sharedTables)...)
-	}
-	return out
-}
-
-// lost names the parts that are not there.
-func (f partSet) lost(parts []part, t *tables) []string {
-	var out []string
-	for i, p := range parts {
-		if !f.all.has(i) && !p.lazy {
-			out = append(out, fmt.Sprintf("%s %q", p.kind, t.expand(p.name)))
-		}
+	if sc.version >= FormatShared || sc.shared.all != 0 {
+		out = append(out, Shared.Lost(sc.shared)...)
 	}
 	return out
 }
@@ -167,24 +146,24 @@ var sqliteTables = []string{
 }
 
 // add takes an object in, and reports whether it is harmless.
-func (sc *schema) add(o *object) bool {
+func (sc *Schema) add(o *object) bool {
 	if strings.HasPrefix(o.name, "sqlite_") { // a name that SQLite gives to nobody else
 		return o.kind == "table" && slices.Contains(sqliteTables, o.sql) ||
 			o.kind == "index" && o.sql == "" && strings.HasPrefix(o.name, "sqlite_autoindex_") // a UNIQUE in a table
 	}
-	id, ours := tableOwner(o.table)
+	id, ours := Owner(o.table)
 	switch {
 	case !ours:
-		if sc.store.take(storeShapes(), o, nil) {
+		if sc.store.take(storeShapes(), o, Store) {
 			return true
 		}
-	case id == sharedFirst:
-		if sc.shared.take(sharedShapes(), o, sharedTables) {
+	case id == SharedFirst:
+		if sc.shared.take(sharedShapes(), o, Shared) {
 			return true
 		}
 	default:
 		f := sc.own[id]
-		if f.take(ownShapes(), o, tablesOf(id)) {
+		if f.take(ownShapes(), o, Of(id)) {
 			sc.own[id] = f
 			return true
 		}
@@ -202,31 +181,9 @@ func (sc *schema) add(o *object) bool {
 		harmless = len(w) > 5 && w[0] == "create" && w[1] == "index" && w[3] == "on" && isNamed(w[4], o.table)
 	}
 	if harmless {
-		sc.extra = append(sc.extra, o.String())
+		sc.Extra = append(sc.Extra, o.String())
 	}
 	return harmless
-}
-
-// tableOwner returns the number of the collection that a table belongs to by its
-// name; sharedFirst for those that many share.
-func tableOwner(table string) (id int64, ok bool) {
-	table = strings.ToLower(table)
-	rest, ok := strings.CutPrefix(table, "cache")
-	if !ok {
-		if rest, ok = strings.CutPrefix(table, "settings"); !ok {
-			return 0, false
-		}
-	}
-	if rest == "" {
-		return 0, true
-	}
-	if rest == "_shared" {
-		return sharedFirst, true
-	}
-	digits, ok := strings.CutPrefix(rest, "_")
-	id, err := strconv.ParseInt(digits, 10, 64)
-	ok = ok && err == nil && id > 0 && id < sharedFirst && strconv.FormatInt(id, 10) == digits
-	return id, ok
 }
 
 // shapes are the objects that parts may be, by what take makes of them.
@@ -238,19 +195,16 @@ type shapeOfPart struct {
 }
 
 var (
-	ownShapes    = sync.OnceValue(func() shapes { return shapesOf(ownParts, defaultTables) })
-	sharedShapes = sync.OnceValue(func() shapes { return shapesOf(sharedParts, sharedTables) })
-	storeShapes  = sync.OnceValue(func() shapes { return shapesOf(storeParts, nil) })
+	ownShapes    = sync.OnceValue(func() shapes { return shapesOf(Default) })
+	sharedShapes = sync.OnceValue(func() shapes { return shapesOf(Shared) })
+	storeShapes  = sync.OnceValue(func() shapes { return shapesOf(Store) })
 )
 
-func shapesOf(parts []part, t *tables) shapes {
+func shapesOf(t *Tables) shapes {
 	out := make(shapes)
-	for i, p := range parts {
+	for i, p := range t.parts {
 		for j, sql := range append([]string{p.sql}, p.also...) {
-			o := object{kind: p.kind, name: p.name, table: p.on, sql: sql}
-			if t != nil {
-				o.name, o.table, o.sql = t.expand(o.name), t.expand(o.table), t.expand(o.sql)
-			}
+			o := object{kind: p.kind, name: t.Expand(p.name), table: t.Expand(p.on), sql: t.Expand(sql)}
 			out[o.shape(t)] = shapeOfPart{i, j > 0}
 		}
 	}
@@ -258,14 +212,14 @@ func shapesOf(parts []part, t *tables) shapes {
 }
 
 // shape is the same for the same object of any collection.
-func (o *object) shape(t *tables) string {
+func (o *object) shape(t *Tables) string {
 	w := append([]string{o.kind}, words(o.name, t)...)
 	w = append(w, words(o.table, t)...)
 	return strings.Join(append(w, words(o.sql, t)...), " ")
 }
 
 // take takes an object in if it is one of the parts.
-func (f *partSet) take(s shapes, o *object, t *tables) bool {
+func (f *Set) take(s shapes, o *object, t *Tables) bool {
 	p, ok := s[o.shape(t)]
 	if ok {
 		f.all |= 1 << p.i
@@ -280,10 +234,10 @@ func (f *partSet) take(s shapes, o *object, t *tables) bool {
 // but in quotes, nor which quotes a text has. The names of t, and what begins
 // with one of them and an underscore, become those of no collection. A comment
 // is so many signs, so that nothing which has one is equal to anything here.
-func words(sql string, t *tables) []string {
+func words(sql string, t *Tables) []string {
 	var names [2]string
 	if t != nil {
-		names = [2]string{strings.ToLower(t.rows), strings.ToLower(t.settings)}
+		names = [2]string{strings.ToLower(t.Rows), strings.ToLower(t.Settings)}
 	}
 	out := make([]string, 0, 64)
 	for i := 0; i < len(sql); {
@@ -296,7 +250,7 @@ func words(sql string, t *tables) []string {
 				i++
 			}
 			word := strings.ToLower(sql[start:i])
-			if t != nil {
+			if names[0] != "" {
 				for n, name := range names {
 					if rest, ok := strings.CutPrefix(word, name); ok && (rest == "" || rest[0] == '_') {
 						word = [...]string{"{t}", "{s}"}[n] + rest
