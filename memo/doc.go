@@ -38,8 +38,8 @@
 // # Removal
 //
 // [Memo.Forget] removes one result, [Memo.Evict] those with a tag that
-// [Options].Tag gave them, and [Memo.Clear] all. Nothing that was computed from
-// what was known before is stored after them.
+// [Options].Tag gave them, and [Memo.Clear] all; [Memo.In] does so in a transaction.
+// Nothing that was computed from what was known before is stored after them.
 //
 // # Errors
 //

@@ -161,6 +161,51 @@ func ExampleMemo_Evict() {
 	// making /a
 }
 
+// A price and what was computed from it change together.
+func ExampleMemo_In() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	prices, err := cache.New[string, int](ctx, st, "prices", nil)
+	check(err)
+	check(prices.Set(ctx, "tea", 3))
+	labels, err := memo.New(ctx, st, "labels", func(ctx context.Context, item string) (string, error) {
+		price, _, err := prices.Get(ctx, item)
+		return fmt.Sprint(item, " costs ", price), err
+	}, nil)
+	check(err)
+	fmt.Println(labels.Call(ctx, "tea"))
+	check(st.Update(ctx, func(tx *cache.Tx) error {
+		if err := prices.In(tx).Set(ctx, "tea", 4); err != nil {
+			return err
+		}
+		_, err := labels.In(tx).Forget(ctx, "tea")
+		return err
+	}))
+	fmt.Println(labels.Call(ctx, "tea"))
+	// Output:
+	// tea costs 3 <nil>
+	// tea costs 4 <nil>
+}
+
+func ExampleMemo_Stats() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	double, err := memo.New(ctx, st, "double", func(ctx context.Context, n int) (int, error) {
+		return 2 * n, nil
+	}, nil)
+	check(err)
+	for _, n := range []int{1, 2, 1, 1} {
+		_, err := double.Call(ctx, n)
+		check(err)
+	}
+	s, err := double.Stats(ctx)
+	check(err)
+	fmt.Println(s.Hits, "hits,", s.Misses, "misses,", s.Results, "results")
+	// Output: 2 hits, 2 misses, 2 results
+}
+
 // What the key leaves out makes no difference: here the token, which is needed
 // to ask but not part of the question.
 func ExampleOptions_key() {

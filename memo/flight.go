@@ -10,7 +10,6 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
 	"github.com/go-diskcache/diskcache/cache/family"
-	"github.com/go-diskcache/diskcache/codec"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
@@ -62,7 +61,7 @@ func (m *Memo[A, R]) valid(ctx context.Context, f *flight[R]) bool {
 	}
 	fresh := true
 	err := m.st.View(ctx, func(tx *cache.Tx) error {
-		r, _, err := m.removals.get(ctx, tx)
+		r, err := m.kept.removals.in(tx).get(ctx)
 		if err == nil {
 			fresh = r.Last <= began
 			err = g.Check(tx)
@@ -113,6 +112,7 @@ func (m *Memo[A, R]) join(ctx context.Context, id string, arg A, op string, forc
 		f.waiters++
 		m.mu.Unlock()
 		if m.valid(ctx, f) {
+			m.counts.coalesced.Add(1)
 			return f
 		}
 		m.drop(id, f)
@@ -172,7 +172,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		return m.without(ctx, op, arg, err)
 	}
 	defer g.Unlock() // if that fails, the lock is released later
-	err = f.begin(g, func() (int64, error) { return m.removals.last(ctx) })
+	err = f.begin(g, func() (int64, error) { return m.kept.removals.last(ctx) })
 	if err != nil {
 		return m.without(ctx, op, arg, err)
 	}
@@ -180,6 +180,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		// Somebody else may have computed it while we waited.
 		v, ok, err := m.found(ctx, arg)
 		if ok {
+			m.counts.coalesced.Add(1)
 			return v, err
 		}
 		if err != nil && !storeFailed(err) {
@@ -196,17 +197,17 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 
 // found returns the result or the error that is remembered.
 func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error) {
-	e, ok, err := m.results.GetEntry(ctx, arg)
+	e, ok, err := m.kept.results.GetEntry(ctx, arg)
 	if err != nil {
 		return v, false, err
 	}
 	if ok && m.fresh(m.st.Now().Sub(e.Stored)) {
 		return e.Value, true, nil
 	}
-	if m.errors == nil {
+	if m.kept.errors == nil {
 		return v, false, nil
 	}
-	msg, ok, err := m.errors.Get(ctx, arg)
+	msg, ok, err := m.kept.errors.Get(ctx, arg)
 	if err != nil {
 		return v, false, err
 	}
@@ -222,7 +223,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	start := m.st.Now()
 	var took time.Duration
 	var tag cache.TagValue
-	v, failed := protect(inside(ctx, m, id), func(ctx context.Context, arg A) (R, error) {
+	v, failed := m.run(inside(ctx, m, id), op, func(ctx context.Context, arg A) (R, error) {
 		v, err := m.fn(ctx, arg)
 		took = m.st.Now().Sub(start)
 		if err == nil && m.o.Tag != nil {
@@ -231,21 +232,25 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 		return v, err
 	}, arg)
 	if failed != nil {
-		return m.failed(ctx, g, began, arg, op, failed)
+		return m.failed(ctx, g, began, id, arg, op, failed)
 	}
 	opts := m.options(tag, took)
-	err = m.store(ctx, g, began, tag.Value, func(tx *cache.Tx) error {
-		if m.errors != nil {
-			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
+	hashes := []uint64{hashID(id)}
+	if !tag.IsNull() {
+		hashes = append(hashes, hashTag(tag.Value))
+	}
+	err = m.store(ctx, g, began, hashes, func(k *kept[A, R]) error {
+		if k.errors != nil {
+			if _, err := k.errors.Delete(ctx, arg); err != nil {
 				return err
 			}
 		}
-		if m.took != nil {
-			if err := m.took.In(tx).Set(ctx, arg, took.Seconds(), opts...); err != nil {
+		if k.took != nil {
+			if err := k.took.Set(ctx, arg, took.Seconds(), opts...); err != nil {
 				return err
 			}
 		}
-		return m.results.In(tx).Set(ctx, arg, v, opts...)
+		return k.results.Set(ctx, arg, v, opts...)
 	})
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -271,20 +276,21 @@ func (m *Memo[A, R]) options(tag cache.TagValue, took time.Duration) []cache.Opt
 }
 
 // failed returns what callers get when the function has failed.
-func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, arg A, op string, failed error) (v R, err error) {
+func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id string, arg A, op string, failed error) (v R, err error) {
 	if m.o.StaleIfError > 0 {
 		// The store removes it when it is too old.
-		if e, ok, err := m.results.GetEntry(ctx, arg); ok && err == nil {
+		if e, ok, err := m.kept.results.GetEntry(ctx, arg); ok && err == nil {
+			m.counts.stale.Add(1)
 			m.report(ctx, op, failed)
 			return e.Value, nil
 		}
 	}
-	if m.errors == nil || ctx.Err() != nil {
+	if m.kept.errors == nil || ctx.Err() != nil {
 		return v, failed
 	}
 	if d := m.o.CacheError(failed); d > 0 {
-		err := m.store(ctx, g, began, codec.Value{}, func(tx *cache.Tx) error {
-			return m.errors.In(tx).Set(ctx, arg, failed.Error(), cache.TTL(d))
+		err := m.store(ctx, g, began, []uint64{hashID(id)}, func(k *kept[A, R]) error {
+			return k.errors.Set(ctx, arg, failed.Error(), cache.TTL(d))
 		})
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
 			return v, m.fail(op, err)
@@ -294,18 +300,19 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, ar
 	return v, failed
 }
 
-// store runs fn, which stores what has a tag, in a transaction, unless g is no
-// longer held: then the key was forgotten, or everybody who waited has left.
-// Nor does it what was removed since began.
-func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, tag codec.Value, fn func(tx *cache.Tx) error) error {
+// store runs fn, which stores what a computation has made, in a transaction. It does
+// not if g is no longer held, since Forget has broken the lock or since every caller
+// who waited has left, nor if what has one of the hashes was removed since began.
+func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, hashes []uint64, fn func(k *kept[A, R]) error) error {
 	err := m.st.Update(ctx, func(tx *cache.Tx) error {
 		if err := g.Check(tx); err != nil {
 			return err
 		}
-		if r, _, err := m.removals.get(ctx, tx); err != nil || r.since(began, tag) {
+		k := m.kept.in(tx)
+		if r, err := k.removals.get(ctx); err != nil || r.since(began, hashes...) {
 			return err
 		}
-		return fn(tx)
+		return fn(k)
 	})
 	if errors.Is(err, dsync.ErrLost) || errors.Is(err, dsync.ErrNotHeld) {
 		return nil
@@ -362,19 +369,32 @@ func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Ti
 		return m.fail(background, err)
 	}
 	defer g.Unlock()
-	e, ok, err := m.results.GetEntry(ctx, arg)
+	e, ok, err := m.kept.results.GetEntry(ctx, arg)
 	if err != nil && !damaged(err) {
 		return m.fail(background, err)
 	}
 	if ok && !e.Stored.Equal(stored) {
 		return nil // somebody has been quicker
 	}
-	began, err := m.removals.last(ctx)
+	began, err := m.kept.removals.last(ctx)
 	if err != nil {
 		return m.fail(background, err)
 	}
 	_, err = m.call(ctx, g, began, id, arg, background)
 	return err
+}
+
+// run calls fn, which is the function or calls it, and counts.
+func (m *Memo[A, R]) run(ctx context.Context, op string, fn func(context.Context, A) (R, error), arg A) (R, error) {
+	m.counts.computed.Add(1)
+	if op == background {
+		m.counts.refreshed.Add(1)
+	}
+	v, err := protect(ctx, fn, arg)
+	if err != nil {
+		m.counts.failed.Add(1)
+	}
+	return v, err
 }
 
 // protect calls fn on a goroutine of its own, and makes an error of a panic or

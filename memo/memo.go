@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -28,18 +27,13 @@ type Memo[A, R any] struct {
 	o    Options[A, R]
 	st   *cache.Store
 	rand func() float64 // uniform in [0, 1)
-
-	results *cache.Cache[A, R]
-	errors  *cache.Cache[A, string]  // nil if none are kept
-	took    *cache.Cache[A, float64] // seconds of computations; nil: the results' tags, or of no use
-
-	removals removals
+	kept kept[A, R]
 
 	open  context.Context // ends when Close of the store begins
 	close func()          // ends open
 	locks sync.Once       // the first lock was made
 
-	failures atomic.Int64
+	counts counts
 
 	mu         sync.Mutex
 	flights    map[string]*flight[R] // what callers can join, by id
@@ -76,20 +70,20 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 	if m.o, err = o.withDefaults(); err != nil {
 		return err
 	}
-	m.results, err = cache.New(ctx, m.st, m.name, &cache.Options[A, R]{
+	m.kept.results, err = cache.New(ctx, m.st, m.name, &cache.Options[A, R]{
 		Family: "memo", Keys: m.o.Keys, Values: m.o.Values,
 		SizeLimit: m.o.SizeLimit, Policy: m.o.Policy, Persistent: m.o.Persistent,
 		TagIndex:        m.o.Tag != nil,
 		SkipUndecodable: true, // the type has changed: compute anew
 	})
 	if err == nil && m.o.CacheError != nil {
-		m.errors, err = cache.New(ctx, m.st, m.name, &cache.Options[A, string]{Family: "memo-errors", Keys: m.o.Keys})
+		m.kept.errors, err = cache.New(ctx, m.st, m.name, &cache.Options[A, string]{Family: "memo-errors", Keys: m.o.Keys})
 	}
 	if err == nil && m.o.Tag != nil && m.o.Beta > 0 {
-		m.took, err = cache.New(ctx, m.st, m.name, &cache.Options[A, float64]{Family: "memo-took", Keys: m.o.Keys, TagIndex: true})
+		m.kept.took, err = cache.New(ctx, m.st, m.name, &cache.Options[A, float64]{Family: "memo-took", Keys: m.o.Keys, TagIndex: true})
 	}
 	if err == nil {
-		m.removals, err = openRemovals(ctx, m.st, m.name)
+		m.kept.removals, err = openRemovals(ctx, m.st, m.name)
 	}
 	if err != nil {
 		return err
@@ -102,32 +96,36 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 // Call returns the result for arg: the remembered one, or else that of the
 // function, which is called once for all who wait. When ctx ends, Call returns
 // with its error and the others go on waiting. A result that is damaged, as its
-// file may be, is computed anew and replaced. A memo is not for use within a
-// transaction: given the context of one, its methods fail with cache.ErrInTx.
-func (m *Memo[A, R]) Call(ctx context.Context, arg A) (R, error) {
-	e, ok, err := m.results.GetEntry(ctx, arg)
+// file may be, is computed anew and replaced. Given the context of a transaction,
+// the methods of a Memo fail with cache.ErrInTx: see [Memo.In].
+func (m *Memo[A, R]) Call(ctx context.Context, arg A) (v R, err error) {
+	e, ok, err := m.kept.results.GetEntry(ctx, arg)
 	if err != nil && !damaged(err) {
+		m.counts.misses.Add(1)
 		return m.without(ctx, "Call", arg, err)
 	}
 	if ok {
 		age := m.st.Now().Sub(e.Stored)
 		if m.fresh(age) {
+			m.counts.hits.Add(1)
 			if m.due(ctx, arg, age, &e) {
 				m.refresh(ctx, arg, e.Stored)
 			}
 			return e.Value, nil
 		}
 	}
-	if m.errors != nil {
-		msg, ok, err := m.errors.Get(ctx, arg)
-		var zero R
-		switch {
-		case ok:
-			return zero, &StoredError{msg}
-		case err != nil && !m.o.CallOnStoreError && !damaged(err):
-			return zero, m.fail("Call", err)
+	if m.kept.errors != nil {
+		msg, ok, err := m.kept.errors.Get(ctx, arg)
+		if ok {
+			m.counts.hits.Add(1)
+			return v, &StoredError{msg}
+		}
+		if err != nil && !m.o.CallOnStoreError && !damaged(err) {
+			m.counts.misses.Add(1)
+			return v, m.fail("Call", err)
 		}
 	}
+	m.counts.misses.Add(1)
 	return m.miss(ctx, "Call", arg, false)
 }
 
@@ -164,8 +162,8 @@ func (m *Memo[A, R]) due(ctx context.Context, arg A, age time.Duration, e *cache
 // is the tag of its result.
 func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 {
 	switch {
-	case m.took != nil:
-		n, _, err := m.took.Get(ctx, arg)
+	case m.kept.took != nil:
+		n, _, err := m.kept.took.Get(ctx, arg)
 		m.report(ctx, "Call", m.fail("Call", err)) // the result is there, and valid
 		return n
 	case tag.Kind() == codec.Real:
@@ -177,7 +175,11 @@ func (m *Memo[A, R]) delta(ctx context.Context, arg A, tag codec.Value) float64 
 // Peek returns the result for arg if a valid one is remembered, and calls
 // nothing. One that is damaged is none.
 func (m *Memo[A, R]) Peek(ctx context.Context, arg A) (R, bool, error) {
-	e, ok, err := m.results.GetEntry(ctx, arg)
+	return m.peek(ctx, &m.kept, arg)
+}
+
+func (m *Memo[A, R]) peek(ctx context.Context, k *kept[A, R], arg A) (R, bool, error) {
+	e, ok, err := k.results.GetEntry(ctx, arg)
 	if damaged(err) {
 		m.report(ctx, "Peek", m.fail("Peek", err))
 		err = nil
@@ -224,17 +226,7 @@ func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
 		return false, err
 	}
 	err = m.st.Update(ctx, func(tx *cache.Tx) error {
-		if m.errors != nil {
-			if _, err := m.errors.In(tx).Delete(ctx, arg); err != nil {
-				return err
-			}
-		}
-		if m.took != nil {
-			if _, err := m.took.In(tx).Delete(ctx, arg); err != nil {
-				return err
-			}
-		}
-		ok, err = m.results.In(tx).Delete(ctx, arg)
+		ok, err = m.kept.in(tx).delete(ctx, arg)
 		return err
 	})
 	return ok, err
@@ -244,17 +236,10 @@ func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
 // how many results there were. Computations that run now, in any process, are
 // not stored; who waits for them still gets their results, and who calls later
 // does not, but waits until they have ended. With an error, Clear has removed
-// some of it, and returns how many. In a transaction it is cache.ErrInTx.
-func (m *Memo[A, R]) Clear(ctx context.Context) (int, error) {
-	if err := m.remove(ctx, codec.Value{}); err != nil {
-		return 0, m.fail("Clear", err)
-	}
-	n, err := m.results.Clear(ctx)
-	if err == nil && m.took != nil {
-		_, err = m.took.Clear(ctx)
-	}
-	if err == nil && m.errors != nil {
-		_, err = m.errors.Clear(ctx)
+// some of it, and returns how many.
+func (m *Memo[A, R]) Clear(ctx context.Context) (n int, err error) {
+	if err = m.outside(ctx); err == nil {
+		n, err = m.kept.clear(ctx)
 	}
 	return n, m.fail("Clear", err)
 }
@@ -268,34 +253,30 @@ func (m *Memo[A, R]) Clear(ctx context.Context) (int, error) {
 // have the tag; who waits for them still gets them. Who calls later does not,
 // but waits until they have ended, whatever their tag will be. Errors have no
 // tag and stay. With an error, Evict has removed some of the results, and
-// returns how many. Without Options.Tag it is cache.ErrInvalid, and in a
-// transaction cache.ErrInTx.
+// returns how many. Without Options.Tag it is cache.ErrInvalid.
 func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagValue) (n int, err error) {
-	switch {
-	case m.o.Tag == nil:
-		err = family.Invalid("results have no tags without Options.Tag")
-	case tag.IsNull():
-		err = family.Invalid("no tag that can be stored; Clear removes everything")
-	default:
-		err = m.remove(ctx, tag.Value)
-	}
-	if err != nil {
-		return 0, m.fail("Evict", err)
-	}
-	n, err = m.results.Evict(ctx, tag)
-	if err == nil && m.took != nil {
-		_, err = m.took.Evict(ctx, tag)
+	if err = m.outside(ctx); err == nil {
+		n, err = m.evict(ctx, &m.kept, tag)
 	}
 	return n, m.fail("Evict", err)
 }
 
-// remove keeps what is being computed from being stored, if it will have a tag,
-// or all of it with Null. It comes before what is stored is removed.
-func (m *Memo[A, R]) remove(ctx context.Context, tag codec.Value) error {
+func (m *Memo[A, R]) evict(ctx context.Context, k *kept[A, R], tag cache.TagValue) (int, error) {
+	switch {
+	case m.o.Tag == nil:
+		return 0, family.Invalid("results have no tags without Options.Tag")
+	case tag.IsNull():
+		return 0, family.Invalid("no tag that can be stored; Clear removes everything")
+	}
+	return k.evict(ctx, tag)
+}
+
+// outside fails if ctx is that of a transaction.
+func (m *Memo[A, R]) outside(ctx context.Context) error {
 	if m.st.TxOf(ctx) != nil {
 		return cache.ErrInTx
 	}
-	return m.removals.add(ctx, tag)
+	return nil
 }
 
 // without does what is to be done when the store has failed with err.
@@ -305,12 +286,12 @@ func (m *Memo[A, R]) without(ctx context.Context, op string, arg A, err error) (
 		return zero, m.fail(op, err)
 	}
 	m.report(ctx, op, m.fail(op, err))
-	return protect(ctx, m.fn, arg)
+	return m.run(ctx, op, m.fn, arg)
 }
 
 // storeFailed reports whether err is about the store, not about its use.
 func storeFailed(err error) bool {
-	for _, use := range []error{cache.ErrClosed, cache.ErrInvalid, cache.ErrInTx, context.Canceled, context.DeadlineExceeded} {
+	for _, use := range []error{cache.ErrClosed, cache.ErrInvalid, cache.ErrInTx, cache.ErrTxDone, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, use) {
 			return false
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// removals is what Clear and Evict have removed from a Memo, by any process, so
+// removals is what Clear, Evict and Bound have removed from a Memo, by any process, so
 // that what is being computed meanwhile is not stored. There is a row for each
 // Memo of the store.
 type removals struct {
@@ -19,23 +19,24 @@ type removals struct {
 	rows *cache.Cache[string, removed] // nil: a read-only store that has none
 }
 
-// removed numbers the removals of a Memo. A computation notes Last before it
-// begins; it must not be stored if All, or the number of its tag, is higher
-// then.
+// removed numbers the removals of a Memo. A computation notes Last before it begins.
+// Its result must not be stored if by then All is higher, or the number of its tag or
+// of its argument is.
 type removed struct {
-	Last int64        // number of the last one, 0 for none
-	All  int64        // number of the last one that counts for every tag
-	Tags []removedTag `json:",omitempty"` // later ones, in their order
+	Last  int64         // number of the last removal, 0 for none
+	All   int64         // number of the last removal that counts for every result
+	Parts []removedPart `json:",omitempty"` // later removals, in their order
 }
 
-type removedTag struct {
-	Tag uint64 // its hash: for a collision something is computed again
-	N   int64
+// removedPart is a removal of the results with a tag, or of an argument.
+type removedPart struct {
+	Hash uint64 // of the tag or argument: after a collision a result is computed again
+	N    int64
 }
 
-// maxTags bounds the row. That of one more tag counts for every tag: it keeps
-// only what was begun before that from being stored.
-const maxTags = 64
+// maxParts bounds the row. One more removal has the oldest of Parts count for every
+// result, so that no result is stored whose computation began before that one.
+const maxParts = 64
 
 func openRemovals(ctx context.Context, st *cache.Store, name string) (removals, error) {
 	rows, err := cache.New(ctx, st, "all", &cache.Options[string, removed]{Family: "memo-removals", Persistent: true})
@@ -45,61 +46,68 @@ func openRemovals(ctx context.Context, st *cache.Store, name string) (removals, 
 	return removals{name, rows}, err
 }
 
-// get returns the removals as tx sees them.
-func (r *removals) get(ctx context.Context, tx *cache.Tx) (v removed, ok bool, err error) {
+// in returns the same removals bound to a transaction.
+func (r removals) in(tx *cache.Tx) removals {
 	if r.rows == nil {
-		return v, false, nil
+		return r
 	}
-	return r.rows.In(tx).Get(ctx, r.name)
+	return removals{r.name, r.rows.In(tx)}
+}
+
+func (r removals) get(ctx context.Context) (v removed, err error) {
+	if r.rows != nil {
+		v, _, err = r.rows.Get(ctx, r.name)
+	}
+	return v, err
 }
 
 // last returns the number of the last removal.
-func (r *removals) last(ctx context.Context) (int64, error) {
-	if r.rows == nil {
-		return 0, nil
-	}
-	v, _, err := r.rows.Get(ctx, r.name)
+func (r removals) last(ctx context.Context) (int64, error) {
+	v, err := r.get(ctx)
 	return v.Last, err
 }
 
-// add notes a removal of everything with a tag, or of everything with Null.
-func (r *removals) add(ctx context.Context, tag codec.Value) error {
+// add notes a removal of what has one of some hashes, or of everything without any.
+func (r removals) add(ctx context.Context, hashes ...uint64) error {
 	if r.rows == nil {
 		return cache.ErrReadOnly
 	}
 	_, _, err := r.rows.Modify(ctx, r.name, func(v removed, _ bool) (removed, bool, error) {
 		v.Last++
-		if tag.IsNull() {
-			v.All, v.Tags = v.Last, nil
-			return v, true, nil
+		if len(hashes) == 0 {
+			v.All, v.Parts = v.Last, nil
 		}
-		h := hash(tag)
-		v.Tags = slices.DeleteFunc(v.Tags, func(t removedTag) bool { return t.Tag == h })
-		v.Tags = append(v.Tags, removedTag{h, v.Last})
-		if len(v.Tags) > maxTags {
-			v.All = v.Tags[0].N
-			v.Tags = v.Tags[1:]
+		for _, h := range hashes {
+			v.Parts = slices.DeleteFunc(v.Parts, func(p removedPart) bool { return p.Hash == h })
+			v.Parts = append(v.Parts, removedPart{h, v.Last})
+			if len(v.Parts) > maxParts {
+				v.All = v.Parts[0].N
+				v.Parts = v.Parts[1:]
+			}
 		}
 		return v, true, nil
 	})
 	return err
 }
 
-// since reports whether something with a tag was removed after the removal
-// numbered began.
-func (v *removed) since(began int64, tag codec.Value) bool {
-	if v.All > began {
-		return true
-	}
-	if tag.IsNull() || v.Last <= began {
-		return false
-	}
-	h := hash(tag)
-	return slices.ContainsFunc(v.Tags, func(t removedTag) bool { return t.Tag == h && t.N > began })
+// since reports whether something with one of some hashes was removed after the
+// removal numbered began.
+func (v *removed) since(began int64, hashes ...uint64) bool {
+	return v.All > began || slices.ContainsFunc(v.Parts, func(p removedPart) bool {
+		return p.N > began && slices.Contains(hashes, p.Hash)
+	})
 }
 
-// hash is the same for equal tags: 1 and 1.0 are.
-func hash(tag codec.Value) uint64 {
+// hashID is the hash of an argument, which Memo.id has told apart.
+func hashID(id string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte("argument"))
+	h.Write([]byte(id))
+	return h.Sum64()
+}
+
+// hashTag is the same for equal tags: 1 and 1.0 are.
+func hashTag(tag codec.Value) uint64 {
 	switch tag.Kind() {
 	case codec.Integer:
 		return math.Float64bits(float64(tag.Integer()))

@@ -6,14 +6,6 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
-// Stats counts what has happened to a Memo in this process, since New.
-type Stats struct {
-	Failures int64 // errors that no caller got: see Options.OnError
-}
-
-// Stats returns what has been counted.
-func (m *Memo[A, R]) Stats() Stats { return Stats{Failures: m.failures.Load()} }
-
 // report logs, counts and tells an error that no caller gets. It does nothing
 // with nil, nor if ctx has ended: then nobody waits any more, or the store is
 // being closed.
@@ -24,7 +16,7 @@ func (m *Memo[A, R]) report(ctx context.Context, op string, err error) {
 	if e, ok := err.(*cache.Error); !ok || e.Op != op || e.Collection != "memo/"+m.name {
 		err = &cache.Error{Op: op, Collection: "memo/" + m.name, Err: err} // the function's, as it is
 	}
-	m.failures.Add(1)
+	m.counts.reported.Add(1)
 	m.st.Logger().Warn("memo: an error that no caller gets", "memo", m.name, "error", err)
 	if m.o.OnError == nil {
 		return
