@@ -38,6 +38,7 @@ func TestImports(t *testing.T) {
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},
 		engine + "lite":                  {"codec", engine + "osfs"},
 		engine + "table":                 {"codec", "cache/driver", engine + "lite"},
+		engine + "access":                {"cache/driver"},
 		engine + "powercut":              {engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},

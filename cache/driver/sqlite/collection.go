@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
@@ -20,7 +21,7 @@ type collection struct {
 	id       int64 // its number; 0: the default collection
 	tables   *table.Tables
 	settings atomic.Pointer[driver.Settings]
-	reads    reads
+	reads    access.Reads
 	looked   atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
 	dropped  atomic.Bool
 	settled  atomic.Uint64 // epoch of the near cache when the settings were read

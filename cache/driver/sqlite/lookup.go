@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
@@ -125,10 +126,14 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	s := c.settings.Load()
 	if m := c.core.maintainer; found && !writing && m != nil &&
 		s.Policy.CountsAccesses() && !s.Statistics && !l.Quiet && l.Slide == 0 {
-		return c.reads.access(r, hash, s, l.Instant(), m)
+		ok, many := c.reads.Access(r, hash, s, l.Instant())
+		if ok {
+			m.remind(many)
+		}
+		return ok
 	}
 	if found {
-		c.reads.overlay(r, writing)
+		c.reads.Overlay(r, writing)
 		ok = r.Expire == 0 || !s.Over(r.Stored, r.Expire, l.Instant()) // without the clock, if possible
 	}
 	if l.Quiet && l.Slide == 0 {
@@ -140,11 +145,11 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	case !writing && !s.Statistics && l.Slide == 0:
 		return ok
 	}
-	n := noted{c: c, hash: hash, id: r.ID, stored: r.Stored, expire: base, ok: ok, l: l}
+	n := access.Read{Hash: hash, ID: r.ID, Stored: r.Stored, Expire: base, Found: ok, Lookup: l}
 	if writing {
-		t.noted = append(t.noted, n)
+		t.noted = append(t.noted, noted{c, n})
 	} else {
-		c.reads.note(&n)
+		c.note(&n)
 	}
 	return ok
 }
@@ -206,7 +211,7 @@ func (t *tx) find(c *collection, key codec.Value) (f table.Found, err error) {
 	if c.edges.absent(key) {
 		return f, nil
 	}
-	gathered := c.reads.pending.Load() != 0 || len(t.noted) > 0
+	gathered := c.reads.Pending() || len(t.noted) > 0
 	hash := near.Hash(c.id, key)
 	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Scan)
 	if err == nil && f.Exists && gathered {

@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
 const (
-	// flushAfter is how long gathered reads wait to be written.
-	flushAfter = time.Second
 	// retryAfter is the number of frames until that is tried again if another
 	// process was at work: less than a quantum writes, since in one it can be done.
 	retryAfter = 64
@@ -56,11 +55,9 @@ func limitsOf(size, pageSize int64) walLimits {
 type maintainer struct {
 	core *core
 
-	armed  atomic.Bool  // a flush is due after flushAfter
-	frames atomic.Int64 // in the WAL after the last commit
-	due    atomic.Int64 // frames from which the next checkpoint is
-	flush  chan struct{}
-	hurry  chan struct{} // flush at once
+	writes *access.Schedule
+	frames atomic.Int64  // in the WAL after the last commit
+	due    atomic.Int64  // frames from which the next checkpoint is
 	check  chan struct{} // the WAL has grown
 	trash  chan struct{} // the database has a list of files to remove
 	swept  chan struct{} // closed when the sweep of opening is over
@@ -80,8 +77,7 @@ type maintainer struct {
 func newMaintainer(c *core) *maintainer {
 	m := &maintainer{
 		core:   c,
-		flush:  make(chan struct{}, 1),
-		hurry:  make(chan struct{}, 1),
+		writes: access.NewSchedule(),
 		check:  make(chan struct{}, 1),
 		trash:  make(chan struct{}, 1),
 		swept:  make(chan struct{}),
@@ -100,18 +96,12 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// poke asks for a flush within flushAfter.
-func (m *maintainer) poke() {
-	if !m.armed.Load() && m.armed.CompareAndSwap(false, true) {
-		signal(m.flush)
-	}
-}
-
 // remind has what has been gathered written within a second, or at once.
 func (m *maintainer) remind(now bool) {
-	m.poke()
 	if now {
-		signal(m.hurry)
+		m.writes.Now()
+	} else {
+		m.writes.Soon()
 	}
 }
 
@@ -137,7 +127,7 @@ func (m *maintainer) emptied(ids []int64) {
 	m.mu.Lock()
 	m.gone = append(m.gone, ids...)
 	m.mu.Unlock()
-	m.poke()
+	m.remind(false)
 }
 
 // synced is told which lines of Unsynced are done with.
@@ -148,7 +138,7 @@ func (m *maintainer) synced(done []unsynced) {
 	m.mu.Lock()
 	m.listed = append(m.listed, done...)
 	m.mu.Unlock()
-	m.poke()
+	m.remind(false)
 }
 
 func (m *maintainer) run() {
@@ -156,16 +146,12 @@ func (m *maintainer) run() {
 	m.core.reserve.fill()
 	m.sweep()
 	close(m.swept)
-	timer := time.NewTimer(flushAfter)
-	timer.Stop()
-	defer timer.Stop()
+	defer m.writes.Stop()
 	for {
 		select {
-		case <-m.flush:
-			timer.Reset(flushAfter)
-		case <-timer.C:
+		case <-m.writes.Due():
 			m.flushNow()
-		case <-m.hurry:
+		case <-m.writes.Urgent():
 			m.flushNow()
 		case <-m.check:
 			if err := m.checkpoint(); err != nil {
@@ -182,11 +168,11 @@ func (m *maintainer) run() {
 }
 
 func (m *maintainer) flushNow() {
-	m.armed.Store(false)
+	m.writes.Begin()
 	m.core.durable.settle()
 	if err := m.flushAll(context.Background(), time.Now().Add(defaultTimeout)); err != nil {
 		m.core.log.Warn("reads are not counted yet", "error", err)
-		m.poke()
+		m.remind(false)
 	}
 }
 
@@ -199,7 +185,7 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 	dirty := len(gone) > 0 || len(listed) > 0
 	colls := m.core.opened()
 	for _, c := range colls {
-		dirty = dirty || !c.dropped.Load() && !c.reads.empty()
+		dirty = dirty || !c.dropped.Load() && !c.reads.Empty()
 	}
 	if !dirty {
 		return nil
@@ -209,7 +195,7 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 		t := dt.(*tx)
 		dropped = nil
 		for _, c := range colls {
-			if c.dropped.Load() || c.reads.empty() {
+			if c.dropped.Load() || c.reads.Empty() {
 				continue
 			}
 			if _, err := t.begin(ctx, c, true); err != nil {
@@ -246,7 +232,7 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 // writing.
 func (m *maintainer) slides() bool {
 	for _, c := range m.core.opened() {
-		if c.reads.slides.Load() {
+		if c.reads.Slides() {
 			return m.core.writer.group.Idle()
 		}
 	}

@@ -14,7 +14,7 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 	if err != nil || s.Limit <= 0 {
 		return nil, err
 	}
-	if t.write && (c.reads.slides.Load() || len(t.noted) > 0) {
+	if t.write && (c.reads.Slides() || len(t.noted) > 0) {
 		if err := t.flushReads(c); err != nil {
 			return nil, t.fail(err)
 		}
@@ -55,7 +55,7 @@ func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]dri
 		return nil, err
 	}
 	for i := range rows {
-		c.reads.overlay(&rows[i], t.write)
+		c.reads.Overlay(&rows[i], t.write)
 	}
 	return rows, nil
 }

@@ -64,10 +64,11 @@ func (t *tx) committed() {
 		c.c.settings.Store(&c.s)
 	}
 	for _, c := range t.flushed {
-		c.reads.flushed(t.core.values.Viewed())
+		c.reads.Written(t.core.values.Viewed())
 	}
 	for i := range t.noted {
-		t.noted[i].c.reads.note(&t.noted[i])
+		n := &t.noted[i]
+		n.c.note(&n.Read)
 	}
 	for _, c := range t.touched {
 		t.core.changes.Notify(c)
@@ -78,7 +79,7 @@ func (t *tx) committed() {
 // rolledBack takes back what is not in the database.
 func (t *tx) rolledBack() {
 	for _, c := range t.flushed {
-		c.reads.unflushed()
+		c.reads.Undone()
 	}
 	t.reset()
 }

@@ -1,0 +1,51 @@
+package access
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// writeAfter is how long gathered reads wait to be written.
+const writeAfter = time.Second
+
+// Schedule says when what is gathered is to be written: a second after the first that
+// has been gathered, or at once. One goroutine receives from its channels, and calls
+// Begin before it writes.
+type Schedule struct {
+	armed atomic.Bool // it is due within writeAfter
+	timer *time.Timer
+	now   chan struct{}
+}
+
+// NewSchedule returns a schedule on which nothing is.
+func NewSchedule() *Schedule {
+	s := &Schedule{timer: time.NewTimer(writeAfter), now: make(chan struct{}, 1)}
+	s.timer.Stop()
+	return s
+}
+
+// Soon is told that there is something to write.
+func (s *Schedule) Soon() {
+	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
+		s.timer.Reset(writeAfter)
+	}
+}
+
+// Now is told that something has to be written at once.
+func (s *Schedule) Now() {
+	s.Soon()
+	select {
+	case s.now <- struct{}{}:
+	default: // one is enough
+	}
+}
+
+// Due receives when Soon's time has come, Urgent after Now.
+func (s *Schedule) Due() <-chan time.Time   { return s.timer.C }
+func (s *Schedule) Urgent() <-chan struct{} { return s.now }
+
+// Begin says that writing begins: what comes from now on is due anew.
+func (s *Schedule) Begin() { s.armed.Store(false) }
+
+// Stop ends the schedule.
+func (s *Schedule) Stop() { s.timer.Stop() }
