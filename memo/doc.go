@@ -13,15 +13,16 @@
 // the others wait for its result, also when nothing is stored yet. If the
 // process that computes dies, another one takes over within 50 ms.
 //
-// A computation does not belong to the caller who started it: its context has
-// that caller's values, and ends when the last caller of its process who waits
-// for it has left. Nobody joins a computation that was cancelled or forgotten,
-// or waits for it: a function that does not end with its context may run beside
-// the next one, and what it returns is not stored.
+// The callers of one process share a computation. The function is given a context
+// with the values of the first caller's. That context is cancelled when the last of
+// these callers has left, since its own context has ended. A later caller does not
+// wait for a computation that was cancelled, or whose result was forgotten: it starts
+// another one. So a function that goes on after its context was cancelled may run
+// beside the next call of it. Its result is not stored.
 //
-// A function may call memos. One that needs its own result is [ErrRecursive];
-// but two of different callers, each of which needs the other's, wait until
-// their contexts end.
+// A function may call memos. If it needs the result that it is computing, that is
+// [ErrRecursive]. If two computations of different callers need each other's results,
+// both wait until their contexts end.
 //
 // # Stampedes
 //
@@ -32,8 +33,10 @@
 //
 // # Arguments
 //
-// A function has one argument; several are the fields of a struct. What
-// Options.Key leaves out of the key does not make a difference.
+// A function has one argument. For several, make them the fields of a struct. Two
+// arguments share a result if they have the same key: by default, if Options.Keys
+// encodes them alike; with Options.Key, if it returns the same string for both. What
+// the key leaves out, such as a token for asking, does not tell two arguments apart.
 //
 // # Removal
 //

@@ -13,9 +13,9 @@ import (
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
-// flight is a computation of this process, and those who wait for it.
+// flight is a computation of this process, and the callers who wait for it.
 type flight[R any] struct {
-	ctx    context.Context // ends when the last one has left
+	ctx    context.Context // ends when the last caller has left
 	cancel context.CancelFunc
 	done   chan struct{} // closed when v and err are set
 	v      R
@@ -26,13 +26,13 @@ type flight[R any] struct {
 	beginning sync.Mutex // held while began is found out; before mu
 	mu        sync.Mutex
 	guard     *dsync.Guard // once it is held
-	began     int64        // number of the last mass removal before that
+	began     int64        // number of the last of removals before that
 }
 
-// begin notes that what is remembered is about to be looked at, and then the
-// function called, under a guard.
+// begin notes that the process holds the lock of the argument with a guard, and is
+// about to look at what is remembered and then to call the function.
 func (f *flight[R]) begin(g *dsync.Guard, last func() (int64, error)) error {
-	f.beginning.Lock() // who calls after a removal must not join in between
+	f.beginning.Lock() // a caller who comes after a removal must not join in between
 	defer f.beginning.Unlock()
 	n, err := last()
 	f.mu.Lock()
@@ -71,7 +71,7 @@ func (m *Memo[A, R]) valid(ctx context.Context, f *flight[R]) bool {
 	return fresh && !errors.Is(err, dsync.ErrLost) && !errors.Is(err, dsync.ErrNotHeld)
 }
 
-// miss waits for a computation, that of others if it is not forced.
+// miss waits for a computation. Unless it is forced, that may be one of other callers.
 func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v R, err error) {
 	if ctx.Err() != nil {
 		return v, m.fail(op, ctx.Err())
@@ -98,8 +98,8 @@ func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v 
 	}
 }
 
-// join returns a flight that was not forgotten, in which the caller is
-// counted.
+// join returns a flight whose result was not removed, and counts the caller among those
+// who wait for it.
 func (m *Memo[A, R]) join(ctx context.Context, id string, arg A, op string, force bool) *flight[R] {
 	for {
 		m.mu.Lock()
@@ -129,7 +129,7 @@ func (m *Memo[A, R]) fly(ctx context.Context, id string, arg A, op string, force
 	}
 	go func() {
 		defer close(f.done)
-		defer m.drop(id, f) // before others are told: they may call again
+		defer m.drop(id, f) // before callers are told: they may call again
 		returned := false
 		defer catch(&returned, &f.err) // of codecs and Options
 		f.v, f.err = m.compute(f, id, arg, op, force)
@@ -138,7 +138,7 @@ func (m *Memo[A, R]) fly(ctx context.Context, id string, arg A, op string, force
 	return f
 }
 
-// drop keeps others from joining f.
+// drop keeps callers from joining f.
 func (m *Memo[A, R]) drop(id string, f *flight[R]) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -160,7 +160,7 @@ func (m *Memo[A, R]) leave(id string, f *flight[R]) {
 	f.cancel()
 }
 
-// compute finds or makes the result, while no other process does.
+// compute finds or makes the result, while it holds the lock of the argument.
 func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bool) (v R, err error) {
 	ctx := f.ctx
 	l, err := m.lock(ctx, id)
@@ -177,7 +177,7 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		return m.without(ctx, op, arg, err)
 	}
 	if !force {
-		// Somebody else may have computed it while we waited.
+		// Another process, or an earlier flight, may have stored it meanwhile.
 		v, ok, err := m.found(ctx, arg)
 		if ok {
 			m.counts.coalesced.Add(1)
@@ -188,8 +188,8 @@ func (m *Memo[A, R]) compute(f *flight[R], id string, arg A, op string, force bo
 		}
 		m.report(ctx, op, m.fail(op, err))
 	}
-	// A function that does not end with its context must not keep others from
-	// calling it.
+	// A function that does not end with its context must not keep later callers
+	// waiting.
 	stop := context.AfterFunc(ctx, func() { _ = g.Unlock() })
 	defer stop()
 	return m.call(ctx, g, f.began, id, arg, op)
@@ -217,8 +217,8 @@ func (m *Memo[A, R]) found(ctx context.Context, arg A) (v R, ok bool, err error)
 	return v, false, nil
 }
 
-// call calls the function and stores what it returns, if g is still held
-// then, and nothing was removed since began that it belongs to.
+// call calls the function and stores its result, unless g is not held any more then,
+// or results like it were removed since began.
 func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id string, arg A, op string) (v R, err error) {
 	start := m.st.Now()
 	var took time.Duration
@@ -320,7 +320,7 @@ func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, has
 	return err
 }
 
-// refresh computes the next result in the background, unless somebody does.
+// refresh computes the next result in the background, unless this process does.
 func (m *Memo[A, R]) refresh(ctx context.Context, arg A, stored time.Time) {
 	id, err := m.id(arg)
 	if err != nil {
@@ -374,7 +374,7 @@ func (m *Memo[A, R]) renew(ctx context.Context, id string, arg A, stored time.Ti
 		return m.fail(background, err)
 	}
 	if ok && !e.Stored.Equal(stored) {
-		return nil // somebody has been quicker
+		return nil // another process was quicker
 	}
 	began, err := m.kept.removals.last(ctx)
 	if err != nil {

@@ -94,8 +94,8 @@ func (m *Memo[A, R]) prepare(ctx context.Context, o *Options[A, R]) (err error) 
 }
 
 // Call returns the result for arg: the remembered one, or else that of the
-// function, which is called once for all who wait. When ctx ends, Call returns
-// with its error and the others go on waiting. A result that is damaged, as its
+// function, which is called once for all callers that wait. When ctx ends, Call
+// returns with its error and the other callers go on waiting. A result that is damaged, as its
 // file may be, is computed anew and replaced. Given the context of a transaction,
 // the methods of a Memo fail with cache.ErrInTx: see [Memo.In].
 func (m *Memo[A, R]) Call(ctx context.Context, arg A) (v R, err error) {
@@ -199,9 +199,9 @@ func (m *Memo[A, R]) Refresh(ctx context.Context, arg A) (R, error) {
 }
 
 // Forget removes what is remembered for arg, an error included, and reports
-// whether there was a result. A computation that runs now, in any process, is
-// not stored; who waits for it still gets its result, and who calls later does
-// not.
+// whether there was a result. A computation of it that runs during Forget, in any
+// process, is not stored. Callers who wait for that computation already get its
+// result; a later caller computes anew, at once.
 func (m *Memo[A, R]) Forget(ctx context.Context, arg A) (bool, error) {
 	ok, err := m.forget(ctx, arg)
 	return ok, m.fail("Forget", err)
@@ -233,10 +233,10 @@ func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
 }
 
 // Clear removes everything that is remembered, errors included, and returns
-// how many results there were. Computations that run now, in any process, are
-// not stored; who waits for them still gets their results, and who calls later
-// does not, but waits until they have ended. With an error, Clear has removed
-// some of it, and returns how many.
+// how many results there were. Computations that run during Clear, in any process,
+// are not stored. Callers who wait for them already get their results; a later caller
+// waits until they have ended, and computes anew. If Clear fails, it has removed some
+// of the results, and returns how many.
 func (m *Memo[A, R]) Clear(ctx context.Context) (n int, err error) {
 	if err = m.outside(ctx); err == nil {
 		n, err = m.kept.clear(ctx)
@@ -249,11 +249,12 @@ func (m *Memo[A, R]) Clear(ctx context.Context) (n int, err error) {
 //
 //	n, err := pages.Evict(ctx, cache.Tag("user:7"))
 //
-// Computations that run now, in any process, are not stored if their results
-// have the tag; who waits for them still gets them. Who calls later does not,
-// but waits until they have ended, whatever their tag will be. Errors have no
-// tag and stay. With an error, Evict has removed some of the results, and
-// returns how many. Without Options.Tag it is cache.ErrInvalid.
+// A computation that runs during Evict, in any process, is not stored if its result
+// gets the tag. Callers who wait for the computation already get that result. A later
+// caller waits until the computation has ended, whatever its tag will be, and then
+// gets what is stored, or computes anew. Errors have no tag, and stay. If Evict fails,
+// it has removed some of the results, and returns how many. Without Options.Tag it
+// fails with cache.ErrInvalid.
 func (m *Memo[A, R]) Evict(ctx context.Context, tag cache.TagValue) (n int, err error) {
 	if err = m.outside(ctx); err == nil {
 		n, err = m.evict(ctx, &m.kept, tag)
@@ -332,9 +333,9 @@ func (m *Memo[A, R]) lock(ctx context.Context, id string) (*dsync.Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Package sync, too, does something when the store is closed, and waits for
-	// its operations then. So that those of this Memo have been told to end, the
-	// Memo's turn must come first: it has to be registered after that of sync.
+	// When the store is closed, package sync waits for its operations. Those of this
+	// Memo have to have been told to end by then. What was registered last comes
+	// first: so the Memo registers again, after package sync has.
 	m.locks.Do(func() { _, err = m.st.AtClose(m.close) })
 	return l, err
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// removals is what Clear, Evict and Bound have removed from a Memo, by any process, so
-// that what is being computed meanwhile is not stored. There is a row for each
-// Memo of the store.
+// removals tells a process that has computed a result whether Clear, Evict or a method
+// of Bound, in any process, has removed results like it meanwhile. Then the process
+// does not store the result. There is a row for each Memo of the store.
 type removals struct {
 	name string
 	rows *cache.Cache[string, removed] // nil: a read-only store that has none
@@ -41,7 +41,7 @@ const maxParts = 64
 func openRemovals(ctx context.Context, st *cache.Store, name string) (removals, error) {
 	rows, err := cache.New(ctx, st, "all", &cache.Options[string, removed]{Family: "memo-removals", Persistent: true})
 	if st.ReadOnly() && errors.Is(err, cache.ErrReadOnly) {
-		return removals{name: name}, nil // nothing is stored either
+		return removals{name: name}, nil // no result is stored either
 	}
 	return removals{name, rows}, err
 }
@@ -67,7 +67,7 @@ func (r removals) last(ctx context.Context) (int64, error) {
 	return v.Last, err
 }
 
-// add notes a removal of what has one of some hashes, or of everything without any.
+// add notes a removal of the results with one of some hashes, or without hashes of all.
 func (r removals) add(ctx context.Context, hashes ...uint64) error {
 	if r.rows == nil {
 		return cache.ErrReadOnly
@@ -90,7 +90,7 @@ func (r removals) add(ctx context.Context, hashes ...uint64) error {
 	return err
 }
 
-// since reports whether something with one of some hashes was removed after the
+// since reports whether results with one of some hashes were removed after the
 // removal numbered began.
 func (v *removed) since(began int64, hashes ...uint64) bool {
 	return v.All > began || slices.ContainsFunc(v.Parts, func(p removedPart) bool {

@@ -17,7 +17,7 @@ type request struct {
 	key  string
 	size int64         // of the lock or semaphore
 	n    int64         // permits
-	max  time.Duration // maximum hold, or 0
+	max  time.Duration // how long it may be held, or 0
 }
 
 // acquire waits until the request is granted.
@@ -171,7 +171,7 @@ func (m *manager) wait(ctx context.Context, r request, c claim, q *localQueue, p
 	}
 	defer m.unlisten()
 	for {
-		// What has changed before listen, no message has told.
+		// No message has told of a change before listen.
 		row, _, err := m.rows.Get(ctx, r.key)
 		if err != nil {
 			return nil, err

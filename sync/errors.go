@@ -14,19 +14,20 @@ import (
 // When a context ends, the error is also its context.Canceled or
 // context.DeadlineExceeded.
 var (
-	// ErrNotHeld means that the lock or the permits are not held: they were
-	// released before, or [Permit.ReleaseN] was called for more than there are.
+	// ErrNotHeld means that a Guard or Permit does not hold what was to be released:
+	// it has released that before, or holds fewer permits than [Permit.ReleaseN] was
+	// to release.
 	ErrNotHeld = errors.New("not held")
 
 	// ErrLost means that a lock or a permit was lost before it was released:
-	// its LockOptions.MaxHold was over, Break took it away, its store was closed,
-	// somebody removed its row, or the session of the store was lost: see
+	// its LockOptions.MaxHold had passed, Break took it away, its store was closed,
+	// another process removed its row, or the session of the store was lost: see
 	// [cache.Store.Session].
 	ErrLost = errors.New("the lock or permit was lost")
 
-	// ErrRecursive means that what the caller asks for could not be granted
-	// before it releases what it holds: it was given the context of its own
-	// guard or permit. An [RLock] can be taken again.
+	// ErrRecursive means that the caller would wait for itself: it asks for a lock or
+	// permits with the context of a guard or permit that has to be released first. An
+	// [RLock] can be taken again.
 	ErrRecursive = errors.New("the caller would wait for itself")
 
 	// ErrHeld means that what was to be dropped is held, or waited for.

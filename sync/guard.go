@@ -44,9 +44,9 @@ func (g *Guard) Context() context.Context { return g.h.context() }
 // late from a holder that lost the lock.
 func (g *Guard) Token() int64 { return g.h.claim.Token }
 
-// Check fails with ErrLost unless the lock is held as the transaction tx sees
-// it. As the lock cannot change hands while an Update runs, what an Update
-// writes after Check is written by the holder, or not at all:
+// Check fails with ErrLost unless the transaction tx sees the lock held by g. The lock
+// cannot change hands while an Update runs. So an Update that calls Check first commits
+// only while g holds the lock:
 //
 //	err := st.Update(ctx, func(tx *cache.Tx) error {
 //		if err := g.Check(tx); err != nil {

@@ -29,14 +29,14 @@ type hold struct {
 	lost     error // why it was lost
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	timer    *time.Timer // of the maximum hold
+	timer    *time.Timer // of the maximum time
 	observed bool
 
 	unseen atomic.Bool // a wake-up has come, and no look at the row has begun since
 }
 
-// holdContext is the context that a hold was taken with, with the hold in it. So who
-// is given a guard's context can be told from others.
+// holdContext is the context that a hold was taken with, with the hold in it: it tells
+// that a caller was given the context of a guard or permit.
 type holdContext struct {
 	context.Context
 	h *hold
@@ -98,7 +98,8 @@ func (h *hold) context() context.Context {
 	return h.ctx
 }
 
-// observe has the listener tell h to look at its row. The caller has locked mu.
+// observe has the listener call look when h's row may have changed. The caller has
+// locked mu.
 func (h *hold) observe() {
 	if h.m.listen() != nil {
 		return // the store is being closed, and that ends h

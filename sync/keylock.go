@@ -19,23 +19,25 @@ import (
 // KeyLock on the default collection of the same directory exclude each other.
 // A KeyLock's entry has a tag that names its holder.
 //
-// It does what that protocol allows, which is less than a [Lock] does:
+// A KeyLock promises less than a [Lock], since Python's protocol does:
 //
-//   - Nobody stands in line: who looks first gets it, and Python looks every
-//     millisecond.
-//   - It has no fencing token, and no context that ends when it is lost.
-//   - A KeyLock notices that a holder in Go is dead. Python does not, and
-//     nobody notices that a holder in Python is, unless it set an expiry.
+//   - There is no queue: of those that wait, the first to look gets the lock, and
+//     Python looks every millisecond.
+//   - There is no fencing token, and no context that ends when the lock is lost.
+//   - If a process with a KeyLock dies, other KeyLocks notice, and Python does not.
+//     If a Python process dies that holds the lock, nobody notices, unless the
+//     process has set an expiry.
 //   - Python's release, and Delete, Clear or eviction in a cache that is not
-//     persistent, free it whoever holds it.
+//     persistent, free the lock whoever holds it.
 type KeyLock[K, V any] struct {
 	c   *cache.Cache[K, V]
 	key K
 	max time.Duration
 }
 
-// NewKeyLock returns the lock that key is in c. It writes nothing. With
-// LockOptions.MaxHold, the entry expires.
+// NewKeyLock returns a lock that is held as long as c has an entry of key. NewKeyLock
+// writes nothing. With LockOptions.MaxHold, the entry expires after that time, and the
+// lock is free.
 func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock[K, V], error) {
 	max, err := o.maxHold()
 	if err == nil && c == nil {
@@ -47,8 +49,8 @@ func NewKeyLock[K, V any](c *cache.Cache[K, V], key K, o *LockOptions) (*KeyLock
 	return &KeyLock[K, V]{c: c, key: key, max: max}, nil
 }
 
-// foreignLook is how often a lock is looked at whose holder may have set an
-// expiry that cannot be read.
+// foreignLook is how often a waiter looks at a lock that a Python process holds, which
+// may have set an expiry that cannot be read.
 const foreignLook = 50 * time.Millisecond
 
 var keyLockNumber atomic.Int64

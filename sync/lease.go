@@ -152,7 +152,7 @@ func (l *lease) grant(e *env) (granted []claim, err error) {
 			if c.N > l.free() {
 				break
 			}
-			if c, err = l.hold(c, e); err != nil {
+			if c, err = l.admit(c, e); err != nil {
 				return nil, err
 			}
 			granted = append(granted, c)
@@ -162,8 +162,8 @@ func (l *lease) grant(e *env) (granted []claim, err error) {
 	return granted, nil
 }
 
-// hold makes c a hold, with the next token.
-func (l *lease) hold(c claim, e *env) (claim, error) {
+// admit makes c a hold, with the next token.
+func (l *lease) admit(c claim, e *env) (claim, error) {
 	if l.Token%tokensPerFence == 0 {
 		n, err := e.fence()
 		if err != nil {

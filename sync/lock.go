@@ -13,11 +13,11 @@ import (
 // default. They belong to the Lock, not to the row: programs may use the same
 // lock with different options.
 type LockOptions struct {
-	// MaxHold bounds how long the lock is held, by the clock of the store. A
-	// hold that is older is lost: its context ends, and others get the lock.
-	// If the clock is set back, the time begins again for those who wait.
-	// Without it a lock is held until it is released or its holder's process
-	// is dead, however long that is stopped or slow. Defaults to no bound.
+	// MaxHold bounds how long the lock is held, by the clock of the store. A guard
+	// that has held it for longer loses it: the guard's context ends, and the next
+	// one that waits gets the lock. If the clock is set back, the time begins again.
+	// Without MaxHold a lock is held until it is released or the process that holds
+	// it is dead, however long that is stopped or slow. Defaults to no bound.
 	MaxHold time.Duration
 }
 
@@ -36,9 +36,9 @@ func (o *LockOptions) maxHold() (time.Duration, error) {
 // processes that wait take turns. All methods may be called by many goroutines
 // at once.
 //
-// The lock is free the moment its holder's process is dead, whoever waits
-// notices within 50 ms, and it stays held while its holder is merely slow or
-// stopped; no clock decides. Close of the holder's store releases it.
+// When the process that holds it dies, the lock is free; a process that waits notices
+// within 50 ms. While that process is merely slow or stopped the lock stays held: no
+// clock decides. Close of the store with which it was taken releases the lock.
 //
 // The lock is not reentrant: Lock with the context of its own guard, such as that of
 // Do, fails with ErrRecursive. An [RLock] can be taken again.
@@ -110,9 +110,9 @@ func do(ctx context.Context, release func() error, fn func(ctx context.Context) 
 	return fn(ctx)
 }
 
-// Break takes the lock away from whoever holds it, and reports whether anybody
-// did. The holder's guard is lost: its context ends, and what it checks or
-// releases fails with ErrLost. Who waits for the lock gets it.
+// Break takes the lock away from the guard that holds it, in any process, and reports
+// whether there was one. That guard's context ends, and its Check and Unlock fail with
+// ErrLost. The next one that waits gets the lock.
 func (l *Lock) Break(ctx context.Context) (bool, error) {
 	ok, err := l.m.breakHolds(ctx, l.key)
 	return ok, fail("Break", l.key, err)

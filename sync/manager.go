@@ -239,7 +239,7 @@ func (m *manager) step(ctx context.Context, key string, size int64, c claim, que
 			held = &h
 		case indexOf(l.Queue, &c) >= 0:
 		case len(l.Queue) == 0 && c.N <= l.free():
-			h, err := l.hold(c, e)
+			h, err := l.admit(c, e)
 			if err != nil {
 				return nil, false, err
 			}

@@ -9,11 +9,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/family"
 )
 
-// RLock is a [Lock] that its holder may take again. Who holds it is told by
-// the context: Lock called with a guard's context, or one derived from it,
-// succeeds at once with the same token, and the lock is free when all of the
-// guards have been unlocked, in any order. Whoever is given that context,
-// other goroutines included, shares the hold.
+// RLock is a [Lock] that a caller may take again while it has it. The context tells:
+// Lock called with a guard's context, or one derived from it, succeeds at once with the
+// same token. The lock is free when all of the guards have been unlocked, in any order.
+// Every goroutine that is given such a context can take the lock again.
 type RLock struct{ l *Lock }
 
 // nested counts the guards of one hold.

@@ -8,12 +8,13 @@ import (
 	"github.com/go-diskcache/diskcache/cache/family"
 )
 
-// Semaphore has a number of permits, which all goroutines and processes that
-// use one store share. Within a process who asks first is served first, as for
-// [Lock], also if somebody behind wants fewer permits than those in front. The
-// permits of a dead process come back, within 50 ms if somebody waits, and those
-// of a closed store do. All methods may be called by many goroutines at once.
-// Given the context of a transaction they fail with cache.ErrInTx.
+// Semaphore has a number of permits, which all goroutines and processes that use one
+// store share. The goroutines of a process get permits in the order in which they
+// asked: one that wants few permits does not overtake one that wants more. Processes
+// that wait take turns. When a process dies its permits are free; a process that waits
+// notices within 50 ms. Close of a store releases the permits that were acquired with
+// it. All methods may be called by many goroutines at once. Given the context of a
+// transaction they fail with cache.ErrInTx.
 type Semaphore struct {
 	m    *manager
 	key  string
@@ -54,9 +55,10 @@ func (s *Semaphore) create(ctx context.Context) error {
 	return err
 }
 
-// Resize changes the number of permits, for all processes. What is held stays
-// held; with fewer permits, new ones are granted when enough came back. Who
-// waits for more permits than there are then goes on waiting.
+// Resize changes the number of permits, for all processes. Permits that are held stay
+// held. If they are more than there are now, none is granted until enough of them
+// were released. A caller who waits for more permits than there are now goes on
+// waiting.
 func (s *Semaphore) Resize(ctx context.Context, size int64) error {
 	if size < 1 {
 		return fail("Resize", s.key, family.Invalid("a semaphore of %d permits", size))
@@ -124,8 +126,8 @@ func (s *Semaphore) Do(ctx context.Context, fn func(ctx context.Context) error) 
 	return do(p.Context(), p.Release, fn)
 }
 
-// Free returns how many permits are not held. It takes no notice of holders
-// that are dead and nobody has waited for since.
+// Free returns how many permits are not held. The permits of a dead process count as
+// held until somebody has asked for permits since.
 func (s *Semaphore) Free(ctx context.Context) (int64, error) {
 	l, ok, err := s.m.rows.Get(ctx, s.key)
 	if err == nil && !ok {
