@@ -29,10 +29,10 @@ type nearCache struct {
 	tx     *tx // that is being committed
 }
 
-// adoptAfter is how old the last commit of another program has to be for
+// resyncAfter is how old the last commit of another program has to be for
 // readers to take notice of it. As long as one follows the other there is
 // nothing to be kept in memory.
-const adoptAfter = time.Millisecond
+const resyncAfter = time.Millisecond
 
 // open begins to keep versions, and copies of up to c.opts.NearCache bytes.
 // Where that is not possible there is no near cache, and nothing else changes.
@@ -113,8 +113,8 @@ func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, 
 	defer n.guard.Catch(mapped.Enter())
 	s, keep = n.table.Stamp(hash)
 	if !keep {
-		if n.table.Stray(int64(time.Since(n.start)), int64(adoptAfter)) {
-			n.table.Adopt()
+		if n.table.Unaccounted(int64(time.Since(n.start)), int64(resyncAfter)) {
+			n.table.Resync()
 		}
 		n.bypassed.Add(1)
 		return near.Unknown, s, false
@@ -227,7 +227,7 @@ func (n *nearCache) ended() {
 	n.tx = nil
 	defer n.guard.Catch(mapped.Enter())
 	for _, s := range ch.steps {
-		n.table.Post(&n.commit, s.hash, ch.entries[s.from:s.to])
+		n.table.Publish(&n.commit, s.hash, ch.entries[s.from:s.to])
 	}
 	n.table.End(&n.commit)
 	for i := range ch.steps {

@@ -11,7 +11,7 @@ import (
 // wrong, since nobody says when a row goes: whoever follows one compares the
 // key of the row that is there. The nil Hints knows nothing.
 //
-// Each hash has one place, which the last to come takes.
+// Each hash has one cell, which the last to come takes.
 type Hints struct {
 	mem   []byte
 	table []atomic.Uint64 // upper half of the hash, and the rowid; a power of two of them
@@ -36,7 +36,7 @@ func NewHints(max int64) (*Hints, error) {
 	return &Hints{mem: mem, table: unsafe.Slice((*atomic.Uint64)(unsafe.Pointer(&mem[0])), n)}, nil
 }
 
-func (h *Hints) place(hash uint64) *atomic.Uint64 {
+func (h *Hints) cell(hash uint64) *atomic.Uint64 {
 	return &h.table[hash&uint64(len(h.table)-1)]
 }
 
@@ -53,7 +53,7 @@ func (h *Hints) Rowid(hash uint64) int64 {
 	if h == nil {
 		return 0
 	}
-	v := h.place(hash).Load()
+	v := h.cell(hash).Load()
 	if v>>32 != hash>>32 {
 		return 0
 	}
@@ -66,7 +66,7 @@ func (h *Hints) Set(hash uint64, rowid int64) {
 		return
 	}
 	v := hash&^(1<<32-1) | uint64(rowid)
-	if p := h.place(hash); p.Load() != v { // most often it is there already
+	if p := h.cell(hash); p.Load() != v { // most often it is there already
 		p.Store(v)
 	}
 }
@@ -74,6 +74,6 @@ func (h *Hints) Set(hash uint64, rowid int64) {
 // Drop forgets a hint that was wrong.
 func (h *Hints) Drop(hash uint64) {
 	if h != nil {
-		h.place(hash).Store(0)
+		h.cell(hash).Store(0)
 	}
 }

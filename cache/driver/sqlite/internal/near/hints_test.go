@@ -20,7 +20,7 @@ func TestHints(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	const a, b = 0x123456789abcdef0, 0x923456789abcdef0 // of one place
+	const a, b = 0x123456789abcdef0, 0x923456789abcdef0 // of one cell
 	if h.Rowid(a) != 0 || h.Rowid(0) != 0 {
 		t.Error("an empty table knows something")
 	}

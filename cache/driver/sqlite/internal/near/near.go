@@ -9,39 +9,39 @@
 //   - a version for each of many slots; a key belongs to the slot that its
 //     hash says,
 //   - an epoch, a version for all keys at once,
-//   - the print of the last commit that is accounted for: a fingerprint of
+//   - the fingerprint of the last commit that is accounted for: a hash of
 //     SQLite's WAL-index header, which every commit changes, whoever makes it,
-//   - a board, where writers leave the rows that they have written for readers
+//   - a mailbox, where writers leave the rows that they have written for readers
 //     of other processes, with the stamps that they are about to have.
 //
 // A writer, while it holds the write lock and before COMMIT, makes the
 // versions of the keys that it has changed odd ([Table.Begin]); after COMMIT,
 // or a rollback, and just before the lock is released, it leaves what it has
-// committed on the board ([Table.Post]), notes the print that its commit has
+// committed in the mailbox ([Table.Publish]), notes the fingerprint that its commit has
 // left, and makes the versions even again, and higher ([Table.End]). A writer
-// that finds, when it begins, a print that was not noted advances the epoch.
+// that finds, when it begins, a fingerprint that was not noted advances the epoch.
 //
-// A reader looks at the print first, then the epoch, then the version
+// A reader looks at the fingerprint first, then the epoch, then the version
 // ([Table.Stamp]), and takes them as the stamp of the row that it then reads
 // from SQLite. A copy may be used as long as its stamp is the stamp of now.
 //
 //   - A commit of this project changes the version of its keys before it can
 //     be seen. What was read before has an older stamp, what is read while the
 //     version is odd has none.
-//   - After a commit of anybody else the print is another than the one that
+//   - After a commit of anybody else the fingerprint is another than the one that
 //     is noted, and there are no stamps, until somebody notes the new one:
-//     [Table.Adopt], or the next writer. Both advance the epoch before, so
+//     [Table.Resync], or the next writer. Both advance the epoch before, so
 //     that no stamp of an earlier time is valid again.
 //   - A writer that dies between Begin and End leaves odd versions, which
 //     costs speed until the next writer makes them even.
 //   - Who opens a table that nobody else has open begins an epoch that none of
-//     the entries on the board belongs to.
+//     the entries in the mailbox belongs to.
 //
-// A row that is removed or replaced in the database is not left on the board: the
+// A row that is removed or replaced in the database is not left in the mailbox: the
 // commit that does it overwrites the entry, one that advances the epoch overwrites
 // all, and so does the last process that closes the table.
 //
-// The print of an empty WAL-index is the same each time. SQLite itself takes
+// The fingerprint of an empty WAL-index is the same each time. SQLite itself takes
 // two of them for one state, and this package goes no further: it would need
 // a process that dies in the midst of writing the header of an empty WAL.
 //
@@ -72,9 +72,9 @@ type Index interface {
 	FrameChecksum() uint64 // of the last committed frame and all before
 }
 
-// printOf is the fingerprint of a header. Salts and number of frames are left
+// fingerprintOf is the fingerprint of a header. Salts and number of frames are left
 // out, since they change without a commit when the WAL begins anew. It is
 // never 0.
-func printOf(ix Index) uint64 {
+func fingerprintOf(ix Index) uint64 {
 	return mix(ix.FrameChecksum()^seed, uint64(ix.Change())<<32|uint64(ix.Pages())^seed>>1) | 1
 }

@@ -102,7 +102,7 @@ type process struct {
 	*world
 	table    *Table
 	rows     *Rows
-	patience int64 // with a stray commit, in steps; negative: it adopts without a look
+	patience int64 // with an unaccounted commit, in steps; negative: it resyncs without a look
 	bug      bug
 }
 
@@ -110,26 +110,26 @@ type process struct {
 type bug int
 
 const (
-	none              bug = iota
-	skippedSlot           // a key that was changed is not announced
-	lateMark              // versions become odd when the commit was noted
-	endUnlocked           // End when the write lock was released
-	unbumped              // the next writer notes what others committed, but no epoch
-	adoptUnbumped         // and so do readers
-	adoptLate             // readers advance the epoch first, and then look at the print
-	stampLate             // what is read is kept under the stamp of afterwards
-	epochFirst            // readers look at the epoch before the print
-	writtenUnlocked       // what was written has the stamp of when the next may write already
-	keptUncommitted       // what was not committed is kept
-	postedUncommitted     // or left for others
-	postedLate            // what was written is left for others under the stamp of afterwards
-	notRemoved            // what is not known any more stays left for others
+	none                 bug = iota
+	skippedSlot              // a key that was changed is not announced
+	lateMark                 // versions become odd when the commit was noted
+	endUnlocked              // End when the write lock was released
+	unbumped                 // the next writer notes what others committed, but no epoch
+	resyncUnbumped           // and so do readers
+	resyncLate               // readers advance the epoch first, and then look at the fingerprint
+	stampLate                // what is read is kept under the stamp of afterwards
+	epochFirst               // readers look at the epoch before the fingerprint
+	writtenUnlocked          // what was written has the stamp of when the next may write already
+	keptUncommitted          // what was not committed is kept
+	publishedUncommitted     // or left for others
+	publishedLate            // what was written is left for others under the stamp of afterwards
+	notRemoved               // what is not known any more stays left for others
 	bugs
 )
 
 func (b bug) String() string {
-	return [...]string{"none", "skipped slot", "late mark", "end unlocked", "unbumped", "adopt unbumped", "adopt late",
-		"stamp late", "epoch first", "written unlocked", "kept uncommitted", "posted uncommitted", "posted late", "not removed"}[b]
+	return [...]string{"none", "skipped slot", "late mark", "end unlocked", "unbumped", "resync unbumped", "resync late",
+		"stamp late", "epoch first", "written unlocked", "kept uncommitted", "published uncommitted", "published late", "not removed"}[b]
 }
 
 func (p *process) stamp(h uint64) (Stamp, bool) {
@@ -139,19 +139,19 @@ func (p *process) stamp(h uint64) (Stamp, bool) {
 	s := Stamp{epoch: p.table.epoch.Load()}
 	p.yield()
 	s.version = p.table.slot(h).Load()
-	return s, printOf(p.table.index) == p.table.noted.Load() && s.epoch&1 == 0 && s.version&1 == 0
+	return s, fingerprintOf(p.table.index) == p.table.noted.Load() && s.epoch&1 == 0 && s.version&1 == 0
 }
 
-func (p *process) adopt() {
+func (p *process) resync() {
 	switch p.bug {
-	case adoptUnbumped:
-		p.table.noted.Store(printOf(p.table.index))
-	case adoptLate:
+	case resyncUnbumped:
+		p.table.noted.Store(fingerprintOf(p.table.index))
+	case resyncLate:
 		p.table.epoch.Add(2)
 		p.yield()
-		p.table.noted.Store(printOf(p.table.index))
+		p.table.noted.Store(fingerprintOf(p.table.index))
 	default:
-		p.table.Adopt()
+		p.table.Resync()
 	}
 }
 
@@ -171,11 +171,11 @@ func (p *process) get(rng *rand.Rand) {
 		v = row.Value.Integer()
 		p.hits.Add(1)
 	case keep && p.table.Fetch(p.rows, h, s) && ask():
-		v, how = row.Value.Integer(), "from the board"
+		v, how = row.Value.Integer(), "from the mailbox"
 		p.fetches.Add(1)
 	default:
-		if !keep && rng.IntN(3) == 0 && (p.patience < 0 || p.table.Stray(p.now.Add(1), p.patience)) {
-			p.adopt()
+		if !keep && rng.IntN(3) == 0 && (p.patience < 0 || p.table.Unaccounted(p.now.Add(1), p.patience)) {
+			p.resync()
 		}
 		p.yield()
 		v, how = p.read(k), "from the database"
@@ -226,7 +226,7 @@ func (p *process) set(rng *rand.Rand) {
 	var c Commit
 	begin := func() {
 		if p.bug == unbumped {
-			p.table.noted.Store(printOf(p.table.index))
+			p.table.noted.Store(fingerprintOf(p.table.index))
 		}
 		p.table.Begin(&c, hashes, rng.IntN(16) == 0)
 	}
@@ -240,12 +240,12 @@ func (p *process) set(rng *rand.Rand) {
 		begin()
 		commit()
 	}
-	if p.bug == postedUncommitted {
+	if p.bug == publishedUncommitted {
 		c.before = 0
 	}
 	for k := range simKeys {
-		if v, ok := changes[k]; ok && p.bug != postedLate {
-			p.post(&c, rng, k, v)
+		if v, ok := changes[k]; ok && p.bug != publishedLate {
+			p.publish(&c, rng, k, v)
 		}
 	}
 	if p.bug == endUnlocked {
@@ -269,11 +269,11 @@ func (p *process) set(rng *rand.Rand) {
 		if s, ok := written[k]; ok {
 			p.yield()
 			p.rows.Put(p.entry(k, changes[k]), s)
-			if p.bug == postedLate {
+			if p.bug == publishedLate {
 				e := p.entry(k, changes[k])
 				s, _ = p.table.Stamp(simHash(k))
 				e.setStamp(s)
-				p.table.board.post(e)
+				p.table.mailbox.publish(e)
 			}
 		}
 	}
@@ -284,12 +284,12 @@ func (p *process) set(rng *rand.Rand) {
 	}
 }
 
-// post leaves what was written of a key: at once, after a value that the
+// publish leaves what was written of a key: at once, after a value that the
 // transaction has overwritten, or not at all after such a value.
-func (p *process) post(c *Commit, rng *rand.Rand, k int, v int64) {
+func (p *process) publish(c *Commit, rng *rand.Rand, k int, v int64) {
 	leave := func(v int64) {
 		p.yield()
-		p.table.Post(c, simHash(k), p.entry(k, v))
+		p.table.Publish(c, simHash(k), p.entry(k, v))
 	}
 	switch rng.IntN(4) {
 	case 0:
@@ -298,15 +298,15 @@ func (p *process) post(c *Commit, rng *rand.Rand, k int, v int64) {
 	case 1:
 		leave(-v)
 		if p.bug != notRemoved {
-			p.table.Post(c, simHash(k), nil)
+			p.table.Publish(c, simHash(k), nil)
 		}
 	default:
 		leave(v)
 	}
 	if p.mortal && rng.IntN(50) == 0 { // it dies while it leaves another
-		place := p.table.board.place(simHash(k))
-		place.sequence.Store(place.sequence.Load() | 1)
-		place.entry[atValue/8].Store(^uint64(0))
+		cell := p.table.mailbox.cell(simHash(k))
+		cell.sequence.Store(cell.sequence.Load() | 1)
+		cell.entry[atValue/8].Store(^uint64(0))
 		panic(death{})
 	}
 }
@@ -380,7 +380,7 @@ func TestSimulation(t *testing.T) {
 		all, fetched = all+hits, fetched+fetches
 	}
 	if all < 100*int64(seeds) || fetched < 10*int64(seeds) {
-		t.Errorf("%d reads were answered from memory, %d from the board", all, fetched)
+		t.Errorf("%d reads were answered from memory, %d from the mailbox", all, fetched)
 	}
 }
 
@@ -436,6 +436,6 @@ func TestParallel(t *testing.T) {
 		t.Fatal(*wrong)
 	}
 	if w.hits.Load() == 0 || w.fetches.Load() == 0 {
-		t.Error("no read was answered from memory, or none from the board")
+		t.Error("no read was answered from memory, or none from the mailbox")
 	}
 }

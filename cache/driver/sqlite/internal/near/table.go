@@ -7,14 +7,14 @@ import (
 
 // Layout of the file. Each of the first three has a cache line of its own.
 const (
-	epochOffset   = 0
-	printOffset   = 64
-	writingOffset = 128
-	slotsOffset   = 4096
+	epochOffset       = 0
+	fingerprintOffset = 64
+	writingOffset     = 128
+	slotsOffset       = 4096
 
-	slots       = 1 << 17
-	boardOffset = slotsOffset + 4*slots
-	tableSize   = boardOffset + places*placeSize
+	slots         = 1 << 17
+	mailboxOffset = slotsOffset + 4*slots
+	tableSize     = mailboxOffset + cells*cellSize
 )
 
 // Name is what the file's name ends in. It changes with the layout, the hash
@@ -22,25 +22,25 @@ const (
 const Name = "near2"
 
 // Table is the versions that the processes share. All methods may be called
-// by any goroutine, but Begin, Post, End and Written only by who has the write
+// by any goroutine, but Begin, Publish, End and Written only by who has the write
 // lock.
 type Table struct {
 	epoch   *atomic.Uint64 // odd while a commit changes any number of keys
-	noted   *atomic.Uint64 // print of the last commit that is accounted for
+	noted   *atomic.Uint64 // fingerprint of the last commit that is accounted for
 	writing *atomic.Uint32 // between Begin and End
 	slots   *[slots]atomic.Uint32
-	board   *board
+	mailbox *mailbox
 
-	index Index
-	swept uint64 // the epoch whose entries the board has; what else it had is cleared
-	stray stray
-	file  sharedFile
+	index       Index
+	swept       uint64 // the epoch whose entries the mailbox has; what else it had is cleared
+	unaccounted unaccounted
+	file        sharedFile
 }
 
-// stray is a print that was not noted, and when it was first seen.
-type stray struct {
-	print atomic.Uint64
-	since atomic.Int64
+// unaccounted is a fingerprint that was not noted, and when it was first seen.
+type unaccounted struct {
+	fingerprint atomic.Uint64
+	since       atomic.Int64
 }
 
 // SetIndex says where the WAL-index header is. It must be called before the
@@ -64,32 +64,32 @@ func (t *Table) Stamp(hash uint64) (Stamp, bool) {
 }
 
 // Noted reports whether the last commit is accounted for.
-func (t *Table) Noted() bool { return printOf(t.index) == t.noted.Load() }
+func (t *Table) Noted() bool { return fingerprintOf(t.index) == t.noted.Load() }
 
 // Epoch returns a number that changes when anything may have changed that no
 // key's version is about, such as settings.
 func (t *Table) Epoch() uint64 { return t.epoch.Load() }
 
-// Stray reports whether there has been a commit that is not accounted for,
+// Unaccounted reports whether there has been a commit that is not accounted for,
 // and none since for at least a duration; now is in the same unit. Then it is
-// time to Adopt it: earlier, it may be one of this project's that is about to
+// time to Resync it: earlier, it may be one of this project's that is about to
 // be noted, or the next may follow at once.
-func (t *Table) Stray(now, after int64) bool {
-	p := printOf(t.index)
+func (t *Table) Unaccounted(now, after int64) bool {
+	p := fingerprintOf(t.index)
 	if p == t.noted.Load() {
 		return false
 	}
-	if t.stray.print.Swap(p) != p {
-		t.stray.since.Store(now)
+	if t.unaccounted.fingerprint.Swap(p) != p {
+		t.unaccounted.since.Store(now)
 		return false
 	}
-	return now-t.stray.since.Load() >= after
+	return now-t.unaccounted.since.Load() >= after
 }
 
-// Adopt accounts for commits of others: what was read before them is not
+// Resync accounts for commits of others: what was read before them is not
 // valid any more.
-func (t *Table) Adopt() {
-	p := printOf(t.index)
+func (t *Table) Resync() {
+	p := fingerprintOf(t.index)
 	t.epoch.Add(2)
 	t.noted.Store(p)
 }
@@ -99,7 +99,7 @@ type Commit struct {
 	marked []uint32
 	all    bool
 	epoch  uint64
-	before uint64 // the print at Begin
+	before uint64 // the fingerprint at Begin
 }
 
 // MaxMarked is the number of keys above which a commit advances the epoch
@@ -113,7 +113,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	if t.writing.Swap(1) != 0 {
 		t.heal()
 	}
-	if c.before = printOf(t.index); c.before != t.noted.Load() {
+	if c.before = fingerprintOf(t.index); c.before != t.noted.Load() {
 		t.epoch.Add(2)
 	}
 	c.epoch = t.epoch.Load()
@@ -131,27 +131,27 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	}
 }
 
-// Post leaves an entry, made by Append, for other processes, or, if it is
+// Publish leaves an entry, made by Append, for other processes, or, if it is
 // empty, takes away what they may find of the row with a hash. It is called
 // after COMMIT and before End, which makes the entry valid, in the order in which
 // the rows were written. What was not committed is not left.
-func (t *Table) Post(c *Commit, hash uint64, b []byte) {
+func (t *Table) Publish(c *Commit, hash uint64, b []byte) {
 	version := t.slot(hash).Load()
 	switch {
-	case c.all || version&1 == 0 || printOf(t.index) == c.before:
-	case len(b) == 0 || len(b) > maxPosted:
-		t.board.remove(hash)
+	case c.all || version&1 == 0 || fingerprintOf(t.index) == c.before:
+	case len(b) == 0 || len(b) > maxPublished:
+		t.mailbox.remove(hash)
 	default:
 		e := entry(b)
 		e.setStamp(Stamp{c.epoch, version + 1})
-		t.board.post(e)
+		t.mailbox.publish(e)
 	}
 }
 
-// End says that the transaction is over, one way or the other. The print is
+// End says that the transaction is over, one way or the other. The fingerprint is
 // the one that it has left: the write lock is still held.
 func (t *Table) End(c *Commit) {
-	t.noted.Store(printOf(t.index))
+	t.noted.Store(fingerprintOf(t.index))
 	for _, i := range c.marked {
 		t.even(&t.slots[i])
 	}
@@ -161,11 +161,11 @@ func (t *Table) End(c *Commit) {
 	t.writing.Store(0)
 }
 
-// sweep clears the board of what it has of other epochs than the one that has
+// sweep clears the mailbox of what it has of other epochs than the one that has
 // begun.
 func (t *Table) sweep(epoch uint64) {
 	if t.swept != epoch {
-		t.board.sweep(epoch)
+		t.mailbox.sweep(epoch)
 		t.swept = epoch
 	}
 }
@@ -203,8 +203,8 @@ func (t *Table) Written(c *Commit, hash uint64) (Stamp, bool) {
 // Fetch puts an entry with the stamp s that was left for others into rows, if
 // there is one.
 func (t *Table) Fetch(rows *Rows, hash uint64, s Stamp) bool {
-	var buf [maxPosted]byte
-	e := t.board.read(&buf, hash, s)
+	var buf [maxPublished]byte
+	e := t.mailbox.read(&buf, hash, s)
 	if e != nil {
 		rows.Put(e, s)
 	}

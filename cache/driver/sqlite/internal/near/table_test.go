@@ -68,7 +68,7 @@ func newPair(t *testing.T) *pair {
 	p.a.SetIndex(&p.index)
 	p.b.SetIndex(&p.index)
 	p.index.commit()
-	p.a.Adopt()
+	p.a.Resync()
 	return p
 }
 
@@ -154,7 +154,7 @@ func TestAll(t *testing.T) {
 			begin(p.a, &c)
 			p.noStamp(two, "all keys are about to change")
 			p.index.commit()
-			p.b.Adopt() // takes it for a stranger's
+			p.b.Resync() // takes it for one of others
 			p.noStamp(two, "the commit is not over")
 			p.a.End(&c)
 			p.differs(two, other, "all keys have changed")
@@ -190,9 +190,9 @@ func TestForeignCommit(t *testing.T) {
 					p.index.commit()
 					p.noStamp(one, "a commit is not accounted for")
 					p.noStamp(two, "a commit is not accounted for")
-					p.b.Adopt()
+					p.b.Resync()
 					if written == p.stamp(one) {
-						t.Error("what was written before a stranger's commit is valid")
+						t.Error("what was written before a commit of another program is valid")
 					}
 				}
 				p.differs(one, then, "somebody has written")
@@ -203,7 +203,7 @@ func TestForeignCommit(t *testing.T) {
 }
 
 // The next writer accounts for commits of others as well as a reader.
-func TestWriterAdopts(t *testing.T) {
+func TestWriterResyncs(t *testing.T) {
 	p := newPair(t)
 	then := p.stamp(two)
 	p.index.commit()
@@ -211,22 +211,22 @@ func TestWriterAdopts(t *testing.T) {
 	p.a.Begin(&c, nil, false)
 	p.noStamp(two, "the writer has not committed")
 	p.a.End(&c)
-	p.differs(two, then, "a stranger has written")
+	p.differs(two, then, "another program has written")
 }
 
 // A reader that looked at the header long ago does no harm.
-func TestAdoptLate(t *testing.T) {
+func TestResyncLate(t *testing.T) {
 	p := newPair(t)
 	p.index.commit()
-	old := printOf(&p.index)
-	p.b.Adopt()
+	old := fingerprintOf(&p.index)
+	p.b.Resync()
 	then := p.stamp(two)
 	p.index.commit()
-	p.b.epoch.Add(2) // the rest of an Adopt that began before
+	p.b.epoch.Add(2) // the rest of a Resync that began before
 	p.b.noted.Store(old)
 	p.noStamp(two, "a commit is not accounted for")
-	p.b.Adopt()
-	p.differs(two, then, "a stranger has written")
+	p.b.Resync()
+	p.differs(two, then, "another program has written")
 }
 
 // A writer that dies, before COMMIT or after, leaves no stamp for its keys,
@@ -241,11 +241,11 @@ func TestDeath(t *testing.T) {
 				if committed {
 					p.index.commit()
 					p.noStamp(two, "the dead writer's commit is not accounted for")
-					p.b.Adopt()
+					p.b.Resync()
 				}
 				p.noStamp(one, "its writer died")
 				if !all && committed {
-					p.differs(two, other, "a commit was adopted")
+					p.differs(two, other, "there was a resync")
 				}
 				var c Commit
 				p.b.Begin(&c, []uint64{two}, false)
@@ -291,12 +291,12 @@ func TestVersionsUsedUp(t *testing.T) {
 	}
 }
 
-// A stray commit is one that nobody accounts for in some time.
+// An unaccounted commit is one that nobody accounts for in some time.
 func TestStray(t *testing.T) {
 	p := newPair(t)
 	at := func(now int64, want bool) {
 		t.Helper()
-		if p.b.Stray(now, 10) != want {
+		if p.b.Unaccounted(now, 10) != want {
 			t.Errorf("at %d: not %v", now, want)
 		}
 	}
@@ -308,6 +308,6 @@ func TestStray(t *testing.T) {
 	p.index.commit()
 	at(111, false)
 	at(121, true)
-	p.b.Adopt()
+	p.b.Resync()
 	at(200, false)
 }

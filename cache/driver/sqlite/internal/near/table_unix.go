@@ -44,10 +44,10 @@ func Open(f *osfs.File) (_ *Table, err error) {
 	at := func(offset int) unsafe.Pointer { return unsafe.Pointer(&mem[offset]) }
 	t := &Table{
 		epoch:   (*atomic.Uint64)(at(epochOffset)),
-		noted:   (*atomic.Uint64)(at(printOffset)),
+		noted:   (*atomic.Uint64)(at(fingerprintOffset)),
 		writing: (*atomic.Uint32)(at(writingOffset)),
 		slots:   (*[slots]atomic.Uint32)(at(slotsOffset)),
-		board:   (*board)(at(boardOffset)),
+		mailbox: (*mailbox)(at(mailboxOffset)),
 		file:    sharedFile{mem, f},
 	}
 	if !alone {
@@ -62,7 +62,7 @@ func Open(f *osfs.File) (_ *Table, err error) {
 	return t, nil
 }
 
-// forget makes all stamps of earlier times invalid, and clears the board of
+// forget makes all stamps of earlier times invalid, and clears the mailbox of
 // entries that a process which died has left. The epoch leaps, since what is left
 // of the file after a crash of the machine may be of different times.
 func (t *Table) forget() {
@@ -100,7 +100,7 @@ func enter(f *osfs.File) (alone bool, err error) {
 	return true, nil
 }
 
-// Clear overwrites what the board has, if no other process has the table open.
+// Clear overwrites what the mailbox has, if no other process has the table open.
 func (t *Table) Clear() {
 	// This gives the shared lock up, also where the exclusive one is not to be
 	// had: only Close may follow.

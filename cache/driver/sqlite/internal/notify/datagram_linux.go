@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Mailbox is a datagram socket with an abstract name: it leaves no file behind, and
+// A Receiver is a datagram socket with an abstract name: it leaves no file behind, and
 // the kernel says which user has sent a message. Who floods it delays messages.
 //
 // A thread waits for messages, in the kernel: through the runtime's poller a wake-up
 // takes longer.
-type Mailbox struct {
+type Receiver struct {
 	fd     int
 	named  bool // the kernel names the sender
 	closed atomic.Bool
@@ -25,9 +25,9 @@ func address(name string) unix.Sockaddr {
 	return &unix.SockaddrUnix{Name: "@go-diskcache/" + name}
 }
 
-// Listen makes a mailbox and calls fn, on one goroutine, with each message. own says
+// Listen makes a receiver and calls fn, on one goroutine, with each message. own says
 // that a process of this process's user has sent it. fn must not keep the message.
-func Listen(name string, fn func(message []byte, own bool)) (*Mailbox, error) {
+func Listen(name string, fn func(message []byte, own bool)) (*Receiver, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -38,12 +38,12 @@ func Listen(name string, fn func(message []byte, own bool)) (*Mailbox, error) {
 	}
 	// Without it no sender is known, and no message is of this user.
 	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
-	m := &Mailbox{fd: fd, named: err == nil, ended: make(chan struct{})}
+	m := &Receiver{fd: fd, named: err == nil, ended: make(chan struct{})}
 	go m.listen(fn)
 	return m, nil
 }
 
-func (m *Mailbox) listen(fn func(message []byte, own bool)) {
+func (m *Receiver) listen(fn func(message []byte, own bool)) {
 	defer close(m.ended)
 	var buf [MaxSize]byte
 	var oob []byte // no larger: there is no room for descriptors that somebody sends along
@@ -80,8 +80,8 @@ func sender(oob []byte) uint32 {
 	return ^uint32(0)
 }
 
-// Close ends the mailbox. It waits for a call of fn.
-func (m *Mailbox) Close() {
+// Close ends the receiver. It waits for a call of fn.
+func (m *Receiver) Close() {
 	m.closed.Store(true)
 	_ = unix.Shutdown(m.fd, unix.SHUT_RD)
 	<-m.ended
@@ -96,7 +96,7 @@ type Sender struct {
 	closed bool
 }
 
-// Send sends a message to a mailbox. It never blocks: it fails if the mailbox of a
+// Send sends a message to a receiver. It never blocks: it fails if the receiver of a
 // process that is stopped is full, and if there is none, or only in another network
 // namespace.
 func (s *Sender) Send(name string, message []byte) error {

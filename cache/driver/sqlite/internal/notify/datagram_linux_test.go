@@ -71,7 +71,7 @@ func TestMailbox(t *testing.T) {
 			select {
 			case got = <-all:
 			case <-time.After(time.Minute):
-				t.Fatal("the mailbox is deaf")
+				t.Fatal("the receiver is deaf")
 			}
 			if n := len(got.message); n > 1 && got.message != "last" && got.message != "of another user" {
 				t.Errorf("heard %d bytes of a message that is too long", n)
@@ -97,7 +97,7 @@ func TestMailbox(t *testing.T) {
 	}
 }
 
-// A full mailbox, as that of a process that is stopped, does not block a sender.
+// A full receiver, as that of a process that is stopped, does not block a sender.
 func TestFullMailbox(t *testing.T) {
 	full := make(chan struct{})
 	m, err := Listen("test.2", func([]byte, bool) { <-full })
@@ -110,7 +110,7 @@ func TestFullMailbox(t *testing.T) {
 	defer s.Close()
 	for n := 0; s.Send("test.2", []byte("x")) == nil; n++ {
 		if n > 1<<20 {
-			t.Fatal("a mailbox has room for everything")
+			t.Fatal("a receiver has room for everything")
 		}
 	}
 }

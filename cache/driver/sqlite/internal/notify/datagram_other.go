@@ -4,16 +4,16 @@ package notify
 
 import "errors"
 
-// A Mailbox is only to be had on Linux.
-type Mailbox struct{}
+// A Receiver is only to be had on Linux.
+type Receiver struct{}
 
 // Listen fails.
-func Listen(string, func(message []byte, own bool)) (*Mailbox, error) {
+func Listen(string, func(message []byte, own bool)) (*Receiver, error) {
 	return nil, errors.ErrUnsupported
 }
 
 // Close does nothing.
-func (m *Mailbox) Close() {}
+func (m *Receiver) Close() {}
 
 // A Sender cannot send.
 type Sender struct{}

@@ -6,7 +6,7 @@
 // commits of other processes, and looks at the database those of programs that do
 // not signal, the external commits.
 //
-// A [Mailbox] receives datagrams, which come faster than a change of the database is
+// A [Receiver] receives datagrams, which come faster than a change of the database is
 // seen. It has a name, receives what any process of the network namespace sends to
 // that name, and goes away with its process. A [Sender] sends and never waits.
 //

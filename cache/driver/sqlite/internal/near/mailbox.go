@@ -7,31 +7,31 @@ import (
 )
 
 const (
-	places    = 1 << 10
-	placeSize = 1 << 10
-	maxPosted = placeSize - 8
+	cells        = 1 << 10
+	cellSize     = 1 << 10
+	maxPublished = cellSize - 8
 )
 
-// A board is the part of a table where writers leave the rows that they have
+// A mailbox is the part of a table where writers leave the rows that they have
 // written, which other processes would have to ask SQLite for otherwise. A key
-// has one place, and shares it with others.
-type board [places]place
+// has one cell, and shares it with others.
+type mailbox [cells]cell
 
-// A place is a sequence number and an entry. Who holds the write lock makes the
+// A cell is a sequence number and an entry. Who holds the write lock makes the
 // number odd, writes the entry, and makes the number even and higher. A reader
 // copies the entry, and has it if the number was even and is the same after.
 // An odd number that a writer which died has left is taken on by the next.
-type place struct {
+type cell struct {
 	sequence atomic.Uint64
-	entry    [maxPosted / 8]atomic.Uint64
+	entry    [maxPublished / 8]atomic.Uint64
 }
 
 // The low bits of a hash choose the slot, the high ones the part of Rows.
-func (b *board) place(hash uint64) *place { return &b[hash>>24&(places-1)] }
+func (b *mailbox) cell(hash uint64) *cell { return &b[hash>>24&(cells-1)] }
 
-// post leaves an entry.
-func (b *board) post(e entry) {
-	p := b.place(e.u64(atHash))
+// publish leaves an entry.
+func (b *mailbox) publish(e entry) {
+	p := b.cell(e.u64(atHash))
 	before := p.length()
 	odd := p.sequence.Load() | 1
 	// The entry is written with plain stores, which on arm64 may be seen before
@@ -46,16 +46,16 @@ func (b *board) post(e entry) {
 	p.sequence.Store(odd + 1)
 }
 
-// remove takes away what the board says of the key with a hash.
-func (b *board) remove(hash uint64) {
-	if p := b.place(hash); p.entry[atHash/8].Load() == hash {
+// remove takes away what the mailbox says of the key with a hash.
+func (b *mailbox) remove(hash uint64) {
+	if p := b.cell(hash); p.entry[atHash/8].Load() == hash {
 		p.clear()
 	}
 }
 
 // sweep takes away what does not belong to an epoch, which no reader can use any
 // more.
-func (b *board) sweep(epoch uint64) {
+func (b *mailbox) sweep(epoch uint64) {
 	for i := range b {
 		p := &b[i]
 		if e := p.entry[atEpoch/8].Load(); p.sequence.Load()&1 != 0 || e != epoch && p.length() > 0 {
@@ -66,36 +66,36 @@ func (b *board) sweep(epoch uint64) {
 
 // clear overwrites the whole entry: what was deleted from the database is not to
 // be found here.
-func (p *place) clear() {
+func (p *cell) clear() {
 	odd := p.sequence.Load() | 1
 	p.sequence.Store(odd)
-	p.sequence.Load() // see post
+	p.sequence.Load() // see publish
 	clear(p.bytes())
 	p.sequence.Store(odd + 1)
 }
 
-func (p *place) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPosted) }
+func (p *cell) bytes() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(&p.entry)), maxPublished) }
 
 // length returns the number of bytes in use. An entry that a writer which died
 // has left half written counts as a whole one.
-func (p *place) length() int {
+func (p *cell) length() int {
 	n := int(p.entry[atLength/8].Load() >> 32) // the upper half of its word
-	if p.sequence.Load()&1 != 0 || n > maxPosted {
-		return maxPosted
+	if p.sequence.Load()&1 != 0 || n > maxPublished {
+		return maxPublished
 	}
 	return n
 }
 
 // read returns the entry of the key with a hash, copied to buf, or nil if there
 // is none with the stamp s.
-func (b *board) read(buf *[maxPosted]byte, hash uint64, s Stamp) entry {
-	p := b.place(hash)
+func (b *mailbox) read(buf *[maxPublished]byte, hash uint64, s Stamp) entry {
+	p := b.cell(hash)
 	sequence := p.sequence.Load()
 	if sequence&1 != 0 || p.entry[atHash/8].Load() != hash {
 		return nil
 	}
 	n := int(p.entry[atLength/8].Load() >> 32) // the upper half of its word
-	if n < headSize || n > maxPosted {
+	if n < headSize || n > maxPublished {
 		return nil
 	}
 	for i := 0; i < n; i += 8 {

@@ -16,30 +16,30 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// posted returns an entry of a key all of whose bytes tell its version.
-func posted(hash uint64, version uint32, size int) entry {
+// published returns an entry of a key all of whose bytes tell its version.
+func published(hash uint64, version uint32, size int) entry {
 	row := driver.Row{ID: int64(version), Value: codec.BlobValue(bytes.Repeat([]byte{byte(version)}, size))}
 	e := entry(Append(nil, hash, 0, codec.IntegerValue(1), &row))
 	e.setStamp(Stamp{8, version})
 	return e
 }
 
-// Who reads from the board gets an entry that was left as it was left, or none,
+// Who reads from the mailbox gets an entry that was left as it was left, or none,
 // while it is overwritten all the time, also through another map.
-func TestBoardIsNotTorn(t *testing.T) {
+func TestMailboxIsNotTorn(t *testing.T) {
 	path := t.TempDir() + "/table"
 	writer, reader := openTable(t, path), openTable(t, path)
-	const hash, other = 7, 7 + 1<<60 // of one place
+	const hash, other = 7, 7 + 1<<60 // of one cell
 	var newest atomic.Uint32
 	var over atomic.Bool
 	var all sync.WaitGroup
 	reads := 0
 	all.Go(func() {
-		var buf [maxPosted]byte
+		var buf [maxPublished]byte
 		for last := false; !last; {
 			last = over.Load() // then the entry stays
 			version := newest.Load()
-			e := reader.board.read(&buf, hash, Stamp{8, version})
+			e := reader.mailbox.read(&buf, hash, Stamp{8, version})
 			if e == nil {
 				runtime.Gosched()
 				continue
@@ -56,14 +56,14 @@ func TestBoardIsNotTorn(t *testing.T) {
 	})
 	for version := uint32(2); version < 200_000; version += 2 {
 		if version%16 == 0 {
-			writer.board.post(posted(other, version, 10))
+			writer.mailbox.publish(published(other, version, 10))
 		}
 		if version%32 == 0 { // a writer dies
-			p := writer.board.place(hash)
+			p := writer.mailbox.cell(hash)
 			p.sequence.Store(p.sequence.Load() | 1)
 			p.entry[20].Store(rand.Uint64())
 		}
-		writer.board.post(posted(hash, version, rand.IntN(maxPosted-headSize)))
+		writer.mailbox.publish(published(hash, version, rand.IntN(maxPublished-headSize)))
 		newest.Store(version)
 		if version%64 == 0 {
 			runtime.Gosched()
@@ -76,9 +76,9 @@ func TestBoardIsNotTorn(t *testing.T) {
 	}
 }
 
-func TestBoard(t *testing.T) {
-	b := openTable(t, t.TempDir()+"/table").board
-	var buf [maxPosted]byte
+func TestMailbox(t *testing.T) {
+	b := openTable(t, t.TempDir()+"/table").mailbox
+	var buf [maxPublished]byte
 	s := Stamp{8, 2}
 	read := func(hash uint64, s Stamp) bool { return b.read(&buf, hash, s) != nil }
 	expect := func(what string, got, want bool) {
@@ -87,26 +87,26 @@ func TestBoard(t *testing.T) {
 			t.Errorf("%s: %v", what, got)
 		}
 	}
-	expect("an empty board", read(0, Stamp{}), false)
-	b.post(posted(1, 2, 10))
+	expect("an empty mailbox", read(0, Stamp{}), false)
+	b.publish(published(1, 2, 10))
 	expect("what was left", read(1, s), true)
 	expect("an older stamp", read(1, Stamp{8, 0}), false)
 	expect("another epoch", read(1, Stamp{6, 2}), false)
-	expect("another key of the place", read(1+1<<60, s), false)
+	expect("another key of the cell", read(1+1<<60, s), false)
 	b.remove(1 + 1<<60)
 	expect("after another key was removed", read(1, s), true)
 	b.remove(1)
 	expect("after it was removed", read(1, s), false)
 	b.remove(1)
-	b.post(posted(1, 2, 10))
+	b.publish(published(1, 2, 10))
 	expect("after it was left again", read(1, s), true)
-	b.post(posted(1+1<<60, 2, 10))
-	expect("after another key took its place", read(1, s), false)
+	b.publish(published(1+1<<60, 2, 10))
+	expect("after another key took its cell", read(1, s), false)
 
-	// Nothing on the board makes a reader fail.
+	// Nothing in the mailbox makes a reader fail.
 	for range 10_000 {
-		b.post(posted(1, 2, 100))
-		p := b.place(1)
+		b.publish(published(1, 2, 100))
+		p := b.cell(1)
 		i := rand.IntN(headSize / 8)
 		if i == atHash/8 || i == atEpoch/8 {
 			continue
@@ -121,13 +121,13 @@ func TestBoard(t *testing.T) {
 }
 
 // What was removed or replaced is not in the file any more, whoever looks.
-func TestBoardForgets(t *testing.T) {
+func TestMailboxForgets(t *testing.T) {
 	path := t.TempDir() + "/table"
 	table := openTable(t, path)
 	table.SetIndex(header{&world{yield: func() {}}})
-	b := table.board
+	b := table.mailbox
 	const mark = 0x5a
-	secret := func() entry { return posted(1, mark, 500) }
+	secret := func() entry { return published(1, mark, 500) }
 	there := func() bool {
 		t.Helper()
 		all, err := os.ReadFile(path)
@@ -143,19 +143,19 @@ func TestBoardForgets(t *testing.T) {
 	}
 	for name, forget := range map[string]func(){
 		"removed":              func() { b.remove(1) },
-		"replaced":             func() { b.post(posted(1, 4, 1)) },
-		"another's place":      func() { b.post(posted(1+1<<60, 4, 1)) },
+		"replaced":             func() { b.publish(published(1, 4, 1)) },
+		"another's cell":       func() { b.publish(published(1+1<<60, 4, 1)) },
 		"a commit of many":     func() { commit(true) },
-		"the next epoch":       func() { table.Adopt(); commit(false) },
+		"the next epoch":       func() { table.Resync(); commit(false) },
 		"a new table":          func() { table.forget() },
 		"the last who closes":  func() { openTable(t, path).Clear(); table.Clear() },
-		"after a writer died":  func() { dieWriting(b, 1); b.post(posted(1, 4, 1)) },
-		"removed when it died": func() { dieWriting(b, 1); table.Adopt(); commit(false) },
+		"after a writer died":  func() { dieWriting(b, 1); b.publish(published(1, 4, 1)) },
+		"removed when it died": func() { dieWriting(b, 1); table.Resync(); commit(false) },
 	} {
 		commit(false)
 		e := secret()
 		e.setStamp(Stamp{table.Epoch(), 2})
-		b.post(e)
+		b.publish(e)
 		if !there() {
 			t.Fatal("it was not there")
 		}
@@ -167,8 +167,8 @@ func TestBoardForgets(t *testing.T) {
 
 // dieWriting leaves an entry as a writer does that dies when it has written the
 // head.
-func dieWriting(b *board, hash uint64) {
-	p := b.place(hash)
+func dieWriting(b *mailbox, hash uint64) {
+	p := b.cell(hash)
 	p.sequence.Store(p.sequence.Load() | 1)
 	e := entry(p.bytes())
 	e.set32(atLength, headSize)
