@@ -39,6 +39,7 @@ func TestImports(t *testing.T) {
 		engine + "lite":                  {"codec", engine + "osfs"},
 		engine + "table":                 {"codec", "cache/driver", engine + "lite"},
 		engine + "access":                {"cache/driver"},
+		engine + "wal":                   {engine + "osfs"},
 		engine + "powercut":              {engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},

@@ -18,6 +18,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
 // fenceLeap is what a backup's fence counter is ahead, so that a store that
@@ -324,7 +325,7 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 		// Not for long: a reader may itself be waiting for the lock that is held
 		// here, as Backup's does.
-		cn.bound(ctx, time.Now().Add(restartPatience))
+		cn.bound(ctx, time.Now().Add(wal.RestartPatience))
 		if _, _, err := s.core.durable.checkpoint(cn, lite.Truncate); err != nil && !lite.IsBusy(err) {
 			return translate(err)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
 // core is what all handles of one directory in one process share.
@@ -45,7 +46,8 @@ type core struct {
 	durable    durable
 	presence   presence
 	near       nearCache
-	reserve    reserve
+	reserve    *wal.Reserve
+	wal        *wal.Log    // of the writer
 	hints      *near.Hints // nil where there is no memory for them
 
 	mu    sync.Mutex // guards colls
@@ -161,9 +163,9 @@ func (c *core) open(ctx context.Context, inUse bool) error {
 	if err := c.openDir(); err != nil {
 		return err
 	}
-	c.reserve.files = c.files
+	c.reserve = wal.NewReserve(c.files, reserveName)
 	err := c.openFiles(ctx, inUse)
-	if errors.Is(err, driver.ErrFull) && !c.opts.ReadOnly && c.reserve.spend() {
+	if errors.Is(err, driver.ErrFull) && !c.opts.ReadOnly && c.reserve.Spend() {
 		err = c.openFiles(ctx, inUse)
 	}
 	if err != nil {
@@ -188,7 +190,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	c.readers = newPool(c)
 	c.durable.core = c
 	c.openValues()
-	c.reserve.look()
+	c.reserve.Look()
 	err = c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {
 		c.immutable = true
@@ -509,7 +511,7 @@ func (c *core) close() error {
 		if c.present() == nil {
 			// The log may have gone. When the store is opened again, others may have
 			// taken its room, and without the reserve it could not be.
-			c.reserve.fill()
+			c.reserve.Fill()
 		}
 	}
 	errs = append(errs, c.sessions.Close(), c.changes.Close(), c.hints.Close(), c.closeDatabase(), c.files.Close())

@@ -2,9 +2,12 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
 // The writer's part in keeping the log small: for the user's bound, and for a disk
@@ -23,7 +26,7 @@ func (w *writer) reclaim() {
 }
 
 func (w *writer) restartLog() {
-	w.conn.bound(context.Background(), time.Now().Add(restartPatience))
+	w.conn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
 	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
 	if lite.IsFull(err) && w.giveUpReserve() {
 		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
@@ -41,20 +44,12 @@ func (w *writer) watchLog() {
 }
 
 // boundLog has the log begin anew once it is as large as it may get. Writers wait
-// meanwhile. If a reader is in the way, it is tried again when the log is an eighth
-// larger: with readers that come one after the other there is always one in the
-// way of a copy, and hardly ever one that stays.
+// meanwhile.
 func (w *writer) boundLog() {
-	m := w.core.maintainer
-	frames := m.frames.Load()
-	if frames < m.limits.urgent {
-		w.logDue = 0
+	patience, urgent := w.core.wal.Urgent(time.Now())
+	if !urgent {
 		return
 	}
-	if frames < w.logDue {
-		return
-	}
-	patience := min(max(restartPatience, time.Since(w.logTried)/urgentShare), urgentPatience)
 	w.conn.boundFor(context.Background(), patience)
 	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
 	// If SQLite has called the busy handler for no reader, another process is copying.
@@ -69,27 +64,57 @@ func (w *writer) boundLog() {
 	if err != nil && !lite.IsBusy(err) {
 		w.core.log.Warn("checkpoint failed", "error", translate(err))
 	}
-	w.logTried, w.logDue = time.Now(), frames+frames/8
+	w.core.wal.Tried(time.Now())
 }
 
-// spaceEvery is the number of frames after which the room on the disk is
-// looked at.
-const spaceEvery = 64
-
-// watchSpace keeps the log from taking the last room on the disk: it could not
-// be copied into the database then, and nothing could be deleted any more.
+// watchSpace keeps the log from taking the last room on the disk.
 func (w *writer) watchSpace() {
-	frames := w.core.maintainer.frames.Load()
-	if frames < w.spaceSeen {
-		w.spaceSeen = 0
-	}
-	if frames-w.spaceSeen < spaceEvery {
+	if !w.core.wal.Look() {
 		return
 	}
-	w.spaceSeen = frames
-	w.core.reserve.look()
+	w.core.reserve.Look()
 	free, _, err := w.core.files.Space()
-	if err == nil && free < 2*frames*w.pageSize {
+	if err == nil && w.core.wal.IsTight(free) {
 		w.restartLog()
 	}
+}
+
+// regainReserve tries to have the reserve back before a transaction begins.
+func (w *writer) regainReserve() {
+	r := w.core.reserve
+	if r.Fill() {
+		w.core.log.Info("there is room on the disk again")
+		return
+	}
+	// What was deleted gives its room back when the log is copied.
+	w.restartLog()
+	r.Fill()
+}
+
+// giveUpReserve makes room on a full disk.
+func (w *writer) giveUpReserve() (gaveUp bool) {
+	gaveUp = w.core.reserve.Spend()
+	if gaveUp {
+		w.core.log.Warn("the disk is full: what makes the store larger is refused until there is room again")
+	}
+	return gaveUp
+}
+
+// mayGrow fails if the store has given its reserve up and a row would make it
+// larger. Pages that the database has free may be used.
+func (t *tx) mayGrow(p *driver.Put) error {
+	if !t.core.reserve.IsSpent() {
+		return nil
+	}
+	if p.File == nil {
+		free, err := t.conn.integer("PRAGMA freelist_count")
+		if err != nil {
+			return err
+		}
+		const spare = 16 // for indexes
+		if free-spare > int64(p.Value.Len())/t.core.writer.pageSize {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the store keeps the room that is left for deleting", driver.ErrFull)
 }

@@ -4,50 +4,13 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
-
-const (
-	// retryAfter is the number of frames until that is tried again if another
-	// process was at work: less than a quantum writes, since in one it can be done.
-	retryAfter = 64
-	// restartPatience is how long writers are kept out because of readers that
-	// still use the WAL.
-	restartPatience = 10 * time.Millisecond
-	// urgentShare and urgentPatience bound it once that is urgent: writers are
-	// kept out for one part in urgentShare of the time that they have had since
-	// the last try.
-	urgentShare    = 4
-	urgentPatience = time.Second
-)
-
-// walLimits are numbers of frames in the WAL, in parts of Options.MaxWALSize.
-type walLimits struct {
-	// checkpoint is how many that are not copied yet have the WAL copied to the
-	// database, in the background. Each time costs two syncs of the disk.
-	checkpoint int64
-	// restart is from when writers are kept out for a moment, so that the WAL
-	// can begin anew: a WAL that is written to all the time would never end
-	// otherwise. Its file keeps its size, up to the maximum, since to write
-	// over what is there is faster than to make a file grow.
-	restart int64
-	// urgent is from when the writer does that itself, and others and readers
-	// are waited for. Only a transaction that is larger than that, a View that
-	// stays open for long, or readers that hardly get the processor let the WAL
-	// get larger.
-	urgent int64
-}
-
-func limitsOf(size, pageSize int64) walLimits {
-	const header = 24 // of a frame
-	n := max(size/(pageSize+header), 8)
-	return walLimits{checkpoint: n / 8, restart: n / 2, urgent: n}
-}
 
 // maintainer does what no caller should wait for: it writes gathered reads,
 // checkpoints the WAL, and removes what crashes left behind. It sleeps until
@@ -56,8 +19,6 @@ type maintainer struct {
 	core *core
 
 	writes *access.Schedule
-	frames atomic.Int64  // in the WAL after the last commit
-	due    atomic.Int64  // frames from which the next checkpoint is
 	check  chan struct{} // the WAL has grown
 	trash  chan struct{} // the database has a list of files to remove
 	swept  chan struct{} // closed when the sweep of opening is over
@@ -70,8 +31,7 @@ type maintainer struct {
 	gone   []int64    // lines of Trash whose files are removed
 	listed []unsynced // lines of Unsynced whose files are synced
 
-	limits walLimits
-	conn   *conn // for checkpoints; nil until needed
+	conn *conn // for checkpoints; nil until needed
 }
 
 func newMaintainer(c *core) *maintainer {
@@ -82,10 +42,8 @@ func newMaintainer(c *core) *maintainer {
 		trash:  make(chan struct{}, 1),
 		swept:  make(chan struct{}),
 		ended:  make(chan struct{}),
-		limits: limitsOf(c.opts.MaxWALSize, c.writer.pageSize),
 	}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.due.Store(m.limits.checkpoint)
 	return m
 }
 
@@ -102,20 +60,6 @@ func (m *maintainer) remind(now bool) {
 		m.writes.Now()
 	} else {
 		m.writes.Soon()
-	}
-}
-
-// walGrew is told the number of frames in the WAL after each commit.
-func (m *maintainer) walGrew(frames int) {
-	if m == nil { // while the store is being opened
-		return
-	}
-	n := int64(frames)
-	if n < m.frames.Swap(n) { // the WAL began anew
-		m.due.Store(m.limits.checkpoint)
-	}
-	if n >= m.due.Load() {
-		signal(m.check)
 	}
 }
 
@@ -143,7 +87,7 @@ func (m *maintainer) synced(done []unsynced) {
 
 func (m *maintainer) run() {
 	defer close(m.ended)
-	m.core.reserve.fill()
+	m.core.reserve.Fill()
 	m.sweep()
 	close(m.swept)
 	defer m.writes.Stop()
@@ -264,23 +208,19 @@ func (m *maintainer) checkpoint() error {
 		}
 		m.conn = cn
 	}
-	if frames, copied := m.logged(); frames < copied+m.limits.checkpoint && frames < m.limits.restart {
-		m.due.Store(min(copied+m.limits.checkpoint, m.limits.restart)) // another process has copied
+	committed, copied := m.logged()
+	if !m.core.wal.Begin(committed, copied) {
 		return nil
 	}
-	m.due.Store(m.frames.Load() + m.limits.checkpoint)
 	began := time.Now()
-	committed, _ := m.logged()
 	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
 	}
 	frames, _ := m.logged()
-	if frames < m.limits.restart {
-		m.due.Store(min(frames+m.limits.checkpoint, m.limits.restart))
+	if !m.core.wal.Copied(frames) {
 		return nil
 	}
-	m.due.Store(frames + m.limits.checkpoint)
 	// Where a reader or another process's checkpoint is in the way, it would
 	// be in the way again. The writer tries it all the same once that is urgent.
 	if err != nil || int64(done) < committed {
@@ -290,7 +230,7 @@ func (m *maintainer) checkpoint() error {
 	// not many, if syncing them all did not take long.
 	for range 3 {
 		took := time.Since(began)
-		if took < restartPatience {
+		if took < wal.RestartPatience {
 			break
 		}
 		began = time.Now()
@@ -303,17 +243,17 @@ func (m *maintainer) checkpoint() error {
 	// meanwhile the WAL grows by what is to be copied then.
 	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
 	if !ran && err == nil {
-		m.due.Store(frames + min(retryAfter, m.limits.checkpoint))
+		m.core.wal.Busy(frames)
 	}
 	return err
 }
 
 // restart copies the rest of the WAL, and has it begin anew.
 func (m *maintainer) restart() error {
-	if frames, _ := m.logged(); frames < m.limits.restart {
+	if frames, _ := m.logged(); !m.core.wal.IsLong(frames) {
 		return nil // another process has done it
 	}
-	m.conn.boundFor(context.Background(), restartPatience)
+	m.conn.boundFor(context.Background(), wal.RestartPatience)
 	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
 	if err != nil && !lite.IsBusy(err) {
 		return translate(err)
@@ -327,7 +267,7 @@ func (m *maintainer) logged() (frames, copied int64) {
 	if ix := m.conn.WALIndexHeader(); ix != nil {
 		return int64(ix.Frames()), int64(ix.Copied())
 	}
-	return m.frames.Load(), 0
+	return m.core.wal.Frames(), 0
 }
 
 // close writes what is gathered and ends the goroutine. Nothing is written to
@@ -352,11 +292,11 @@ func (m *maintainer) close() error {
 	// The log is made small for those who stay. If nobody does, the writer's
 	// connection removes it.
 	cn := m.core.writer.conn
-	cn.bound(context.Background(), time.Now().Add(restartPatience))
+	cn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
 	var e error
 	if m.core.hasBytes(databaseName + "-wal") {
 		_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
-		if lite.IsFull(e) && m.core.reserve.spend() {
+		if lite.IsFull(e) && m.core.reserve.Spend() {
 			_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
 // writer is the one connection of the process that writes, behind a group of
@@ -34,9 +35,6 @@ type writer struct {
 	pageSize    int64
 	looked      time.Time // when the database was last seen to be there still
 	full        bool      // the disk was, in the transaction that is being given up
-	spaceSeen   int64     // frames in the log when the room on the disk was last looked at
-	logDue      int64     // frames in the log from which boundLog tries again
-	logTried    time.Time // when boundLog last did
 }
 
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
@@ -63,7 +61,12 @@ func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, er
 	if w.pageSize, err = w.conn.integer("PRAGMA page_size"); err != nil {
 		return nil, err
 	}
-	w.conn.SetWALHook(func(frames int) { c.maintainer.walGrew(frames) })
+	c.wal = wal.New(c.opts.MaxWALSize, w.pageSize)
+	w.conn.SetWALHook(func(frames int) {
+		if c.wal.Grew(int64(frames)) && c.maintainer != nil { // not while the store is being opened
+			signal(c.maintainer.check)
+		}
+	})
 	return w, nil
 }
 
@@ -224,7 +227,7 @@ func (w *writer) enter(r *group.Request) error {
 		}
 		w.looked = now
 	}
-	if w.core.reserve.spent.Load() {
+	if w.core.reserve.IsSpent() {
 		w.regainReserve()
 	}
 	if begun, err := w.turns.Acquire(r.Ctx, now, r.Deadline); begun || err != nil {
