@@ -2,6 +2,7 @@ package deque
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,8 @@ type Claim[T any] struct {
 
 // leaseRef is where the lease of a claim is stored.
 type leaseRef struct {
-	number int64
+	number  int64
+	session string
 
 	mu  sync.Mutex
 	key string // where it was last seen; a transaction that moved it may have been rolled back
@@ -83,8 +85,16 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 	if err != nil {
 		return nil, err
 	}
-	err = d.update(ctx, func(b *Deque[T]) error {
+	var tried *Claim[T] // may have been committed
+	try := func(b *Deque[T]) error {
 		c = nil
+		if tried != nil {
+			ok, err := b.leases.Contains(ctx, tried.at.key)
+			if ok || err != nil {
+				c = tried
+				return err
+			}
+		}
 		e, ok, err := b.items.Queue("").PeekFront(ctx)
 		if err != nil {
 			return b.refuse(ctx, false, err)
@@ -116,14 +126,24 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 			err = b.leases.Set(ctx, sessionPrefix+session, leaseRow{})
 		}
 		c = &Claim[T]{Value: e.Value, Attempt: l.Attempt, d: d.shared.root, at: &leaseRef{
-			number: number, key: leaseKey(claimPrefix, due, number),
+			number: number, session: session, key: leaseKey(claimPrefix, due, number),
 		}}
 		return err
-	})
-	if err != nil {
-		return nil, err
 	}
-	return c, nil
+	err = family.Repeat(func() error {
+		err := d.update(ctx, try)
+		if errors.Is(err, cache.ErrUncertain) {
+			tried = c
+		}
+		return err
+	})
+	if err == nil {
+		return c, nil
+	}
+	if errors.Is(err, cache.ErrUncertain) && tried != nil {
+		_ = tried.Nack(context.WithoutCancel(ctx), 0) // or else the item stays claimed until the lease ends
+	}
+	return nil, err
 }
 
 // In returns the same claim bound to a transaction, in which it can be ended
@@ -151,6 +171,12 @@ func (c *Claim[T]) Ack(ctx context.Context) error {
 			return err
 		}
 		_, err := d.inflight.Delete(ctx, c.at.number)
+		return err
+	}, func(due int64, uncertain error) error {
+		alive, err := c.d.shared.st.Alive(ctx, c.at.session)
+		if err == nil && !(alive && c.d.now() < due) {
+			err = uncertain // the item may have come back instead
+		}
 		return err
 	}))
 }
@@ -189,7 +215,7 @@ func (c *Claim[T]) Nack(ctx context.Context, delay time.Duration) error {
 			return err
 		}
 		return refusal{errLost(lost)}
-	}))
+	}, func(int64, error) error { return nil })) // the item has come back
 }
 
 // Extend makes the lease end after the given time from now, as Claim does. It
@@ -212,7 +238,7 @@ func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
 			return err
 		}
 		return d.leases.Set(ctx, key, l)
-	})
+	}, func(int64, error) error { return ErrLost })
 	if err == nil {
 		c.at.mu.Lock()
 		c.at.key = key
@@ -221,9 +247,13 @@ func (c *Claim[T]) Extend(ctx context.Context, lease time.Duration) error {
 	return c.d.fail(ctx, "Extend", err)
 }
 
-// finish runs fn with the key of the claim's lease, in a transaction.
-func (c *Claim[T]) finish(ctx context.Context, fn func(d *Deque[T], key string) error) error {
-	return c.d.update(ctx, func(d *Deque[T]) error {
+// finish runs fn with the key of the claim's lease, in a transaction, and again while
+// it is not known whether that was committed. If the lease is gone by then, which was
+// to end at due, finish returns what gone does.
+func (c *Claim[T]) finish(ctx context.Context, fn func(d *Deque[T], key string) error, gone func(due int64, uncertain error) error) error {
+	var due int64
+	var uncertain error
+	try := func(d *Deque[T]) error {
 		c.at.mu.Lock()
 		key := c.at.key
 		c.at.mu.Unlock()
@@ -234,10 +264,23 @@ func (c *Claim[T]) finish(ctx context.Context, fn func(d *Deque[T], key string) 
 		if err != nil {
 			return err
 		}
-		if !ok {
+		switch {
+		case !ok && uncertain == nil:
 			return refusal{ErrLost}
+		case !ok:
+			return refusal{gone(due, uncertain)}
+		}
+		if due, _, err = parseLeaseKey(claimPrefix, key); err != nil {
+			return err
 		}
 		return fn(d, key)
+	}
+	return family.Repeat(func() error {
+		err := c.d.update(ctx, try)
+		if errors.Is(err, cache.ErrUncertain) {
+			uncertain = err
+		}
+		return err
 	})
 }
 

@@ -252,10 +252,13 @@ func (d *Deque[T]) View(ctx context.Context, fn func(tx *cache.Tx) error) error 
 }
 
 // update runs fn with the deque bound to a transaction, of its own or the one
-// that d is bound to. fn ends it with an error, unless that is a refusal.
+// that d is bound to. fn ends it with an error, unless that is a refusal. A refusal
+// stands also if it is not known whether the transaction was committed: all that it
+// can have changed is that an item is removed whose value is lost.
 func (d *Deque[T]) update(ctx context.Context, fn func(d *Deque[T]) error) error {
 	var refused error
 	err := d.items.Update(ctx, func(tx *cache.Tx) error {
+		refused = nil
 		err := fn(d.In(tx))
 		if r, ok := err.(refusal); ok {
 			refused = r.error
@@ -263,8 +266,8 @@ func (d *Deque[T]) update(ctx context.Context, fn func(d *Deque[T]) error) error
 		}
 		return err
 	})
-	if err == nil {
-		err = refused
+	if refused != nil && (err == nil || errors.Is(err, cache.ErrUncertain)) {
+		return refused
 	}
 	return err
 }

@@ -59,7 +59,11 @@
 // # Errors
 //
 // An empty deque is no error. Errors are of type [*cache.Error] and wrap one
-// of this package's or of package cache's. An error has changed nothing.
+// of this package's or of package cache's. An error has changed nothing, but for
+// cache.ErrUncertain, which some kinds of stores have: it is not known then whether a
+// commit took place. Claims find that out by themselves, and return it only if the
+// store goes on failing so, or if the lease has ended meanwhile. A push returns it,
+// and the item may be there; a pop returns it, and the item may be gone.
 //
 // What an operation has acknowledged survives the death of any process; see
 // sqlite.Synchronous for power cuts.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache"
 	"github.com/go-diskcache/diskcache/cache/clock"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -171,16 +172,18 @@ func (d *Deque[T]) requeueDue(ctx context.Context, s settings, look, taking bool
 	if !due && len(dead) == 0 || d.shared.st.ReadOnly() {
 		return nil
 	}
-	err := d.update(ctx, func(d *Deque[T]) error {
-		var lost *int
-		if taking {
-			lost = new(int)
-		}
-		err := d.requeueAll(ctx, now, dead, lost)
-		if err == nil && taking && *lost > 0 {
-			err = refusal{errLost(*lost)}
-		}
-		return err
+	err := family.Repeat(func() error {
+		return d.update(ctx, func(d *Deque[T]) error {
+			var lost *int
+			if taking {
+				lost = new(int)
+			}
+			err := d.requeueAll(ctx, now, dead, lost)
+			if err == nil && taking && *lost > 0 {
+				err = refusal{errLost(*lost)}
+			}
+			return err
+		})
 	})
 	if errors.Is(err, cache.ErrReadOnly) {
 		return nil // inside View

@@ -31,17 +31,19 @@ func (d *Deque[T]) keepMaxLen(ctx context.Context, n int64) error {
 	if err != nil || s.MaxLen == n && d.tx == nil {
 		return err
 	}
-	return d.update(ctx, func(d *Deque[T]) error {
-		was, err := d.stored(ctx)
-		if err != nil {
-			return err
-		}
-		s := was
-		s.MaxLen = n
-		if err := d.store(ctx, was, s); err != nil {
-			return err
-		}
-		return d.trim(ctx, s, false)
+	return family.Repeat(func() error {
+		return d.update(ctx, func(d *Deque[T]) error {
+			was, err := d.stored(ctx)
+			if err != nil {
+				return err
+			}
+			s := was
+			s.MaxLen = n
+			if err := d.store(ctx, was, s); err != nil {
+				return err
+			}
+			return d.trim(ctx, s, false)
+		})
 	})
 }
 

@@ -50,4 +50,9 @@
 // a panic is a [*PanicError]. All others are of type [*cache.Error], with a name
 // such as "memo/pages", and wrap one of package cache's, such as cache.ErrClosed,
 // that of the context, or [ErrRecursive].
+//
+// A Memo finds out by itself what became of a commit that ended with
+// cache.ErrUncertain, and returns that only if the store goes on failing so. Only Evict
+// and Clear return it at once while they remove results: some may be removed that they
+// do not count. To call them again is harmless.
 package memo

@@ -304,15 +304,17 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 // not if g is no longer held, since Forget has broken the lock or since every caller
 // who waited has left, nor if what has one of the hashes was removed since began.
 func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, hashes []uint64, fn func(k *kept[A, R]) error) error {
-	err := m.st.Update(ctx, func(tx *cache.Tx) error {
-		if err := g.Check(tx); err != nil {
-			return err
-		}
-		k := m.kept.in(tx)
-		if r, err := k.removals.get(ctx); err != nil || r.since(began, hashes...) {
-			return err
-		}
-		return fn(k)
+	err := family.Repeat(func() error {
+		return m.st.Update(ctx, func(tx *cache.Tx) error {
+			if err := g.Check(tx); err != nil {
+				return err
+			}
+			k := m.kept.in(tx)
+			if r, err := k.removals.get(ctx); err != nil || r.since(began, hashes...) {
+				return err
+			}
+			return fn(k)
+		})
 	})
 	if errors.Is(err, dsync.ErrLost) || errors.Is(err, dsync.ErrNotHeld) {
 		return nil

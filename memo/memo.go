@@ -225,8 +225,13 @@ func (m *Memo[A, R]) forget(ctx context.Context, arg A) (ok bool, err error) {
 	if _, err = l.Break(ctx); err != nil {
 		return false, err
 	}
-	err = m.st.Update(ctx, func(tx *cache.Tx) error {
-		ok, err = m.kept.in(tx).delete(ctx, arg)
+	err = family.Repeat(func() error {
+		removed := false
+		err := m.st.Update(ctx, func(tx *cache.Tx) (err error) {
+			removed, err = m.kept.in(tx).delete(ctx, arg)
+			return err
+		})
+		ok = ok || removed // perhaps by an uncertain try
 		return err
 	})
 	return ok, err

@@ -45,10 +45,15 @@ type counted struct {
 	n     atomic.Int64
 	fail  atomic.Pointer[error]
 	takes time.Duration
+
+	during func() // called by call, if not nil
 }
 
 func (c *counted) call(ctx context.Context, arg string) (int64, error) {
 	n := c.n.Add(1)
+	if c.during != nil {
+		c.during()
+	}
 	if c.takes > 0 {
 		select {
 		case <-time.After(c.takes):

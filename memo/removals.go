@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/family"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -72,22 +73,28 @@ func (r removals) add(ctx context.Context, hashes ...uint64) error {
 	if r.rows == nil {
 		return cache.ErrReadOnly
 	}
-	_, _, err := r.rows.Modify(ctx, r.name, func(v removed, _ bool) (removed, bool, error) {
-		v.Last++
-		if len(hashes) == 0 {
-			v.All, v.Parts = v.Last, nil
-		}
-		for _, h := range hashes {
-			v.Parts = slices.DeleteFunc(v.Parts, func(p removedPart) bool { return p.Hash == h })
-			v.Parts = append(v.Parts, removedPart{h, v.Last})
-			if len(v.Parts) > maxParts {
-				v.All = v.Parts[0].N
-				v.Parts = v.Parts[1:]
-			}
-		}
-		return v, true, nil
+	return family.Repeat(func() error { // to note it twice does no harm
+		_, _, err := r.rows.Modify(ctx, r.name, func(v removed, _ bool) (removed, bool, error) {
+			v.add(hashes)
+			return v, true, nil
+		})
+		return err
 	})
-	return err
+}
+
+func (v *removed) add(hashes []uint64) {
+	v.Last++
+	if len(hashes) == 0 {
+		v.All, v.Parts = v.Last, nil
+	}
+	for _, h := range hashes {
+		v.Parts = slices.DeleteFunc(v.Parts, func(p removedPart) bool { return p.Hash == h })
+		v.Parts = append(v.Parts, removedPart{h, v.Last})
+		if len(v.Parts) > maxParts {
+			v.All = v.Parts[0].N
+			v.Parts = v.Parts[1:]
+		}
+	}
 }
 
 // since reports whether results with one of some hashes were removed after the

@@ -1,78 +1,50 @@
 package sync_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
-	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/drivertest"
 	"github.com/go-diskcache/diskcache/cache/driver/memory"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
-// unsure is an engine that loses the connection while it commits.
-type unsure struct {
-	driver.Store
-	commits bool         // what it does first
-	next    atomic.Int64 // of so many transactions
-}
-
-func (e *unsure) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, cs ...driver.Collection) error {
-	if e.next.Load() <= 0 {
-		return e.Store.Update(ctx, mode, fn, cs...)
-	}
-	undo := errors.New("undo")
-	err := e.Store.Update(ctx, mode, func(tx driver.Tx) error {
-		if err := fn(tx); err != nil || e.commits {
-			return err
-		}
-		return undo
-	}, cs...)
-	if err != nil && err != undo {
-		return err
-	}
-	e.next.Add(-1)
-	return fmt.Errorf("connection reset: %w", driver.ErrUncertain)
-}
-
 // onUnsure runs fn with a store that is unsure, of what it has committed or not, and
 // with another one on the same data.
-func onUnsure(t *testing.T, fn func(t *testing.T, e *unsure, st, other *cache.Store)) {
+func onUnsure(t *testing.T, fn func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store)) {
 	for _, commits := range []bool{true, false} {
 		t.Run(fmt.Sprint("commits=", commits), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var data memory.Data
-				e := &unsure{Store: data.Open(nil), commits: commits}
+				e := &drivertest.Unsure{Store: data.Open(nil), Commits: commits}
 				st := cache.NewStore(e, nil)
 				defer func() { ok(t, st.Close()) }()
 				fn(t, e, st, openMemory(t, &data))
-				equal(t, e.next.Load(), 0)
+				equal(t, e.Next.Load(), 0)
 			})
 		})
 	}
 }
 
 func TestUncertainLock(t *testing.T) {
-	onUnsure(t, func(t *testing.T, e *unsure, st, other *cache.Store) {
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
 		l, theirs := newLock(t, st, "l", nil), newLock(t, other, "l", nil)
 		for _, n := range []int64{1, 2} {
-			e.next.Store(n)
+			e.Next.Store(n)
 			g := lock(t, l)
 			tryLock(t, theirs, false)
 			ok(t, st.Update(t.Context(), g.Check))
-			e.next.Store(n)
+			e.Next.Store(n)
 			ok(t, g.Unlock())
 			is(t, g.Unlock(), dsync.ErrNotHeld)
 
 			// One waits whose place in the queue is not sure, and then one whom a
 			// release tells that is not sure.
 			g = lock(t, theirs)
-			e.next.Store(n)
+			e.Next.Store(n)
 			got := make(chan *dsync.Guard)
 			go func() { got <- lock(t, l) }()
 			synctest.Wait()
@@ -81,7 +53,7 @@ func TestUncertainLock(t *testing.T) {
 			g = <-got
 			go func() { got <- lock(t, theirs) }()
 			synctest.Wait()
-			e.next.Store(n)
+			e.Next.Store(n)
 			began := time.Now()
 			ok(t, g.Unlock())
 			g = <-got
@@ -90,7 +62,7 @@ func TestUncertainLock(t *testing.T) {
 			// Break takes it from that holder, and not from the next one.
 			go func() { got <- lock(t, theirs) }()
 			synctest.Wait()
-			e.next.Store(n)
+			e.Next.Store(n)
 			broken, err := l.Break(t.Context())
 			ok(t, err)
 			equal(t, broken, true)
@@ -100,7 +72,7 @@ func TestUncertainLock(t *testing.T) {
 			g = next
 			ok(t, other.Update(t.Context(), g.Check))
 			ok(t, g.Unlock())
-			e.next.Store(n)
+			e.Next.Store(n)
 			ok(t, dsync.DropLock(t.Context(), st, "l"))
 		}
 	})
@@ -108,17 +80,17 @@ func TestUncertainLock(t *testing.T) {
 
 // A store that stays unsure is an error, and leaves nothing behind.
 func TestUncertainAlways(t *testing.T) {
-	onUnsure(t, func(t *testing.T, e *unsure, st, other *cache.Store) {
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
 		l := newLock(t, st, "l", nil)
-		e.next.Store(1000)
+		e.Next.Store(1000)
 		_, err := l.Lock(t.Context())
 		is(t, err, cache.ErrUncertain)
-		e.next.Store(0)
+		e.Next.Store(0)
 		ok(t, lock(t, newLock(t, other, "l", nil)).Unlock())
 		g := lock(t, l)
-		e.next.Store(1000)
+		e.Next.Store(1000)
 		is(t, g.Unlock(), cache.ErrUncertain)
-		e.next.Store(0)
+		e.Next.Store(0)
 		ok(t, lock(t, newLock(t, other, "l", nil)).Unlock())
 		time.Sleep(time.Second) // the lock manager tries again
 		is(t, g.Unlock(), dsync.ErrNotHeld)
@@ -126,43 +98,43 @@ func TestUncertainAlways(t *testing.T) {
 }
 
 func TestUncertainSemaphore(t *testing.T) {
-	onUnsure(t, func(t *testing.T, e *unsure, st, other *cache.Store) {
-		e.next.Store(1)
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
+		e.Next.Store(1)
 		s := newSemaphore(t, st, "s", 5)
-		e.next.Store(1)
+		e.Next.Store(1)
 		p := acquire(t, s, 4)
 		free(t, s, 1)
-		e.next.Store(1)
+		e.Next.Store(1)
 		ok(t, p.ReleaseN(1))
-		e.next.Store(1)
+		e.Next.Store(1)
 		ok(t, p.ReleaseN(1))
 		free(t, s, 3)
 		is(t, p.ReleaseN(3), dsync.ErrNotHeld)
-		e.next.Store(1)
+		e.Next.Store(1)
 		ok(t, s.Resize(t.Context(), 7))
 		free(t, s, 5)
-		e.next.Store(2)
+		e.Next.Store(2)
 		ok(t, p.Release())
 		free(t, s, 7)
 	})
 }
 
 func TestUncertainKeyLock(t *testing.T) {
-	onUnsure(t, func(t *testing.T, e *unsure, st, other *cache.Store) {
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
 		k, _ := newKeyLock(t, st, nil)
 		theirs, c := newKeyLock(t, other, nil)
-		e.next.Store(1)
+		e.Next.Store(1)
 		g, err := k.Lock(t.Context())
 		ok(t, err)
 		_, got, err := theirs.TryLock(t.Context())
 		ok(t, err)
 		equal(t, got, false)
-		e.next.Store(1)
+		e.Next.Store(1)
 		ok(t, g.Unlock())
 		is(t, g.Unlock(), dsync.ErrNotHeld)
-		e.next.Store(3) // it gives up
-		if e.commits {
-			e.next.Store(4) // also while it removes the key
+		e.Next.Store(3) // it gives up
+		if e.Commits {
+			e.Next.Store(4) // also while it removes the key
 		}
 		_, err = k.Lock(t.Context())
 		is(t, err, cache.ErrUncertain)
@@ -174,22 +146,22 @@ func TestUncertainKeyLock(t *testing.T) {
 
 // What counts cannot be repeated: the caller is told that it is not known.
 func TestUncertainNumbers(t *testing.T) {
-	onUnsure(t, func(t *testing.T, e *unsure, st, other *cache.Store) {
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
 		a, err := dsync.NewAverager(t.Context(), st, "a")
 		ok(t, err)
 		th := newThrottle(t, st, 2, time.Hour)
-		e.next.Store(1)
+		e.Next.Store(1)
 		is(t, a.Add(t.Context(), 1), cache.ErrUncertain)
-		e.next.Store(1)
+		e.Next.Store(1)
 		_, err = th.Allow(t.Context())
 		is(t, err, cache.ErrUncertain)
-		e.next.Store(1)
+		e.Next.Store(1)
 		is(t, th.Wait(t.Context()), cache.ErrUncertain)
 		s, err := a.Summary(t.Context())
 		ok(t, err)
-		equal(t, s.Count == 1, e.commits)
-		allow(t, th, !e.commits)
-		e.next.Store(1)
+		equal(t, s.Count == 1, e.Commits)
+		allow(t, th, !e.Commits)
+		e.Next.Store(1)
 		_, err = a.Pop(t.Context())
 		is(t, err, cache.ErrUncertain)
 	})
