@@ -1,0 +1,66 @@
+package postgres
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// adoptedKey is where a connection keeps that its server was looked at.
+const adoptedKey = "diskcache.adopted"
+
+// fenceGap is what fences skip when the data is a copy of older data: more than were
+// drawn since.
+const fenceGap = 1 << 32
+
+const lookSQL = `SELECT m.system, m.timeline, i.system, i.timeline, EXISTS (SELECT FROM incarnation) FROM meta m, (` + identity + `) i (system, timeline)`
+
+// adopt looks, once for each connection that writes, whether its server is the one that
+// the store was last written by, and tells the store if not. After a failover or a
+// restore fences are skipped, and after a crash there is another incarnation, by which
+// sessions of before are known.
+func (s *Store) adopt(ctx context.Context, c *pgx.Conn) error {
+	data := c.PgConn().CustomData()
+	if data[adoptedKey] != nil {
+		return nil
+	}
+	look := func(q interface {
+		QueryRow(context.Context, string, ...any) pgx.Row
+	}) (same, counted bool, err error) {
+		var system, timeline, nowSystem, nowTimeline string
+		err = q.QueryRow(ctx, lookSQL).Scan(&system, &timeline, &nowSystem, &nowTimeline, &counted)
+		return system == nowSystem && timeline == nowTimeline, counted, err
+	}
+	same, counted, err := look(c)
+	if err != nil {
+		return err
+	}
+	if !same || !counted {
+		err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, strconv.FormatInt(max(s.options.Timeout, 0).Milliseconds(), 10)); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, 0)`, s.locks+lockStore); err != nil {
+				return err
+			}
+			same, counted, err := look(tx)
+			if err == nil && !same {
+				_, err = tx.Exec(ctx, `SELECT setval('fence', last_value + $1) FROM fence`, int64(fenceGap))
+				if err == nil {
+					_, err = tx.Exec(ctx, `UPDATE meta SET (system, timeline) = (`+identity+`)`)
+				}
+			}
+			if err == nil && !counted {
+				_, err = tx.Exec(ctx, `INSERT INTO incarnation (id, since) VALUES ($1, clock_timestamp())`, rand.Int64())
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	data[adoptedKey] = true
+	return nil
+}

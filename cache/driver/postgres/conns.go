@@ -1,0 +1,183 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// conns are a store's connections for reads and transactions. There is no upper bound
+// to those in use: whoever has one may need another one before giving it back, as
+// a function does that reads in its own View, and would otherwise wait for itself.
+// What is short and needs one only, a Get, waits for a slot first.
+type conns struct {
+	config   *pgx.ConnConfig
+	settings string // statements for a new connection
+	slots    chan struct{}
+
+	mu     sync.Mutex
+	idle   []*pgx.Conn
+	closed bool
+}
+
+// dialTimeout bounds the making of a connection whose context has no end.
+const dialTimeout = 30 * time.Second
+
+func newConns(config *pgx.ConnConfig, o Options) *conns {
+	config = config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
+	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	if !o.ReadOnly {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	// The plans that these leave are those which do not go through all rows.
+	settings := `SET search_path = ` + pgx.Identifier{o.Schema}.Sanitize() + `;
+SET application_name = 'diskcache';
+SET default_transaction_isolation = 'read committed';
+SET statement_timeout = 0; SET lock_timeout = 0;
+SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+SET default_transaction_read_only = ` + onOff(o.ReadOnly) + `;
+SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()`
+	return &conns{config: config, settings: settings, slots: make(chan struct{}, o.Conns)}
+}
+
+func onOff(b bool) string {
+	if b {
+		return "on"
+	}
+	return "off"
+}
+
+// dial makes a connection.
+func (p *conns) dial(ctx context.Context) (*pgx.Conn, error) {
+	limited, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := pgx.ConnectConfig(limited, p.config)
+	if err != nil {
+		return nil, failed(ctx, err)
+	}
+	results, err := c.PgConn().Exec(limited, p.settings).ReadAll()
+	if err != nil {
+		hangUp(c)
+		return nil, failed(ctx, err)
+	}
+	c.PgConn().CustomData()[startKey] = string(results[len(results)-1].Rows[0][0])
+	// A backend that waits for a lock notices the end of its client. Servers on some
+	// systems cannot do that.
+	_, _ = c.PgConn().Exec(limited, `SET client_connection_check_interval = '1s'`).ReadAll()
+	return c, nil
+}
+
+// startKey is where a connection keeps when its backend began: with the process id that
+// tells it from all others.
+const startKey = "diskcache.start"
+
+func startOf(c *pgx.Conn) string {
+	start, _ := c.PgConn().CustomData()[startKey].(string)
+	return start
+}
+
+// get returns a connection, and whether it is a new one. One that is not may have
+// been cut since it was last used.
+func (p *conns) get(ctx context.Context) (c *pgx.Conn, fresh bool, err error) {
+	p.mu.Lock()
+	if n := len(p.idle); n > 0 {
+		c, p.idle = p.idle[n-1], p.idle[:n-1]
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return nil, false, driver.ErrClosed
+	case c != nil:
+		return c, false, nil
+	}
+	c, err = p.dial(ctx)
+	return c, true, err
+}
+
+// put takes a connection back, unless it is broken or in a transaction.
+func (p *conns) put(c *pgx.Conn) {
+	if c.IsClosed() || c.PgConn().IsBusy() || c.PgConn().TxStatus() != 'I' {
+		hangUp(c)
+		return
+	}
+	p.mu.Lock()
+	keep := !p.closed && len(p.idle) < cap(p.slots)
+	if keep {
+		p.idle = append(p.idle, c)
+	}
+	p.mu.Unlock()
+	if !keep {
+		hangUp(c)
+	}
+}
+
+// drop closes all connections that are not in use, since one of them was cut.
+func (p *conns) drop() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, c := range idle {
+		hangUp(c)
+	}
+}
+
+func (p *conns) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.drop()
+}
+
+// hangUpTimeout bounds saying goodbye to the server.
+const hangUpTimeout = 5 * time.Second
+
+// hangUp closes a connection.
+func hangUp(c *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), hangUpTimeout)
+	defer cancel()
+	_ = c.Close(ctx) // the server notices, one way or the other
+	<-c.PgConn().CleanupDone()
+}
+
+// with calls fn with a connection. fn, which must be one that can be called again, is
+// called again with a new connection if the first was cut before.
+func (p *conns) with(ctx context.Context, fn func(c *pgx.Conn) error) error {
+	for {
+		c, fresh, err := p.get(ctx)
+		if err != nil {
+			return err
+		}
+		err = fn(c)
+		cut := err != nil && c.IsClosed() && ctx.Err() == nil
+		p.put(c)
+		if cut && !fresh {
+			p.drop()
+			continue
+		}
+		if cut {
+			return fmt.Errorf("postgres: the connection to the server is lost: %w", err)
+		}
+		return failed(ctx, err)
+	}
+}
+
+// slot waits until a Get may have a connection.
+func (p *conns) slot(ctx context.Context) (free func(), err error) {
+	select {
+	case p.slots <- struct{}{}:
+		return func() { <-p.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// pins keep values from being removed that somebody reads, or has not put yet: shared
+// advisory locks on a connection of their own. If that breaks, the locks are gone, and
+// who reads gets fs.ErrNotExist once the value is.
+type pins struct {
+	turn chan struct{} // held, by an element in it, while the connection is used
+	conn *pgx.Conn     // nil: none
+	held map[int32]int // how often each is pinned
+}
+
+// maxPins bounds the locks that a store has at the server, which has room for some
+// thousands for everybody.
+const maxPins = 1000
+
+func (p *pins) init() {
+	p.turn = make(chan struct{}, 1)
+	p.held = make(map[int32]int)
+}
+
+func (p *pins) add(ctx context.Context, s *Store, id int32) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-p.turn }()
+	if p.held[id] > 0 {
+		p.held[id]++
+		return nil
+	}
+	if len(p.held) >= maxPins {
+		return errors.New("postgres: too many large values are open or being written: close some, or discard them")
+	}
+	if p.conn == nil || p.conn.IsClosed() {
+		c, err := s.conns.dial(ctx)
+		if err != nil {
+			return err
+		}
+		p.conn = c
+		for other := range p.held { // those of the connection before, as far as they still exist
+			if _, err := c.Exec(ctx, `SELECT pg_advisory_lock_shared($1, $2)`, s.locks+lockValue, other); err != nil {
+				hangUp(c)
+				return failed(ctx, err)
+			}
+		}
+	}
+	if _, err := p.conn.Exec(ctx, `SELECT pg_advisory_lock_shared($1, $2)`, s.locks+lockValue, id); err != nil {
+		if ctx.Err() != nil || !p.conn.IsClosed() {
+			return failed(ctx, err)
+		}
+		return errors.Join(errors.New("postgres: the connection to the server is lost"), err)
+	}
+	p.held[id] = 1
+	return nil
+}
+
+func (p *pins) remove(s *Store, id int32) {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	if p.held[id] > 1 {
+		p.held[id]--
+		return
+	}
+	delete(p.held, id)
+	if p.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), hangUpTimeout)
+	defer cancel()
+	_, _ = p.conn.Exec(ctx, `SELECT pg_advisory_unlock_shared($1, $2)`, s.locks+lockValue, id) // or the connection is closed
+}
+
+func (p *pins) close() {
+	p.turn <- struct{}{}
+	defer func() { <-p.turn }()
+	if p.conn != nil {
+		hangUp(p.conn)
+		p.conn = nil
+	}
+}
+
+// sweepLimit is how much is removed in one transaction.
+const sweepLimit = 1000
+
+// sweep removes what nobody can reach any more: rows of dropped collections, and values
+// that no row has and nobody has pinned. A store looks when it has left some, and after
+// it was opened, for what others may have left.
+func (s *Store) sweep(ctx context.Context) {
+	if s.options.ReadOnly || !s.unswept.Swap(false) {
+		return
+	}
+	for {
+		more, err := s.sweepSome(ctx)
+		if err != nil {
+			s.unswept.Store(true)
+			if ctx.Err() == nil {
+				s.options.Logger.Warn("what was dropped still takes room", "err", err)
+			}
+			return
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	err = s.conns.with(ctx, func(c *pgx.Conn) error {
+		return pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+			// One sweeps at a time.
+			var turn bool
+			err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1, 0)`, s.locks+lockValue).Scan(&turn)
+			if err != nil || !turn {
+				return err
+			}
+			// The values of dropped collections, with their rows.
+			tag, err := tx.Exec(ctx, `WITH gone AS (
+					DELETE FROM entry USING (SELECT e.c, e.id FROM collection o CROSS JOIN LATERAL (SELECT c, id FROM entry WHERE c = o.c LIMIT $1) e WHERE o.dropped LIMIT $1) old
+					WHERE entry.c = old.c AND entry.id = old.id RETURNING entry.value
+				) UPDATE value SET dead = true WHERE id IN (SELECT value FROM gone WHERE value IS NOT NULL)`, sweepLimit)
+			if err != nil {
+				return err
+			}
+			more = tag.RowsAffected() > 0
+			var left bool
+			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM collection o WHERE o.dropped AND EXISTS (SELECT FROM entry WHERE c = o.c))`).Scan(&left)
+			if err != nil {
+				return err
+			}
+			if left {
+				more = true
+				return nil
+			}
+			for _, sql := range []string{
+				`DELETE FROM change USING collection o WHERE change.c = o.c AND o.dropped`,
+				`DELETE FROM stat USING collection o WHERE stat.c = o.c AND o.dropped`,
+				`DELETE FROM collection WHERE dropped`,
+			} {
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					return err
+				}
+			}
+			rows, err := tx.Query(ctx, `SELECT id FROM value WHERE (NOT linked OR dead) AND pg_try_advisory_xact_lock($1, id) LIMIT $2`, s.locks+lockValue, sweepLimit/10)
+			if err != nil {
+				return err
+			}
+			ids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			// Under the locks, as it may have been linked meanwhile.
+			rows, err = tx.Query(ctx, `DELETE FROM value WHERE id = ANY($1) AND (NOT linked OR dead) RETURNING id`, ids)
+			if err != nil {
+				return err
+			}
+			if ids, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err != nil {
+				return err
+			}
+			more = more || len(ids) > 0
+			_, err = tx.Exec(ctx, `DELETE FROM chunk WHERE value = ANY($1)`, ids)
+			return err
+		})
+	})
+	return more, err
+}

@@ -1,0 +1,131 @@
+// Package postgres is an engine that keeps a store in a PostgreSQL database, so that
+// programs on several machines share its collections, locks, queues and memos:
+//
+//	engine, err := postgres.Open(ctx, "postgres://app@db.example.org/app", nil)
+//	st := cache.NewStore(engine, nil) // and everything else as with a directory
+//
+// It needs PostgreSQL 15 or later, and rights to create a schema, or to use one that
+// somebody has made for it. The tables of a store are in a schema of their own, and
+// several stores may be in one database. Programs that open a store at the same time
+// make its tables once.
+//
+// # Transactions
+//
+// They are serializable, by locks and not by retries: a Shared or Own transaction
+// locks the collections that it uses, an Alone transaction the store. These are
+// advisory locks, which the server gives up with the transaction or with the
+// connection, however that ends. A View is a snapshot and waits for nobody, and nobody
+// waits for it.
+//
+// # What survives
+//
+// A transaction in a collection that was opened as durable, or that draws a fence, is
+// on the server's disk when Update returns (synchronous_commit is raised to on, never
+// lowered from what the administrator has set). Others may be lost if the server
+// crashes within a moment, some 600 ms with its defaults; what is left is then what the
+// store was after some commit. The death of a client loses nothing.
+//
+// If the connection breaks while a transaction is being committed, the engine finds out
+// on another connection whether it was: it takes the same locks and looks. If it cannot
+// reach the server within the timeout, that is [driver.ErrUncertain].
+//
+// # Sessions
+//
+// A session is a connection that holds an advisory lock. It ends when the server
+// notices that the connection is gone: at once if the process dies, after some ten
+// seconds if its machine or the network does. The owner asks the server every two
+// seconds whether it is there, and takes its session for lost six seconds after the last
+// question that was answered. Where the server itself ends a connection (an
+// administrator does, or it crashes) others may see a session ended before its owner.
+//
+// # Clock
+//
+// Entries expire by the server's clock: [Store.Now].
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// Options configure a [Store]. The zero Options, and nil, mean the defaults.
+type Options struct {
+	// Schema is the database schema that the store is in. Defaults to "diskcache".
+	Schema string
+
+	// Timeout limits how long a call waits for other writers before it fails with
+	// [driver.ErrTimeout]. If negative, only its context limits it. Defaults to a
+	// minute.
+	Timeout time.Duration
+
+	// ReadOnly opens a store that exists and refuses everything that writes. What a
+	// read-only store reads is not counted.
+	ReadOnly bool
+
+	// Conns is the most connections that Gets use at the same time; others wait. Each
+	// View and Update that runs has one besides, and so have the session and the
+	// watches of a store. Defaults to 8.
+	Conns int
+
+	// Logger is told of what goes wrong in the background. Defaults to none.
+	Logger *slog.Logger
+}
+
+const (
+	defaultSchema  = "diskcache"
+	defaultTimeout = time.Minute
+	defaultConns   = 8
+)
+
+func (o *Options) withDefaults() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.Schema == "" {
+		out.Schema = defaultSchema
+	}
+	if out.Timeout == 0 {
+		out.Timeout = defaultTimeout
+	}
+	if out.Conns <= 0 {
+		out.Conns = defaultConns
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	return out
+}
+
+// Open opens the store in the database that dsn names, a URL or a list of keywords and
+// values as for libpq, and creates it if there is none. It fails with [ErrServer] if
+// the server is too old or is not what the store needs, which the error says, with
+// [driver.ErrPermission] if the user may not do what is to be done, and with
+// [driver.ErrNewerFormat] if a newer version of this package has made the store.
+func Open(ctx context.Context, dsn string, o *Options) (driver.Store, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		var parse *pgconn.ParseConfigError
+		if errors.As(err, &parse) { // pgx leaves passwords out of it
+			return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, parse)
+		}
+		return nil, fmt.Errorf("%w: the connection string cannot be read", driver.ErrInvalid)
+	}
+	return open(ctx, config, o.withDefaults())
+}
+
+// New is [Open] with the configuration of a pool. The store makes connections of its
+// own, as they have settings and locks of its own: it takes none out of the pool, and
+// the pool may be closed before the store.
+func New(ctx context.Context, pool *pgxpool.Pool, o *Options) (driver.Store, error) {
+	return open(ctx, pool.Config().ConnConfig, o.withDefaults())
+}

@@ -1,0 +1,359 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
+
+// Update implements [driver.Store]. fn runs on the caller's goroutine in every mode.
+func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(tx driver.Tx) error, touches ...driver.Collection) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	ids := make([]int32, 0, len(touches))
+	for _, c := range touches {
+		own, err := s.own(c)
+		if err != nil {
+			return err
+		}
+		ids = append(ids, own.id)
+	}
+	return s.transact(ctx, mode, ids, func(x *tx) error { return fn(x) })
+}
+
+// job is a transaction that may take several attempts.
+type job struct {
+	mode   driver.Mode
+	alone  bool
+	wanted []int32 // collections that are locked first, in ascending order
+	wait   func() time.Duration
+	turn   *turn
+	fn     func(*tx) error
+}
+
+// attempts is how often a transaction is tried that finds the collections that it needs
+// by and by. Then it runs alone.
+const attempts = 3
+
+// errLost means that a transaction was rolled back since its connection was cut.
+var errLost = errors.New("postgres: the connection to the server was lost, and the transaction was not committed")
+
+// transact runs fn in a transaction and commits it. With any mode but Alone, fn may run
+// again.
+func (s *Store) transact(ctx context.Context, mode driver.Mode, ids []int32, fn func(*tx) error) error {
+	if s.options.ReadOnly {
+		return driver.ErrReadOnly
+	}
+	deadline := s.deadline()
+	j := &job{mode: mode, alone: mode == driver.Alone, fn: fn, wanted: ordered(ids), wait: func() time.Duration {
+		if deadline.IsZero() {
+			return 0
+		}
+		return max(time.Until(deadline), time.Millisecond)
+	}}
+	for n := 1; ; n++ {
+		err := s.turn(ctx, deadline, j)
+		again := errors.Is(err, errOrder) || errors.Is(err, errLost) && mode != driver.Alone && n < attempts
+		if !again {
+			return err
+		}
+		if n >= attempts {
+			j.alone = true
+		}
+	}
+}
+
+// turn runs j once, when it has its turn among the goroutines of this store.
+func (s *Store) turn(ctx context.Context, deadline time.Time, j *job) (err error) {
+	waiting, stop := s.waiting(ctx)
+	j.turn, err = s.turns.lock(waiting, deadline, j.alone, j.wanted)
+	stop()
+	if err != nil {
+		return err
+	}
+	defer s.turns.unlock(j.turn) // also if fn panics, or ends its goroutine
+	return s.attempt(ctx, j)
+}
+
+func ordered(ids []int32) []int32 {
+	out := slices.Clone(ids)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// attempt runs j's function in a transaction.
+func (s *Store) attempt(ctx context.Context, j *job) (err error) {
+	x, err := s.begin(ctx, j)
+	if err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		x.ended = true
+		if !done {
+			x.rollBack()
+		}
+		s.conns.put(x.conn)
+		x.settle(done)
+	}()
+	for _, id := range j.wanted {
+		if h := x.heads[id]; h != nil && !h.dropped {
+			if err := x.write(ctx, h); err != nil {
+				return x.fate(ctx, err)
+			}
+		}
+	}
+	err = j.fn(x)
+	if x.again {
+		j.wanted = ordered(append(slices.Clone(j.turn.ids), append(j.wanted, x.missed...)...))
+		return errOrder
+	}
+	if err != nil {
+		return x.fate(ctx, err)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err = x.commit(ctx); err == nil {
+		done = true
+	}
+	return err
+}
+
+// fate returns the error of a transaction that is given up: where its connection was
+// cut, it may be run again.
+func (x *tx) fate(ctx context.Context, err error) error {
+	if x.conn.IsClosed() && ctx.Err() == nil {
+		x.store.conns.drop()
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	return err
+}
+
+const beginUpdate = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`
+
+// begin begins a transaction with the locks that j wants. What waits for them ends with
+// the store.
+func (s *Store) begin(ctx context.Context, j *job) (*tx, error) {
+	waiting, stop := s.waiting(ctx)
+	defer stop()
+	for {
+		c, fresh, err := s.conns.get(waiting)
+		if err != nil {
+			return nil, err
+		}
+		x := &tx{store: s, conn: c, job: j, writable: true, heads: make(map[int32]*head, len(j.wanted))}
+		if err = s.adopt(waiting, c); err == nil {
+			err = x.lock(waiting)
+		}
+		if err == nil {
+			return x, nil
+		}
+		cut := c.IsClosed() && waiting.Err() == nil
+		x.rollBack()
+		s.conns.put(c)
+		if cut && !fresh {
+			s.conns.drop()
+			continue
+		}
+		if cut {
+			err = fmt.Errorf("%w: %w", errLost, err)
+		}
+		return nil, failed(waiting, err)
+	}
+}
+
+// lock begins the transaction and takes its locks, each with a statement of its own, so
+// that what is read behind one sees all that was committed under it.
+func (x *tx) lock(ctx context.Context) error {
+	s, j := x.store, x.job
+	b := &pgx.Batch{}
+	b.Queue(beginUpdate)
+	b.Queue(`SELECT set_config('lock_timeout', $1, true)`, strconv.FormatInt(j.wait().Milliseconds(), 10))
+	if j.alone {
+		b.Queue(`SELECT pg_advisory_xact_lock($1, 0)`, s.locks+lockStore)
+	} else {
+		b.Queue(`SELECT pg_advisory_xact_lock_shared($1, 0)`, s.locks+lockStore)
+	}
+	for _, id := range j.wanted {
+		if !j.alone {
+			b.Queue(`SELECT pg_advisory_xact_lock($1, $2)`, s.locks+lockStore, id)
+		}
+	}
+	for _, id := range j.wanted {
+		if id == catalog {
+			continue
+		}
+		h := &head{c: id}
+		b.Queue(headSQL, id).QueryRow(func(row pgx.Row) error {
+			if err := h.scan(row); err != pgx.ErrNoRows {
+				return err
+			}
+			h.dropped = true
+			return nil
+		})
+		x.heads[id] = h
+	}
+	if err := x.conn.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	for _, h := range x.heads {
+		s.learn(h)
+	}
+	return nil
+}
+
+// rollTimeout bounds a ROLLBACK.
+const rollTimeout = 5 * time.Second
+
+func (x *tx) rollBack() {
+	if x.conn.IsClosed() || x.conn.PgConn().TxStatus() == 'I' {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), rollTimeout)
+	defer cancel()
+	_, _ = x.conn.Exec(ctx, `ROLLBACK`) // if it fails, the connection is closed
+}
+
+// commitTimeout bounds the wait for the answer to a COMMIT, and then the search for what
+// became of it.
+const commitTimeout = 30 * time.Second
+
+// commit commits the transaction and tells those who watch what it has changed.
+func (x *tx) commit(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	s := x.store
+	b := &pgx.Batch{}
+	taken, done, err := x.tally(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { done(err == nil) }()
+	for id, n := range taken {
+		b.Queue(`INSERT INTO stat AS t (c, hits, misses) VALUES ($1, $2, $3)
+			ON CONFLICT (c) DO UPDATE SET hits = t.hits + excluded.hits, misses = t.misses + excluded.misses`, id, n.Hits, n.Misses)
+	}
+	if !x.durable() {
+		b.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
+	}
+	var first *head // that has changed
+	var told []int32
+	for _, h := range x.heads {
+		kind, some := x.changes[h.c]
+		if !some {
+			continue
+		}
+		if first == nil {
+			first = h
+		}
+		h.next(b, kind == visible)
+		if kind == visible {
+			told = append(told, h.c)
+		}
+	}
+	before := b.Len()
+	b.Queue(`COMMIT`)
+	for _, id := range told {
+		b.Queue(`SELECT pg_notify($1, $2) WHERE NOT pg_try_advisory_xact_lock($3, $4)`,
+			s.channel(), strconv.Itoa(int(id)), s.locks+lockWatch, id)
+	}
+	r := x.conn.SendBatch(ctx, b)
+	for range before {
+		if _, err = r.Exec(); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		var tag pgconn.CommandTag
+		if tag, err = r.Exec(); err == nil && tag.String() != "COMMIT" {
+			err = errRolledBack
+		}
+	}
+	if err == nil {
+		_ = r.Close() // what is told is not missed for long
+		s.signal(told)
+		return nil
+	}
+	_ = r.Close()
+	var pg *pgconn.PgError
+	if err == errRolledBack || errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
+		return failed(ctx, err)
+	}
+	if first == nil {
+		return nil // it has changed nothing
+	}
+	s.conns.drop()
+	found, uncertain := s.resolve(x, first)
+	switch {
+	case uncertain != nil:
+		return fmt.Errorf("%w: the connection to the server was lost: %w", driver.ErrUncertain, uncertain)
+	case !found:
+		return fmt.Errorf("%w: %w", errLost, failed(context.Background(), err))
+	}
+	s.signal(told)
+	return nil
+}
+
+var errRolledBack = errors.New("postgres: the server has rolled the transaction back")
+
+// resolve finds out whether x, whose COMMIT was not answered, was committed. Its backend
+// has had the lock of h since before, and gives it up when that is decided. So whoever
+// has the lock next sees x's change of h, or else never will anybody.
+func (s *Store) resolve(x *tx, h *head) (committed bool, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	defer cancel()
+	for {
+		committed, err = s.lookFor(ctx, x, h)
+		if err == nil || ctx.Err() != nil {
+			return committed, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond): // a server that restarts
+		}
+	}
+}
+
+// errPruned means that others have committed so much since that there is no trace.
+var errPruned = errors.New("postgres: the changes of that time are gone")
+
+func (s *Store) lookFor(ctx context.Context, x *tx, h *head) (committed bool, err error) {
+	c, err := s.conns.dial(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer hangUp(c)
+	// The old backend may wait for an answer that will not come.
+	_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2`,
+		int32(x.conn.PgConn().PID()), startOf(x.conn))
+	if err != nil {
+		return false, err
+	}
+	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1, 0)`, s.locks+lockStore); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, s.locks+lockStore, h.c); err != nil {
+			return err
+		}
+		var newest int64
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM change WHERE c = $1 AND n = $2 AND mark = $3), (SELECT coalesce(max(n), 0) FROM change WHERE c = $1)`,
+			h.c, h.n, h.mark).Scan(&committed, &newest)
+		if err == nil && !committed && newest >= h.n+pruneEvery {
+			return errPruned
+		}
+		return err
+	})
+	return committed, err
+}
