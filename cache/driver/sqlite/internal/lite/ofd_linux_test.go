@@ -2,9 +2,12 @@ package lite
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -64,3 +67,44 @@ func ofdChild(t *testing.T, path string) {
 	os.Stdout.WriteString("locked\n")
 	os.Stdin.Read(make([]byte, 1)) // until the parent closes it
 }
+
+// TestOFDLocksAtOnce has goroutines open the first databases of a process at the same
+// time.
+func TestOFDLocksAtOnce(t *testing.T) {
+	for i := range 40 {
+		cmd := child("ofd", filepath.Join(t.TempDir(), fmt.Sprint(i)))
+		must(t, cmd.Run())
+	}
+}
+
+func childOFD(path string, _ []string) error {
+	const goroutines = 16
+	errs := make([]error, goroutines)
+	begin := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() {
+			<-begin
+			if !UseOFDLocks() {
+				errs[i] = errors.New("no OFD locks")
+				return
+			}
+			c, err := Open(fmt.Sprint(path, i), ReadWriteCreate)
+			if err == nil {
+				err = errors.Join(c.Exec("PRAGMA journal_mode = wal; CREATE TABLE t(a)"), c.Close())
+			}
+			errs[i] = err
+		})
+	}
+	close(begin)
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if !indexOFD.Load() {
+		return errors.New("no OFD locks on the WAL-index")
+	}
+	return nil
+}
+
+func init() { children["ofd"] = childOFD }

@@ -3,9 +3,16 @@
 package lite
 
 import (
+	"sync"
+
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
+
+// ofd is for what a process does once, however many goroutines open the first
+// databases at the same time: one that finds another half way would take shimFcntl for
+// SQLite's own function, or lock a file while unsettled has the kind of locks changed.
+var ofd sync.Once
 
 // UseOFDLocks makes SQLite lock database files with Linux's open file
 // description locks from now on, for the whole process, and reports whether
@@ -25,9 +32,11 @@ func UseOFDLocks() bool {
 	}
 	tls := libc.NewTLS()
 	defer tls.Close()
-	if before := lib.Xmodernc_ofd_locking(tls, 1); before == 0 || before == 1 && unsettled(tls) {
-		useOFDLocksOnIndex(tls)
-	}
+	ofd.Do(func() {
+		if before := lib.Xmodernc_ofd_locking(tls, 1); before == 0 || before == 1 && unsettled(tls) {
+			useOFDLocksOnIndex(tls)
+		}
+	})
 	return lib.Xmodernc_ofd_locking(tls, -1) == 1
 }
 
