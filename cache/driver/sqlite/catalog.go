@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -37,17 +38,12 @@ func (cn *conn) entry(name string) (e entry, ok bool, err error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
 		return e, ok || err == nil && name == "", err
 	}
-	s, err := cn.query("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1")
-	if err != nil {
+	err = cn.each("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1", func(s *lite.Stmt) {
+		e, ok = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}, true
+	}, codec.TextValue(name))
+	if err != nil || !ok {
 		return e, false, err
 	}
-	defer s.Reset()
-	s.BindText(1, name)
-	ok, err = s.Step()
-	if err != nil || !ok {
-		return e, false, translate(err)
-	}
-	e = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}
 	if !table.IsNumber(e.id) || (e.id == 0) != (name == "") {
 		return e, false, fmt.Errorf("%w: the catalog has the collection under an impossible number: run Check with Mend", driver.ErrCorrupt)
 	}
@@ -128,39 +124,27 @@ func (cn *conn) sequence(name string) (last int64, ok bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	defer s.Reset()
 	s.BindText(1, name)
-	row, err := s.Step()
-	if err != nil || !row {
-		return 0, err == nil, translate(err)
-	}
-	last = s.ColumnInt(0)
-	return last, s.ColumnType(0) == codec.Integer && last >= 0 && last < math.MaxInt64/2, nil
+	ok = true
+	_, err = s.First(func() {
+		last = s.ColumnInt(0)
+		ok = s.ColumnType(0) == codec.Integer && last >= 0 && last < math.MaxInt64/2
+	})
+	return last, ok && err == nil, translate(err)
 }
 
 // owners returns the numbers of the collections that have tables of their own,
 // whether or not the catalog knows them, and table.SharedFirst if there are tables
 // that others share.
 func (cn *conn) owners() ([]int64, error) {
-	s, err := cn.query("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'")
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
 	var ids []int64
-	for {
-		row, err := s.Step()
-		if err != nil {
-			return nil, translate(err)
-		}
-		if !row {
-			slices.Sort(ids)
-			return ids, nil
-		}
+	err := cn.each("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'", func(s *lite.Stmt) {
 		if id, ok := table.Owner(s.ColumnText(0)); ok {
 			ids = append(ids, id)
 		}
-	}
+	})
+	slices.Sort(ids)
+	return ids, err
 }
 
 // Names implements [driver.Store].
@@ -190,21 +174,13 @@ func (cn *conn) catalog() ([]line, error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
 		return []line{{ok: true}}, err
 	}
-	s, err := cn.query("SELECT id, name FROM Collections ORDER BY id")
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
 	var out []line
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return out, translate(err)
-		}
+	err := cn.each("SELECT id, name FROM Collections ORDER BY id", func(s *lite.Stmt) {
 		l := line{id: s.ColumnInt(0)}
 		text := s.ColumnType(1) == codec.Text
 		l.name = s.ColumnText(1)
 		l.ok = text && table.IsNumber(l.id) && (l.id == 0) == (l.name == "")
 		out = append(out, l)
-	}
+	})
+	return out, err
 }

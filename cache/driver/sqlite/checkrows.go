@@ -91,20 +91,9 @@ func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
 		" FROM %s NOT INDEXED WHERE key IS NOT NULL) WHERE place > 1", coll, tables.Rows))
 }
 
-func (t *tx) strayRows(sql string) ([]strayRow, error) {
-	s, err := t.conn.query(sql)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
-	var out []strayRow
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return out, err
-		}
-		out = append(out, strayRow{s.ColumnInt(0), s.ColumnText(1)})
-	}
+func (t *tx) strayRows(sql string) (out []strayRow, err error) {
+	err = t.conn.each(sql, func(s *lite.Stmt) { out = append(out, strayRow{s.ColumnInt(0), s.ColumnText(1)}) })
+	return out, err
 }
 
 // remove reports rows, and with mend removes them.
@@ -325,17 +314,12 @@ func (k *checker) counters(t *tx, c *collection) error {
 }
 
 // number runs a query about c for a single number.
-func (k *checker) number(t *tx, c *collection, sql string) (int64, error) {
+func (k *checker) number(t *tx, c *collection, sql string) (n int64, err error) {
 	s, err := t.conn.about(c, sql)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		_, err = s.First(func() { n = s.ColumnInt(0) })
 	}
-	defer s.Reset()
-	row, err := s.Step()
-	if err != nil || !row {
-		return 0, err
-	}
-	return s.ColumnInt(0), nil
+	return n, err
 }
 
 // settings finds settings that are no numbers and should be, and makes them
@@ -430,34 +414,20 @@ func (k *checker) trashed(t *tx, files map[string]bool) error {
 	if ok, err := t.conn.cataloged(); err != nil || !ok {
 		return err
 	}
-	s, err := t.conn.query("SELECT id, path FROM Trash ORDER BY id")
-	if err != nil {
-		return err
-	}
 	var bad []int64
-	for {
-		if k.ctx.Err() != nil {
-			s.Reset()
-			return context.Cause(k.ctx)
-		}
-		row, err := s.Step()
-		if err != nil {
-			s.Reset()
-			return err
-		}
-		if !row {
-			break
-		}
+	err := t.conn.each("SELECT id, path FROM Trash ORDER BY id", func(s *lite.Stmt) {
 		id, file := s.ColumnInt(0), s.ColumnText(1)
 		if s.ColumnType(1) != codec.Text || !isValueName(file) || id < 1 || id >= math.MaxInt64/2 {
 			bad = append(bad, id)
-			continue
+			return
 		}
 		for p := file; p != "."; p = path.Dir(p) {
 			files[p] = true
 		}
+	})
+	if err != nil {
+		return err
 	}
-	s.Reset()
 	for _, id := range bad {
 		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Row: id, Detail: "a line of Trash names no value file"},
 			fmt.Sprintf("DELETE FROM Trash WHERE id = %d", id)); err != nil {

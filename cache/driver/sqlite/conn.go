@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
+	"github.com/go-diskcache/diskcache/codec"
 )
 
 const (
@@ -236,6 +237,18 @@ func (cn *conn) query(sql string) (*lite.Stmt, error) {
 	return s, nil
 }
 
+// each runs a query and calls fn at each row.
+func (cn *conn) each(sql string, fn func(s *lite.Stmt), args ...codec.Value) error {
+	s, err := cn.query(sql)
+	if err != nil {
+		return err
+	}
+	for i, a := range args {
+		s.BindValue(i+1, a)
+	}
+	return cn.waitErr(s.Each(func() { fn(s) }))
+}
+
 // forget drops the statements of a collection that is gone.
 func (cn *conn) forget(c *collection) {
 	if set := cn.fixed[c.id]; set != nil {
@@ -249,31 +262,23 @@ func (cn *conn) forget(c *collection) {
 }
 
 // integer runs a query for a single number; no row is 0.
-func (cn *conn) integer(sql string) (int64, error) {
+func (cn *conn) integer(sql string) (n int64, err error) {
 	s, err := cn.query(sql)
 	if err != nil {
 		return 0, err
 	}
-	defer s.Reset()
-	row, err := s.Step()
-	if err != nil || !row {
-		return 0, translate(err)
-	}
-	return s.ColumnInt(0), nil
+	_, err = s.First(func() { n = s.ColumnInt(0) })
+	return n, translate(err)
 }
 
 // text runs a query for a single text.
-func (cn *conn) text(sql string) (string, error) {
+func (cn *conn) text(sql string) (text string, err error) {
 	s, err := cn.query(sql)
 	if err != nil {
 		return "", err
 	}
-	defer s.Reset()
-	row, err := s.Step()
-	if err != nil || !row {
-		return "", translate(err)
-	}
-	return s.ColumnText(0), nil
+	_, err = s.First(func() { text = s.ColumnText(0) })
+	return text, translate(err)
 }
 
 // setJournalMode asks for the journal mode and checks SQLite's answer, which

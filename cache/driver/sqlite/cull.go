@@ -52,13 +52,8 @@ func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep code
 		if err != nil {
 			return nil, err
 		}
-		row, err := s.Step()
 		c.nextExpiry = never
-		if row {
-			c.nextExpiry = table.Expire(s, 0)
-		}
-		s.Reset()
-		if err != nil {
+		if _, err := s.First(func() { c.nextExpiry = table.Expire(s, 0) }); err != nil {
 			return nil, err
 		}
 		c.nextExpiryKnown = true

@@ -322,21 +322,13 @@ func (t *tx) list(f *file, c *collection, row int64) error {
 
 // unsynced returns the list, oldest first.
 func (cn *conn) unsynced() (all []unsynced, err error) {
-	s, err := cn.query("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id")
-	if err != nil {
-		return nil, err
-	}
-	defer s.Reset()
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return all, translate(err)
-		}
+	err = cn.each("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id", func(s *lite.Stmt) {
 		all = append(all, unsynced{
 			id: s.ColumnInt(0), path: s.ColumnText(1), sum: uint32(s.ColumnInt(2)), session: s.ColumnText(3),
 			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0 || !isValueName(s.ColumnText(1)),
 		})
-	}
+	})
+	return all, err
 }
 
 // dropListed takes those files out that came to the list or to the trash with
@@ -364,13 +356,8 @@ func (cn *conn) dropListed(files map[string]bool) error {
 	}
 	for rel := range files {
 		s.BindText(1, rel)
-		row, err := s.Step()
-		s.Reset()
-		if err != nil {
+		if _, err := s.First(func() { delete(files, rel) }); err != nil {
 			return translate(err)
-		}
-		if row {
-			delete(files, rel)
 		}
 	}
 	return nil

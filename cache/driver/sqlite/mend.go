@@ -169,14 +169,11 @@ func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
 	if err != nil {
 		return 0, false, translate(err)
 	}
-	defer s.Reset()
 	c.tables.Bind(s, c.id)
 	s.BindInt(1, u.row)
 	s.BindText(2, u.path)
-	if used, err = s.Step(); err != nil || !used {
-		return 0, false, translate(err)
-	}
-	return s.ColumnInt(0), true, nil
+	used, err = s.First(func() { size = s.ColumnInt(0) })
+	return size, used, translate(err)
 }
 
 // isWhole reports whether a file is what was written.

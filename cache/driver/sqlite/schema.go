@@ -98,22 +98,11 @@ func (cn *conn) inspect() (*table.Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := cn.query(table.Objects)
-	if err != nil {
+	sc := table.NewSchema(version)
+	if err := cn.each(table.Objects, sc.Read); err != nil {
 		return nil, err
 	}
-	defer s.Reset()
-	sc := table.NewSchema(version)
-	for {
-		row, err := s.Step()
-		if err != nil {
-			return nil, translate(err)
-		}
-		if !row {
-			return sc, sc.Judge(encoding)
-		}
-		sc.Read(s)
-	}
+	return sc, sc.Judge(encoding)
 }
 
 // checkSchema refuses a database that is not a store's, before anything is

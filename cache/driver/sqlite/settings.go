@@ -93,14 +93,9 @@ func (cn *conn) counter(c *collection, key string) (n int64, ok bool, err error)
 	if err != nil {
 		return 0, false, err
 	}
-	defer s.Reset()
 	s.BindText(1, key)
-	row, err := s.Step()
-	if err != nil || !row {
-		return 0, false, err
-	}
-	n = s.ColumnInt(0)
-	return n, s.ColumnType(0) == codec.Integer && n >= 0, nil
+	_, err = s.First(func() { n, ok = s.ColumnInt(0), s.ColumnType(0) == codec.Integer && s.ColumnInt(0) >= 0 })
+	return n, ok, err
 }
 
 // counterOrZero is counter for what nothing depends on.
@@ -150,16 +145,9 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 	if err != nil {
 		return out, err
 	}
-	defer s.Reset()
 	rows := 0
-	for ; ; rows++ {
-		row, err := s.Step()
-		if err != nil {
-			return out, err
-		}
-		if !row {
-			break
-		}
+	err = s.Each(func() {
+		rows++
 		key := s.ColumnText(0)
 		n, ok := numberColumn(s, 1)
 		switch key {
@@ -189,11 +177,11 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 		if !ok {
 			c.tellDamage(key)
 		}
+	})
+	if err == nil && rows == 0 && c.tables.Shared {
+		err = errDropped
 	}
-	if rows == 0 && c.tables.Shared {
-		return out, errDropped
-	}
-	return out, nil
+	return out, err
 }
 
 func set(to *int64, n int64, ok bool) {

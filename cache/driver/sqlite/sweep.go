@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
+	"github.com/go-diskcache/diskcache/codec"
 )
 
 // sweepPatience is how long Close waits for the sweep: where processes only open a
@@ -55,19 +57,10 @@ func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {
 		return found, err
 	}
 	defer m.core.readers.put(cn)
-	s, err := cn.query("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000")
-	if err != nil {
-		return found, err
-	}
-	defer s.Reset()
-	s.BindInt(1, after)
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return found, translate(err)
-		}
+	err = cn.each("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000", func(s *lite.Stmt) {
 		found.Discard(s.ColumnText(1), s.ColumnInt(0))
-	}
+	}, codec.IntegerValue(after))
+	return found, err
 }
 
 // sweepTemp removes the folders of sessions that have ended, and for each
@@ -125,16 +118,5 @@ func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error 
 
 // eachFile calls fn with the value files that rows of c refer to.
 func (cn *conn) eachFile(id int64, fn func(rel string)) error {
-	s, err := cn.query("SELECT filename FROM " + table.Of(id).Rows + " WHERE filename IS NOT NULL")
-	if err != nil {
-		return translate(err)
-	}
-	defer s.Reset()
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return cn.waitErr(err)
-		}
-		fn(s.ColumnText(0))
-	}
+	return cn.each("SELECT filename FROM "+table.Of(id).Rows+" WHERE filename IS NOT NULL", func(s *lite.Stmt) { fn(s.ColumnText(0)) })
 }

@@ -9,14 +9,7 @@ import (
 // Stmt is a prepared statement. It is used like this:
 //
 //	s.BindText(1, key)
-//	for {
-//		row, err := s.Step()
-//		if err != nil || !row {
-//			break
-//		}
-//		... s.ColumnInt(0) ...
-//	}
-//	s.Reset()
+//	err := s.Each(func() { ... s.ColumnInt(0) ... })
 //
 // A statement that returned a row and was not reset holds its read
 // transaction, and keeps a checkpoint from finishing.
@@ -107,14 +100,29 @@ func (s *Stmt) Step() (row bool, err error) {
 
 // Run runs a statement that returns no rows, or whose rows do not matter, to
 // its end and resets it.
-func (s *Stmt) Run() error {
+func (s *Stmt) Run() error { return s.Each(func() {}) }
+
+// Each calls fn at each row, which reads its columns, and resets the statement.
+func (s *Stmt) Each(fn func()) error {
+	defer s.Reset()
 	for {
 		row, err := s.Step()
 		if err != nil || !row {
-			s.Reset()
 			return err
 		}
+		fn()
 	}
+}
+
+// First calls fn at the first row, resets the statement, and reports whether there
+// was one.
+func (s *Stmt) First(fn func()) (ok bool, err error) {
+	defer s.Reset()
+	ok, err = s.Step()
+	if ok && err == nil {
+		fn()
+	}
+	return ok, err
 }
 
 // Reset ends the execution and sets all parameters to NULL. It has nothing

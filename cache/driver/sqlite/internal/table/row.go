@@ -139,17 +139,12 @@ func (f *Found) Scan(s *lite.Stmt) {
 // Rows returns the rows that s reads, whose columns are those of a row, bare or not,
 // or none, and then key and raw.
 func Rows(s *lite.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
-	defer s.Reset()
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}
 	var out []driver.Row
 	raw := s.ColumnCount() - 1
-	for {
-		row, err := s.Step()
-		if err != nil || !row {
-			return out, err
-		}
+	err := s.Each(func() {
 		var r driver.Row
 		if raw > 1 {
 			ScanRow(s, &r, bare)
@@ -157,5 +152,6 @@ func Rows(s *lite.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
 		r.Key = s.ColumnValue(raw - 1)
 		r.ForeignKey = s.ColumnInt(raw) == 0
 		out = append(out, r)
-	}
+	})
+	return out, err
 }
