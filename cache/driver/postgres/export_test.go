@@ -1,6 +1,34 @@
 package postgres
 
-import "github.com/go-diskcache/diskcache/cache/driver"
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+)
 
 // LoseSession has the session of a store be lost, if it has one.
 func LoseSession(s driver.Store) { s.(*Store).sessions.lose() }
+
+// Committing has fn be called before and after a COMMIT is sent, and patience bound what
+// is done about one without an answer.
+func Committing(s driver.Store, patience time.Duration, fn func(c *pgx.Conn, sent bool)) {
+	s.(*Store).patience, s.(*Store).committing = patience, fn
+}
+
+// Backend returns the process that serves a transaction.
+func Backend(x driver.Tx) uint32 { return x.(*tx).conn.PgConn().PID() }
+
+// SessionBackend returns the process that serves the session of a store.
+func SessionBackend(s driver.Store) uint32 { return s.(*Store).sessions.current.conn.PgConn().PID() }
+
+// ListenerBackends returns the processes that listen for some store.
+func ListenerBackends(ctx context.Context, c *pgx.Conn) ([]int32, error) {
+	rows, err := c.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query LIKE 'SELECT o.c, coalesce(h.seen%'`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[int32])
+}

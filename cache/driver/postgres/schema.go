@@ -136,8 +136,8 @@ func (s *Store) prepare(ctx context.Context) error {
 			return err
 		}
 		var exists bool
-		if err := c.QueryRow(ctx, `SELECT to_regclass('meta') IS NOT NULL AND to_regclass('meta')::oid IN
-			(SELECT oid FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1))`, s.options.Schema).Scan(&exists); err != nil {
+		err := c.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'meta')`, s.options.Schema).Scan(&exists)
+		if err != nil {
 			return err
 		}
 		if !exists {
@@ -149,7 +149,7 @@ func (s *Store) prepare(ctx context.Context) error {
 			}
 		}
 		var v int
-		if err := c.QueryRow(ctx, `SELECT version, locks FROM meta`).Scan(&v, &s.locks); err != nil {
+		if err := c.QueryRow(ctx, `SELECT version, locks FROM `+pgx.Identifier{s.options.Schema, "meta"}.Sanitize()).Scan(&v, &s.locks); err != nil {
 			return err
 		}
 		if v > version {

@@ -26,6 +26,9 @@ type Store struct {
 
 	unswept atomic.Bool // there may be something to be removed
 
+	patience   time.Duration                // the commitTimeout
+	committing func(c *pgx.Conn, sent bool) // for tests: called before and after COMMIT is sent
+
 	sessions sessions
 	watches  watches
 	ends     ends
@@ -52,7 +55,7 @@ var (
 
 // open opens a store. It returns an interface, so that an error comes with nil.
 func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store, error) {
-	s := &Store{options: o, conns: newConns(config, o), collections: make(map[int32]*shared), closed: make(chan struct{})}
+	s := &Store{options: o, conns: newConns(config, o), collections: make(map[int32]*shared), closed: make(chan struct{}), patience: commitTimeout}
 	s.closing, s.close = context.WithCancelCause(context.Background())
 	s.stats.turn = make(chan struct{}, 1)
 	s.watches.init()

@@ -231,7 +231,7 @@ const commitTimeout = 30 * time.Second
 
 // commit commits the transaction and tells those who watch what it has changed.
 func (x *tx) commit(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.store.patience)
 	defer cancel()
 	s := x.store
 	b := &pgx.Batch{}
@@ -268,7 +268,13 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		b.Queue(`SELECT pg_notify($1, $2) WHERE NOT pg_try_advisory_xact_lock($3, $4)`,
 			s.channel(), strconv.Itoa(int(id)), s.locks+lockWatch, id)
 	}
+	if s.committing != nil {
+		s.committing(x.conn, false)
+	}
 	r := x.conn.SendBatch(ctx, b)
+	if s.committing != nil {
+		s.committing(x.conn, true)
+	}
 	for range before {
 		if _, err = r.Exec(); err != nil {
 			break
@@ -311,7 +317,7 @@ var errRolledBack = errors.New("postgres: the server has rolled the transaction 
 // has had the lock of h since before, and gives it up when that is decided. So whoever
 // has the lock next sees x's change of h, or else never will anybody.
 func (s *Store) resolve(x *tx, h *head) (committed bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	for {
 		committed, err = s.lookFor(ctx, x, h)

@@ -1,0 +1,551 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/postgres"
+	"github.com/go-diskcache/diskcache/cache/driver/postgres/internal/pgtest"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// opened is a store with a durable collection, in a schema of the test's own.
+func opened(t testing.TB, dsn string, o postgres.Options) (driver.Store, driver.Collection) {
+	t.Helper()
+	if o.Schema == "" {
+		o.Schema = schemaOf(t.Name())
+	}
+	s, err := postgres.Open(t.Context(), dsn, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	c, err := s.Open(t.Context(), "test", driver.Spec{Settings: driver.PersistentSettings(), Durable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+// admin is a connection that is no store's.
+func admin(t testing.TB, dsn string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}
+
+func run(t testing.TB, c *pgx.Conn, sql string, args ...any) {
+	t.Helper()
+	if _, err := c.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var counter = codec.TextValue("n")
+
+// increment adds one to a counter.
+func increment(ctx context.Context, tx driver.Tx, c driver.Collection) error {
+	r, _, err := tx.Get(ctx, c, counter, driver.Lookup{Quiet: true})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Put(ctx, c, driver.Put{Key: counter, Value: codec.IntegerValue(r.Value.Integer() + 1), Now: 1})
+	return err
+}
+
+func count(t testing.TB, s driver.Store, c driver.Collection) int64 {
+	t.Helper()
+	r, _, err := s.Get(context.Background(), c, counter, driver.Lookup{Quiet: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Value.Integer()
+}
+
+// TestOpenAtOnce: twenty programs that start together make the tables once.
+func TestOpenAtOnce(t *testing.T) {
+	dsn := dsn(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			s, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: schemaOf(t.Name())})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			c, err := s.Open(t.Context(), "test", driver.Spec{Settings: driver.PersistentSettings()})
+			if err == nil {
+				err = s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	s, c := opened(t, dsn, postgres.Options{})
+	if n := count(t, s, c); n != 20 {
+		t.Errorf("%d programs have counted", n)
+	}
+}
+
+// TestRights: a user needs to be no superuser, and is told what is missing.
+func TestRights(t *testing.T) {
+	dsn := dsn(t)
+	a := admin(t, dsn)
+	for _, role := range []string{"plain", "maker"} {
+		run(t, a, `CREATE ROLE `+role+` LOGIN`)
+		defer run(t, a, `DROP OWNED BY `+role)
+	}
+	run(t, a, `GRANT CREATE ON DATABASE postgres TO maker`)
+	as := func(role string) string { return strings.Replace(dsn, "user=postgres", "user="+role, 1) }
+
+	_, err := postgres.Open(t.Context(), as("plain"), &postgres.Options{Schema: schemaOf(t.Name())})
+	if !errors.Is(err, driver.ErrPermission) {
+		t.Errorf("without rights: %v", err)
+	}
+	s, c := opened(t, as("maker"), postgres.Options{})
+	if err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
+		_, err := tx.Fence(t.Context())
+		return errors.Join(err, increment(t.Context(), tx, c))
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := s.Session(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_, err = postgres.Open(t.Context(), as("plain"), &postgres.Options{Schema: schemaOf(t.Name())})
+	if !errors.Is(err, driver.ErrPermission) {
+		t.Errorf("without rights to what is there: %v", err)
+	}
+}
+
+func TestNoStore(t *testing.T) {
+	dsn := dsn(t)
+	if _, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: "nowhere", ReadOnly: true}); !errors.Is(err, driver.ErrNotStore) {
+		t.Errorf("a store that does not exist: %v", err)
+	}
+	if _, err := postgres.Open(t.Context(), "host=/nowhere password=hush", nil); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("no server: %v", err)
+	}
+	if _, err := postgres.Open(t.Context(), "port=many password=hush", nil); !errors.Is(err, driver.ErrInvalid) || strings.Contains(err.Error(), "hush") {
+		t.Errorf("not to be read: %v", err)
+	}
+	opened(t, dsn, postgres.Options{})
+	run(t, admin(t, dsn), `UPDATE `+schemaOf(t.Name())+`.meta SET version = 1000`)
+	if _, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: schemaOf(t.Name())}); !errors.Is(err, driver.ErrNewerFormat) {
+		t.Errorf("a newer store: %v", err)
+	}
+}
+
+// TestBackendEnds: a transaction whose backend is ended has not happened. What may run
+// again does.
+func TestBackendEnds(t *testing.T) {
+	dsn := dsn(t)
+	a := admin(t, dsn)
+	for _, mode := range []driver.Mode{driver.Alone, driver.Own, driver.Shared} {
+		for _, late := range []bool{false, true} {
+			t.Run(fmt.Sprint(mode, late), func(t *testing.T) {
+				s, c := opened(t, dsn, postgres.Options{})
+				runs := 0
+				err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
+					end := func() {
+						if runs++; runs == 1 {
+							run(t, a, `SELECT pg_terminate_backend($1, 10000)`, int32(postgres.Backend(tx)))
+						}
+					}
+					if !late {
+						end()
+					}
+					if err := increment(t.Context(), tx, c); err != nil {
+						return err
+					}
+					if late {
+						end()
+					}
+					return nil
+				}, c)
+				want := int64(1)
+				if mode == driver.Alone {
+					want = 0
+				}
+				if (err == nil) != (want == 1) || errors.Is(err, driver.ErrUncertain) {
+					t.Errorf("error is %v", err)
+				}
+				if n := count(t, s, c); n != want {
+					t.Errorf("counted to %d, want %d", n, want)
+				}
+			})
+		}
+	}
+}
+
+// TestCommitCut: whoever loses the connection between sending COMMIT and hearing of it
+// knows what became of it all the same, if the server can be reached.
+func TestCommitCut(t *testing.T) {
+	dsn := dsn(t)
+	for _, mode := range []driver.Mode{driver.Alone, driver.Own, driver.Shared} {
+		for _, sent := range []bool{false, true} {
+			t.Run(fmt.Sprint(mode, sent), func(t *testing.T) {
+				s, c := opened(t, dsn, postgres.Options{})
+				cut := false
+				postgres.Committing(s, 20*time.Second, func(conn *pgx.Conn, after bool) {
+					if !cut && after == sent {
+						cut = true
+						conn.PgConn().Conn().Close()
+					}
+				})
+				runs := 0
+				err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
+					runs++
+					return increment(t.Context(), tx, c)
+				}, c)
+				postgres.Committing(s, 20*time.Second, nil)
+				want := int64(1)
+				if mode == driver.Alone && !sent {
+					want = 0
+				}
+				if (err == nil) != (want == 1) || errors.Is(err, driver.ErrUncertain) {
+					t.Errorf("error is %v after %d runs", err, runs)
+				}
+				if n := count(t, s, c); n != want {
+					t.Errorf("counted to %d, want %d", n, want)
+				}
+			})
+		}
+	}
+}
+
+// started is a server of the test's own.
+func started(t testing.TB) *pgtest.Server {
+	t.Helper()
+	dsn(t) // skips
+	s, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// TestUncertain: if the server is gone for good, nobody knows.
+func TestUncertain(t *testing.T) {
+	server := started(t)
+	s, c := opened(t, server.DSN(), postgres.Options{})
+	postgres.Committing(s, time.Second, func(conn *pgx.Conn, after bool) {
+		if !after {
+			if err := server.Down("immediate"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+	if !errors.Is(err, driver.ErrUncertain) {
+		t.Errorf("error is %v", err)
+	}
+	if err := server.Up(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, s, c); n != 0 {
+		t.Errorf("counted to %d", n)
+	}
+}
+
+// TestRestart: what was acknowledged is there after the server was stopped and after it
+// crashed, what was refused is not, fences go on, and sessions of before have ended.
+func TestRestart(t *testing.T) {
+	server := started(t)
+	s, c := opened(t, server.DSN(), postgres.Options{})
+	other, oc := opened(t, server.DSN(), postgres.Options{})
+	changed, stop, err := other.Watch(oc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	var acknowledged, uncertain int64
+	var fence int64
+	for _, mode := range []string{"fast", "immediate", "fast"} {
+		name, lost, err := s.Session(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		some := make(chan struct{}, 1000)
+		for i := range 4 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					st, col := s, c
+					if i%2 == 1 {
+						st, col = other, oc
+					}
+					err := st.Update(t.Context(), driver.Mode(i%3), func(tx driver.Tx) error { return increment(t.Context(), tx, col) }, col)
+					mu.Lock()
+					switch {
+					case err == nil:
+						acknowledged++
+						select {
+						case some <- struct{}{}:
+						default:
+						}
+					case errors.Is(err, driver.ErrUncertain):
+						uncertain++
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		for range 20 {
+			<-some
+		}
+		if err := server.Down(mode); err != nil {
+			t.Fatal(err)
+		}
+		<-lost
+		if err := server.Up(); err != nil {
+			t.Fatal(err)
+		}
+		for len(some) > 0 {
+			<-some
+		}
+		for range 20 {
+			<-some
+		}
+		cancel()
+		wg.Wait()
+		if n := count(t, s, c); n < acknowledged || n > acknowledged+uncertain {
+			t.Errorf("%s: counted to %d, with %d acknowledged and %d uncertain", mode, n, acknowledged, uncertain)
+		}
+		before := fence
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) (err error) {
+			fence, err = tx.Fence(t.Context())
+			return err
+		}); err != nil || fence <= before {
+			t.Errorf("%s: fence %d after %d, %v", mode, fence, before, err)
+		}
+		next, _, err := s.Session(t.Context())
+		if err != nil || next == name {
+			t.Errorf("%s: session %q after %q, %v", mode, next, name, err)
+		}
+		ended, stop, err := other.WatchSession(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-ended // at once, or some seconds after a crash
+		stop()
+		if alive, err := other.Alive(t.Context(), next); !alive || err != nil {
+			t.Errorf("%s: the new session: %v, %v", mode, alive, err)
+		}
+		select {
+		case <-changed:
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s: changes are not told any more", mode)
+		}
+	}
+}
+
+// TestListenerEnds: a watch goes on when its connection is cut, and misses nothing.
+func TestListenerEnds(t *testing.T) {
+	server := started(t)
+	s, c := opened(t, server.DSN(), postgres.Options{})
+	writer, wc := opened(t, server.DSN(), postgres.Options{})
+	changed, stop, err := s.Watch(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	a := admin(t, server.DSN())
+	for range 5 {
+		pids, err := postgres.ListenerBackends(t.Context(), a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range pids {
+			run(t, a, `SELECT pg_terminate_backend($1, 10000)`, pid)
+		}
+		for len(changed) > 0 {
+			<-changed
+		}
+		if err := writer.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, wc) }, wc); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-changed:
+		case <-time.After(30 * time.Second):
+			t.Fatal("a change is not told")
+		}
+	}
+}
+
+// TestSessionEnds: the owner is told of a session whose connection the server ends.
+func TestSessionEnds(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	name, lost, err := s.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, admin(t, dsn), `SELECT pg_terminate_backend($1, 10000)`, int32(postgres.SessionBackend(s)))
+	<-lost
+	if alive, err := s.Alive(t.Context(), name); alive || err != nil {
+		t.Errorf("Alive is %v, %v", alive, err)
+	}
+}
+
+// TestFenceAfterFailover: where the data is that of another server, as after a restore,
+// fences go on from far behind the last ones.
+func TestFenceAfterFailover(t *testing.T) {
+	dsn := dsn(t)
+	draw := func(s driver.Store) (n int64) {
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) (err error) {
+			n, err = tx.Fence(t.Context())
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	s, _ := opened(t, dsn, postgres.Options{})
+	first := draw(s)
+	run(t, admin(t, dsn), `UPDATE `+schemaOf(t.Name())+`.meta SET timeline = '00000009'`)
+	again, _ := opened(t, dsn, postgres.Options{})
+	if n := draw(again); n < first+1<<32 || n > first+1<<32+100 {
+		t.Errorf("fence %d after %d", n, first)
+	}
+	if n := draw(s); n < first+1<<32 || n > first+1<<32+100 {
+		t.Errorf("fence %d after %d", n, first)
+	}
+}
+
+// TestOutOfOrder: transactions that find out by and by which collections they need, in
+// opposite orders, all come to their end.
+func TestOutOfOrder(t *testing.T) {
+	dsn := dsn(t)
+	type side struct {
+		s    driver.Store
+		a, b driver.Collection
+	}
+	var sides []side
+	for range 2 {
+		s, a := opened(t, dsn, postgres.Options{})
+		b, err := s.Open(t.Context(), "b", driver.Spec{Settings: driver.PersistentSettings()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sides = append(sides, side{s, a, b})
+	}
+	const each = 25
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			x := sides[i%2]
+			first, second := x.a, x.b
+			if i/2%2 == 1 {
+				first, second = second, first
+			}
+			for range each {
+				if err := x.s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+					if err := increment(t.Context(), tx, first); err != nil {
+						return err
+					}
+					return increment(t.Context(), tx, second)
+				}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, c := range []driver.Collection{sides[0].a, sides[0].b} {
+		if n := count(t, sides[0].s, c); n != 8*each {
+			t.Errorf("counted to %d, want %d", n, 8*each)
+		}
+	}
+}
+
+// TestCommitOfNothingCut: what has changed nothing needs no COMMIT.
+func TestCommitOfNothingCut(t *testing.T) {
+	s, c := opened(t, dsn(t), postgres.Options{})
+	runs := 0
+	postgres.Committing(s, 20*time.Second, func(conn *pgx.Conn, after bool) { conn.PgConn().Conn().Close() })
+	err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
+		runs++
+		_, err := tx.Count(t.Context(), c)
+		return err
+	})
+	if err != nil || runs != 1 {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+}
+
+// TestOutOfOrderIsNotCommitted: a run that could not have a collection is not
+// committed, whatever its function makes of that.
+func TestOutOfOrderIsNotCommitted(t *testing.T) {
+	dsn := dsn(t)
+	s, a := opened(t, dsn, postgres.Options{})
+	b, err := s.Open(t.Context(), "b", driver.Spec{Settings: driver.PersistentSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := opened(t, dsn, postgres.Options{})
+	ob, err := other.Open(t.Context(), "b", driver.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holding, let := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 1)
+	go func() {
+		held <- other.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+			close(holding)
+			<-let
+			return increment(t.Context(), tx, ob)
+		}, ob)
+	}()
+	<-holding
+	runs := 0
+	err = s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+		if err := increment(t.Context(), tx, a); err != nil {
+			return err
+		}
+		if runs++; runs == 1 {
+			if _, err := tx.Count(t.Context(), b); err == nil {
+				t.Error("a collection is used that another transaction has locked")
+			}
+			close(let)
+			return nil
+		}
+		return increment(t.Context(), tx, b)
+	}, a)
+	if err != nil || runs != 2 {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	for c, want := range map[driver.Collection]int64{a: 1, b: 2} {
+		if n := count(t, s, c); n != want {
+			t.Errorf("counted to %d, want %d", n, want)
+		}
+	}
+}
