@@ -10,7 +10,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
-// A program that knows nothing of lite's sticky locks wants the log for itself
+// A program that knows nothing of lite's deferred unlocks wants the log for itself
 // for a moment, as DiskCache does at the end of each process. It gets it soon
 // after this process stopped working, and while it only reads, whichever
 // connections were at work.

@@ -14,11 +14,9 @@ const (
 	// Passive copies what can be copied without waiting for anybody and
 	// without calling the busy handler.
 	Passive CheckpointMode = lib.SQLITE_CHECKPOINT_PASSIVE
-	// Full waits for the writer and for readers of old snapshots, and copies
-	// everything. Writers wait meanwhile.
-	Full CheckpointMode = lib.SQLITE_CHECKPOINT_FULL
-	// Restart also waits until no reader uses the WAL, so that the next
-	// writer begins it anew.
+	// Restart waits for the writer and for readers, copies everything, and waits
+	// until no reader uses the WAL, so that the next writer begins it anew.
+	// Writers wait meanwhile.
 	Restart CheckpointMode = lib.SQLITE_CHECKPOINT_RESTART
 	// Truncate also cuts the WAL file to zero bytes.
 	Truncate CheckpointMode = lib.SQLITE_CHECKPOINT_TRUNCATE

@@ -73,22 +73,6 @@ func (s *Stmt) ColumnBlob(i int) []byte {
 	return b
 }
 
-// AppendColumn appends the bytes of column i to b.
-func (s *Stmt) AppendColumn(b []byte, i int) []byte {
-	p := lib.Xsqlite3_column_blob(s.c.tls, s.p, int32(i))
-	n := lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i))
-	if p == 0 || n == 0 {
-		return b
-	}
-	return append(b, bytesAt(p, int(n))...)
-}
-
-// ColumnLen returns the number of bytes of column i, which is a text or a
-// blob. Any other kind but NULL would be made a text for it.
-func (s *Stmt) ColumnLen(i int) int {
-	return int(lib.Xsqlite3_column_bytes(s.c.tls, s.p, int32(i)))
-}
-
 // ColumnValue returns a copy of column i.
 func (s *Stmt) ColumnValue(i int) codec.Value {
 	switch s.ColumnType(i) {

@@ -29,8 +29,8 @@ const (
 	NoFollow OpenFlags = lib.SQLITE_OPEN_NOFOLLOW
 
 	// DefaultVFS, added to one of them, has SQLite make each of its system
-	// calls when it comes to it: writes are not gathered, and there are no
-	// sticky locks.
+	// calls when it comes to it: writes are not buffered, and no unlock is
+	// deferred.
 	DefaultVFS OpenFlags = 1 << 30
 )
 
@@ -114,7 +114,7 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 		return c.fail("open", rc)
 	}
 	if own != 0 {
-		c.stick()
+		c.deferUnlocks()
 	}
 	return nil
 }
@@ -173,15 +173,6 @@ func (c *Conn) Exec(sql string) error {
 	return nil
 }
 
-// Changes returns the number of rows that the last INSERT, UPDATE or DELETE
-// changed by itself, without its triggers.
-func (c *Conn) Changes() int64 {
-	if c.db == 0 {
-		return 0
-	}
-	return int64(lib.Xsqlite3_changes64(c.tls, c.db))
-}
-
 // TotalChanges returns the number of rows changed since the connection was
 // opened, by triggers too.
 func (c *Conn) TotalChanges() int64 {
@@ -206,55 +197,18 @@ func (c *Conn) AutoCommit() bool {
 	return c.db == 0 || lib.Xsqlite3_get_autocommit(c.tls, c.db) != 0
 }
 
-// Filename returns the absolute name of the database's file, "" for one in
+// filename returns the absolute name of the database's file, "" for one in
 // memory.
-func (c *Conn) Filename() string {
+func (c *Conn) filename() string {
 	if c.db == 0 {
 		return ""
 	}
 	return libc.GoString(lib.Xsqlite3_db_filename(c.tls, c.db, c.scratch+scratchMain))
 }
 
-// ReleaseMemory frees what memory of c's page cache is not in use.
-func (c *Conn) ReleaseMemory() {
-	if c.db != 0 {
-		lib.Xsqlite3_db_release_memory(c.tls, c.db)
-	}
-}
-
-// CacheBytes returns the memory that c's page cache takes.
-func (c *Conn) CacheBytes() int64 { return c.status(lib.SQLITE_DBSTATUS_CACHE_USED) }
-
-// CacheMisses returns how many pages had to be read from a file (the WAL
-// counts as one) since the connection was opened.
-func (c *Conn) CacheMisses() int64 { return c.status(lib.SQLITE_DBSTATUS_CACHE_MISS) }
-
-func (c *Conn) status(op int32) int64 {
-	if c.db == 0 {
-		return 0
-	}
-	out := c.scratch + scratchOut
-	if lib.Xsqlite3_db_status(c.tls, c.db, op, out, out+4, 0) != lib.SQLITE_OK {
-		return 0
-	}
-	return int64(*(*int32)(pointer(out)))
-}
-
-// The limits that [Conn.Limit] sets, see https://sqlite.org/limits.html.
-const (
-	LimitLength    = lib.SQLITE_LIMIT_LENGTH     // bytes of a text, a blob or a row
-	LimitSQLLength = lib.SQLITE_LIMIT_SQL_LENGTH // bytes of a statement
-	LimitAttached  = lib.SQLITE_LIMIT_ATTACHED   // attached databases
-)
-
-// Limit sets one of the limits of the connection and returns what it was. A
-// negative value changes nothing.
-func (c *Conn) Limit(limit, value int) int {
-	if c.db == 0 {
-		return 0
-	}
-	return int(lib.Xsqlite3_limit(c.tls, c.db, int32(limit), int32(value)))
-}
+// limit sets one of SQLite's limits of the connection, see
+// https://sqlite.org/limits.html.
+func (c *Conn) limit(limit, value int32) { lib.Xsqlite3_limit(c.tls, c.db, limit, value) }
 
 // out reads the two 32-bit results in scratch.
 func (c *Conn) out() (first, second int) {

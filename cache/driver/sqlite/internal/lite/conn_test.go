@@ -105,7 +105,7 @@ func TestOpenFlags(t *testing.T) {
 	}
 	c := openFile(t, path)
 	must(t, c.Exec("CREATE TABLE t(a)"))
-	if got := c.Filename(); got != path {
+	if got := c.filename(); got != path {
 		t.Errorf("Filename %q, want %q", got, path)
 	}
 	r, err := Open(path, ReadOnly)
@@ -122,7 +122,7 @@ func TestOpenFlags(t *testing.T) {
 	u, err := Open("file:x?mode=memory", ReadWriteCreate)
 	must(t, err)
 	defer u.Close()
-	if got := filepath.Base(u.Filename()); got != "file:x?mode=memory" {
+	if got := filepath.Base(u.filename()); got != "file:x?mode=memory" {
 		t.Errorf("Filename %q", got)
 	}
 }
@@ -135,14 +135,14 @@ func TestClose(t *testing.T) {
 	if row, err := s.Step(); !row || err != nil {
 		t.Fatal(row, err)
 	}
-	path := c.Filename()
+	path := c.filename()
 	must(t, c.Close())
 	must(t, c.Close())
 	c.SetInterrupt(func() error { return nil })
 	c.SetBusyHandler(nil)
 	c.SetWALHook(nil)
 	c.ReleaseMemory()
-	if c.Exec("SELECT 1") == nil || c.Changes() != 0 || !c.AutoCommit() || c.Filename() != "" {
+	if c.Exec("SELECT 1") == nil || !c.AutoCommit() || c.filename() != "" {
 		t.Error("a closed connection works")
 	}
 	if _, err := c.Prepare("SELECT 1"); err == nil {
@@ -200,16 +200,5 @@ func TestErrors(t *testing.T) {
 	}
 	if IsFull(nil) || IsBusy(nil) || IsFull(errors.New("x")) {
 		t.Error("nil is an error")
-	}
-}
-
-func TestLimitAndStatus(t *testing.T) {
-	c := openTemp(t)
-	if was := c.Limit(LimitAttached, 0); was == 0 || c.Limit(LimitAttached, -1) != 0 {
-		t.Error("the limit was not set")
-	}
-	must(t, c.Exec("CREATE TABLE t(a); SELECT * FROM t"))
-	if c.CacheBytes() <= 0 {
-		t.Error("the cache is empty")
 	}
 }

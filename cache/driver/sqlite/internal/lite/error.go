@@ -89,14 +89,6 @@ func isCode(err error, primary ...int) bool {
 // the operation needs.
 func IsBusy(err error) bool { return isCode(err, lib.SQLITE_BUSY, lib.SQLITE_LOCKED) }
 
-// IsBusySnapshot reports whether err says that a read transaction cannot
-// become a writing one because what it read is out of date. Waiting does not
-// help; beginning anew does.
-func IsBusySnapshot(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Code == lib.SQLITE_BUSY|2<<8
-}
-
 // IsFull reports whether err says that the disk, a quota or the database's
 // own limit of pages is exhausted.
 func IsFull(err error) bool {

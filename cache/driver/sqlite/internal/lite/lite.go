@@ -24,9 +24,6 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// Version is the version of SQLite.
-const Version = lib.SQLITE_VERSION
-
 var setup struct {
 	once sync.Once
 	err  error

@@ -163,7 +163,7 @@ func TestManyProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c := openWAL(t, path)
 	must(t, c.Exec(countSchema))
-	c.unstick() // others' checkpoints would wait for it
+	c.unlockDeferred() // others' checkpoints would wait for it
 	times := 100
 	if testing.Short() {
 		times = 20
@@ -205,7 +205,7 @@ func TestManyProcesses(t *testing.T) {
 	if n := integer(t, c, "SELECT n FROM counters WHERE id = 0"); n != int64(counters) || integer(t, c, countCheck) != 1 {
 		t.Errorf("counted to %d, want %d", n, counters)
 	}
-	c.unstick()
+	c.unlockDeferred()
 	wantIntact(t, copyDatabase(t, path))
 }
 
@@ -242,7 +242,7 @@ func TestKilledWriter(t *testing.T) {
 		if i%2 == 0 { // else c goes on with the wal-index it has
 			must(t, c.Close())
 		}
-		c.unstick()
+		c.unlockDeferred()
 		cmd := child("ack", path)
 		out, _ := talk(t, cmd)
 		acked := int64(0)
@@ -319,7 +319,7 @@ func TestReaderAndCheckpoints(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c := openWAL(t, path)
 	must(t, c.Exec(countSchema))
-	c.unstick()
+	c.unlockDeferred()
 	reader := child("read", path)
 	out, in := talk(t, reader)
 	wantLine(t, out, "reading")
@@ -339,7 +339,7 @@ func TestReaderAndCheckpoints(t *testing.T) {
 	}
 }
 
-// childIdle reads until it has a sticky lock, and once more for each line of
+// childIdle reads until it has a deferred lock, and once more for each line of
 // input.
 func childIdle(path string, _ []string) error {
 	c, err := openChild(path, 0)
@@ -347,12 +347,12 @@ func childIdle(path string, _ []string) error {
 		return err
 	}
 	defer c.Close()
-	for !c.isSticky() {
+	for !c.isDeferred() {
 		if _, err := text(c, countCheck); err != nil {
 			return err
 		}
 	}
-	fmt.Println("sticky")
+	fmt.Println("deferred")
 	in := bufio.NewReader(os.Stdin)
 	for {
 		if _, err := in.ReadString('\n'); err != nil {
@@ -361,7 +361,7 @@ func childIdle(path string, _ []string) error {
 		if _, err := text(c, countCheck); err != nil {
 			return err
 		}
-		fmt.Println("sticky:", c.isSticky())
+		fmt.Println("deferred:", c.isDeferred())
 	}
 }
 
@@ -371,7 +371,7 @@ func TestIdleProcess(t *testing.T) {
 	must(t, c.Exec(countSchema))
 	idle := child("idle", path)
 	out, in := talk(t, idle)
-	wantLine(t, out, "sticky")
+	wantLine(t, out, "deferred")
 	start := time.Now()
 	c.SetBusyHandler(func(int) bool {
 		time.Sleep(time.Millisecond)
@@ -380,13 +380,13 @@ func TestIdleProcess(t *testing.T) {
 	_, _, err := c.Checkpoint(Truncate)
 	t.Logf("the other process was in the way for %v", time.Since(start))
 	must(t, err)
-	// What it reads now and then does not stick.
+	// What it reads now and then defers no unlock.
 	c.SetBusyHandler(nil)
 	for range 3 {
 		time.Sleep(30 * time.Millisecond)
 		_, err = io.WriteString(in, "\n")
 		must(t, err)
-		wantLine(t, out, "sticky: false")
+		wantLine(t, out, "deferred: false")
 		must(t, c.Exec("UPDATE counters SET n = n"))
 		_, _, err = c.Checkpoint(Truncate)
 		must(t, err)

@@ -149,8 +149,3 @@ func (s *Stmt) Finalize() {
 	s.p, s.params = 0, nil
 	delete(s.c.stmts, s)
 }
-
-// ReadOnly reports whether the statement writes nothing to the database.
-func (s *Stmt) ReadOnly() bool {
-	return s.p != 0 && lib.Xsqlite3_stmt_readonly(s.c.tls, s.p) != 0
-}

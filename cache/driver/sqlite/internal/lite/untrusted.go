@@ -65,7 +65,7 @@ func (c *Conn) Distrust() error {
 			return c.fail("config", rc)
 		}
 	}
-	c.Limit(lib.SQLITE_LIMIT_SQL_LENGTH, 1<<20) // also of the statements in the schema
-	c.Limit(lib.SQLITE_LIMIT_TRIGGER_DEPTH, 2)
+	c.limit(lib.SQLITE_LIMIT_SQL_LENGTH, 1<<20) // also of the statements in the schema
+	c.limit(lib.SQLITE_LIMIT_TRIGGER_DEPTH, 2)
 	return nil
 }

@@ -8,7 +8,7 @@ func registerVFS(*libc.TLS) {}
 
 func vfs() uintptr { return 0 }
 
-func (c *Conn) stick() {}
+func (c *Conn) deferUnlocks() {}
 
 // Yield does nothing: connections keep read locks on Unix only.
 func (c *Conn) Yield() {}

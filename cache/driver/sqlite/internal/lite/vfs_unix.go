@@ -13,8 +13,8 @@ import (
 
 // The VFS of this package is SQLite's own with fewer system calls: database
 // and WAL files are opened by that one and then get a copy of its table of
-// methods in which a few are ours. What they save is described in hold_unix.go
-// and sticky_unix.go. Other files, and other users of SQLite in the process,
+// methods in which a few are ours. What they save is described in walbuffer_unix.go
+// and deferred_unix.go. Other files, and other users of SQLite in the process,
 // are not touched.
 var shim shimType
 
@@ -24,9 +24,9 @@ type shimType struct {
 	base uintptr // the VFS below
 	open openFunc
 
-	mu      sync.Mutex
-	db, wal methods              // written once
-	sticky  map[string][]uintptr // database files by name, see sticky_unix.go
+	mu        sync.Mutex
+	db, wal   methods              // written once
+	deferring map[string][]uintptr // database files by name, see deferred_unix.go
 
 	checkpoints atomic.Int32 // that our connections do, of whatever database
 }
@@ -40,8 +40,8 @@ const (
 // vfsFile is what we know of a file. It lies in C memory, at the end of
 // SQLite's file object, and must have no Go pointers.
 type vfsFile struct {
-	lockState // of a database file
-	heldState // of a WAL file
+	lockState   // of a database file
+	bufferState // of a WAL file
 }
 
 func fileAt(id uintptr) *vfsFile { return (*vfsFile)(pointer(id + shim.tail)) }

@@ -58,8 +58,8 @@ func TestWALIndexHeader(t *testing.T) {
 
 	for _, mode := range []CheckpointMode{Passive, Full, Restart, Truncate} {
 		change, sum, salts := h.Change(), h.FrameChecksum(), h.Salts()
-		w.unstick()
-		r.unstick()
+		w.unlockDeferred()
+		r.unlockDeferred()
 		log, done, err := d.Checkpoint(mode)
 		if err != nil || log != done {
 			t.Fatal(mode, log, done, err)

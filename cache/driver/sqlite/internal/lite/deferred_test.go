@@ -17,33 +17,33 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-func setMaxSticky(t *testing.T, d time.Duration) {
+func setMaxDeferral(t *testing.T, d time.Duration) {
 	set := func(d int64) int64 {
-		was := maxSticky.Swap(d)
-		janitor.timer.Stop() // it may be due in hours
-		round()
+		was := maxDeferral.Swap(d)
+		reaper.timer.Stop() // it may be due in hours
+		reap()
 		return was
 	}
 	was := set(int64(d))
 	t.Cleanup(func() { set(was) })
 }
 
-// isSticky reports whether c, though it has no transaction, keeps the lock of
+// isDeferred reports whether c, though it has no transaction, keeps the lock of
 // its last one.
-func (c *Conn) isSticky() bool {
-	return c.file != 0 && atomic.LoadUint32(&fileAt(c.file).sticky) != 0
+func (c *Conn) isDeferred() bool {
+	return c.file != 0 && atomic.LoadUint32(&fileAt(c.file).deferred) != 0
 }
 
-// unstick releases that lock, like the janitor.
-func (c *Conn) unstick() {
-	if !c.isSticky() {
+// unlockDeferred releases that lock, like the reaper.
+func (c *Conn) unlockDeferred() {
+	if !c.isDeferred() {
 		return
 	}
 	tls := libc.NewTLS()
 	defer tls.Close()
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
-	steal(tls, c.file)
+	revoke(tls, c.file)
 }
 
 // countLocks counts the calls for locks that reach SQLite's VFS.
@@ -58,15 +58,15 @@ func countLocks(t *testing.T) *int {
 	return n
 }
 
-func wantSticky(t *testing.T, c *Conn, want bool) {
+func wantDeferred(t *testing.T, c *Conn, want bool) {
 	t.Helper()
-	if c.isSticky() != want {
-		t.Fatalf("sticky: %v", !want)
+	if c.isDeferred() != want {
+		t.Fatalf("deferred: %v", !want)
 	}
 }
 
-func TestStickyLocks(t *testing.T) {
-	setMaxSticky(t, time.Hour)
+func TestDeferredUnlocks(t *testing.T) {
+	setMaxDeferral(t, time.Hour)
 	path := filepath.Join(t.TempDir(), "test.db")
 	w, r := openWAL(t, path), openWAL(t, path)
 	must(t, w.Exec("CREATE TABLE t(v)"))
@@ -78,9 +78,9 @@ func TestStickyLocks(t *testing.T) {
 	if k := calls(func() { count(r); count(r) }); k != 0 {
 		t.Errorf("%d calls to read again", k)
 	}
-	wantSticky(t, r, true)
-	r.unstick()
-	wantSticky(t, r, false)
+	wantDeferred(t, r, true)
+	r.unlockDeferred()
+	wantDeferred(t, r, false)
 	if k := calls(func() { count(r) }); k != 1 {
 		t.Errorf("%d calls to read after its release", k)
 	}
@@ -92,11 +92,11 @@ func TestStickyLocks(t *testing.T) {
 		t.Errorf("%d calls, %d rows after a write", k, count(r))
 	}
 	must(t, r.Exec("BEGIN; SELECT * FROM t"))
-	wantSticky(t, r, false)
-	r.unstick()
+	wantDeferred(t, r, false)
+	r.unlockDeferred()
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	if _, _, err := w.Checkpoint(Truncate); !IsBusy(err) {
-		t.Error("unstick released a transaction", err)
+		t.Error("unlockDeferred released a transaction", err)
 	}
 	must(t, r.Exec("COMMIT"))
 
@@ -104,10 +104,10 @@ func TestStickyLocks(t *testing.T) {
 	must(t, r.Exec("BEGIN; SELECT * FROM t"))
 	r2 := openWAL(t, path)
 	count(r2)
-	wantSticky(t, r2, true)
+	wantDeferred(t, r2, true)
 	r.Yield()
-	wantSticky(t, r2, false)
-	wantSticky(t, w, false)
+	wantDeferred(t, r2, false)
+	wantDeferred(t, w, false)
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	if _, _, err := w.Checkpoint(Truncate); !IsBusy(err) {
 		t.Error("Yield released a transaction", err)
@@ -115,17 +115,17 @@ func TestStickyLocks(t *testing.T) {
 	must(t, r.Exec("COMMIT"))
 	must(t, r2.Close())
 
-	// In this process sticky locks are not in the way.
-	wantSticky(t, r, true)
+	// In this process deferred locks are not in the way.
+	wantDeferred(t, r, true)
 	_, _, err := w.Checkpoint(Truncate)
 	must(t, err)
-	wantSticky(t, r, false)
+	wantDeferred(t, r, false)
 
 	// With an empty WAL readers lock slot 0.
 	if count(r) != 4 {
 		t.Error(count(r))
 	}
-	wantSticky(t, r, true)
+	wantDeferred(t, r, true)
 	must(t, w.Exec("INSERT INTO t VALUES (1)"))
 	if k := calls(func() { count(r) }); k > 6 || count(r) != 5 {
 		t.Errorf("%d calls, %d rows", k, count(r))
@@ -146,32 +146,32 @@ func TestStickyLocks(t *testing.T) {
 	}
 	count(r)
 	must(t, r.Exec("PRAGMA locking_mode = EXCLUSIVE; SELECT * FROM t; PRAGMA locking_mode = NORMAL; SELECT * FROM t"))
-	wantSticky(t, r, true)
+	wantDeferred(t, r, true)
 	must(t, w.Close())
 	must(t, r.Exec("PRAGMA journal_mode = DELETE"))
-	wantSticky(t, r, false)
+	wantDeferred(t, r, false)
 	must(t, r.Exec("PRAGMA journal_mode = WAL; SELECT * FROM t"))
-	wantSticky(t, r, true)
+	wantDeferred(t, r, true)
 	must(t, r.Close())
-	wantSticky(t, r, false)
-	r.unstick()
+	wantDeferred(t, r, false)
+	r.unlockDeferred()
 	if _, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the last connection left its WAL", err)
 	}
-	if len(shim.sticky) != 0 {
-		t.Errorf("left: %v", shim.sticky)
+	if len(shim.deferring) != 0 {
+		t.Errorf("left: %v", shim.deferring)
 	}
 }
 
-// The sticky lock of a writer, whose mark is behind, is not in the way of
+// The deferred lock of a writer, whose mark is behind, is not in the way of
 // its own checkpoint.
 func TestOwnCheckpoint(t *testing.T) {
-	setMaxSticky(t, time.Hour)
+	setMaxDeferral(t, time.Hour)
 	c := openWAL(t, filepath.Join(t.TempDir(), "test.db"))
 	must(t, c.Exec("CREATE TABLE t(v)"))
 	for _, mode := range []CheckpointMode{Passive, Full, Restart, Truncate} {
 		must(t, c.Exec("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"))
-		wantSticky(t, c, true)
+		wantDeferred(t, c, true)
 		log, done, err := c.Checkpoint(mode)
 		if err != nil || log != done {
 			t.Error(mode, log, done, err)
@@ -180,9 +180,9 @@ func TestOwnCheckpoint(t *testing.T) {
 }
 
 // The WAL begins anew after a checkpoint although another connection of this
-// process has a sticky lock on it.
+// process has a deferred lock on it.
 func TestWALRestarts(t *testing.T) {
-	setMaxSticky(t, time.Hour)
+	setMaxDeferral(t, time.Hour)
 	path := filepath.Join(t.TempDir(), "test.db")
 	w, r := openWAL(t, path), openWAL(t, path)
 	must(t, w.Exec("CREATE TABLE t(v)"))
@@ -202,8 +202,8 @@ func TestWALRestarts(t *testing.T) {
 }
 
 // Locks are taken away while their connections are used.
-func TestUnstickAnyTime(t *testing.T) {
-	setMaxSticky(t, time.Hour)
+func TestRevokeAnyTime(t *testing.T) {
+	setMaxDeferral(t, time.Hour)
 	openWAL(t, filepath.Join(t.TempDir(), "first.db"))
 	was := shim.db.shmLock
 	t.Cleanup(func() { shim.db.shmLock = was })
@@ -211,7 +211,7 @@ func TestUnstickAnyTime(t *testing.T) {
 	shim.db.shmLock = func(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 		// What is released must be held, and no longer on offer.
 		if flags == unlockShared && slot >= slotRead &&
-			(!locked(id, slot) || atomic.LoadUint32(&fileAt(id).sticky) == uint32(slot)) {
+			(!locked(id, slot) || atomic.LoadUint32(&fileAt(id).deferred) == uint32(slot)) {
 			wrong.Add(1)
 		}
 		return was(tls, id, slot, n, flags)
@@ -243,8 +243,8 @@ func TestUnstickAnyTime(t *testing.T) {
 			default:
 			}
 			for _, c := range conns {
-				c.isSticky()
-				c.unstick()
+				c.isDeferred()
+				c.unlockDeferred()
 			}
 			runtime.Gosched()
 		}

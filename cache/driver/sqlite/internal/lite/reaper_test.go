@@ -19,19 +19,19 @@ func wantSoon(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestJanitor(t *testing.T) {
+func TestReaper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	conns := []*Conn{openWAL(t, path), openWAL(t, path), openWAL(t, path)}
 	must(t, conns[0].Exec("CREATE TABLE t(v)"))
 	use := func(c *Conn) { integer(t, c, "SELECT count(*) FROM t") }
 	for range 3 {
 		for _, c := range conns {
-			wantSoon(t, "a sticky lock", func() bool { use(c); return c.isSticky() })
+			wantSoon(t, "a deferred lock", func() bool { use(c); return c.isDeferred() })
 		}
 		for _, c := range conns {
-			wantSoon(t, "the release of a lock that is not used", func() bool { return !c.isSticky() })
+			wantSoon(t, "the release of a lock that is not used", func() bool { return !c.isDeferred() })
 		}
-		wantSoon(t, "an end of the rounds", func() bool { return !janitor.due.Load() })
+		wantSoon(t, "an end of the rounds", func() bool { return !reaper.due.Load() })
 	}
 
 	// A connection of SQLite's own VFS, in the same process, is not kept from
@@ -71,36 +71,36 @@ func TestJanitor(t *testing.T) {
 }
 
 // A lock that is used stays, however many rounds see it.
-func TestJanitorLeavesWhatIsUsed(t *testing.T) {
-	setMaxSticky(t, time.Hour)
+func TestReaperLeavesWhatIsUsed(t *testing.T) {
+	setMaxDeferral(t, time.Hour)
 	c := openWAL(t, filepath.Join(t.TempDir(), "test.db"))
 	must(t, c.Exec("CREATE TABLE t(v)"))
 	integer(t, c, "SELECT count(*) FROM t")
 	n := countLocks(t)
 	for range 10 {
 		integer(t, c, "SELECT count(*) FROM t")
-		round()
-		wantSticky(t, c, true)
+		reap()
+		wantDeferred(t, c, true)
 	}
 	if *n != 0 {
 		t.Errorf("%d calls", *n)
 	}
 	must(t, c.Exec("BEGIN; SELECT * FROM t"))
-	round()
-	round()
+	reap()
+	reap()
 	must(t, c.Exec("COMMIT"))
-	wantSticky(t, c, true)
-	round()
-	round()
-	wantSticky(t, c, false)
+	wantDeferred(t, c, true)
+	reap()
+	reap()
+	wantDeferred(t, c, false)
 	if *n != 1 {
 		t.Errorf("%d calls", *n)
 	}
 }
 
-// While one of our connections checkpoints, the others' locks stick: it takes
+// While one of our connections checkpoints, the others' unlocks are deferred: it takes
 // away those that are in its way.
-func TestStickyDuringOwnCheckpoint(t *testing.T) {
+func TestDeferredDuringOwnCheckpoint(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	c, r, long := openWAL(t, path), openWAL(t, path), openWAL(t, path)
 	must(t, c.Exec("CREATE TABLE t(v)"))

@@ -14,27 +14,28 @@ import (
 
 // A read transaction locks one of five slots of the wal-index (shared), and
 // if its mark is out of date moves that first (exclusive): two system calls
-// per read, four per write. Here the lock is kept when SQLite releases it,
-// as a sticky one, and given back to it when it asks for the same slot again.
+// per read, four per write. Here the unlock is deferred: when SQLite releases the
+// lock, the connection keeps it, as a deferred lock, and SQLite gets it back when it
+// asks for the same slot again.
 //
 // To all others this is a reader whose transaction lasts a little longer: the
 // unlock is put off until just before the next lock. SQLite checks after
 // each lock that the mark and the header of the wal-index are what it read
 // before; a lock that it had all along makes that no weaker. And a mark that
-// it wants to move is reported busy while the sticky lock is young, without
+// it wants to move is reported busy while the deferred lock is young, without
 // a look: another process could hold that slot, so SQLite is prepared to go
 // on with the best mark there is. An old mark only limits what a checkpoint
 // copies meanwhile.
 //
 // What is left is that nobody waits for ever:
 //
-//   - A sticky lock is released, and with it the mark moved, when it is used
-//     again after maxSticky; the janitor releases that of a connection which is
-//     not used. A connection that is used now and then only gets no sticky
-//     locks: there the janitor would be all that comes of them.
+//   - A deferred lock is released, and with it the mark moved, when it is used
+//     again after maxDeferral; the reaper releases that of a connection which is
+//     not used. A connection that is used now and then only gets no deferred
+//     locks: there the reaper would be all that comes of them.
 //   - A checkpoint of somebody else polls for a moment in which a reader
-//     has released its slot, which a busy reader with sticky locks would
-//     almost never do. So each maxSticky we look whether there is one, and
+//     has released its slot, which a busy reader with deferred locks would
+//     almost never do. So each maxDeferral we look whether there is one, and
 //     unlock as SQLite says until it is over.
 //   - A connection that wants more than to read or write (checkpoint,
 //     recovery, restart of the WAL) first releases those that are in its way
@@ -44,17 +45,17 @@ import (
 //   - One round of refusals is followed by a shared lock. Another refusal
 //     would mean that SQLite did not like any mark.
 type lockState struct {
-	// sticky is the slot of the lock that SQLite has released and we have
-	// not, perhaps with aged, 0 if there is none, or stealing. Only the
+	// deferred is the slot of the lock that SQLite has released and we have
+	// not, perhaps with expired, 0 if there is none, or revoking. Only the
 	// connection's own goroutine sets a slot; everybody may take it away by
 	// compare and swap.
-	sticky uint32
+	deferred uint32
 
-	sticks  bool  // sticky locks are wanted for this file
-	rare    bool  // when the lock was taken the last one was long ago
-	upkeep  int32 // a bit for each of the checkpoint and recovery locks held
-	slot    int32 // the read slot that SQLite has locked now, or 0
-	refused int32 // exclusive locks since the last shared one
+	defers      bool  // unlocks are deferred for this file
+	rare        bool  // when the lock was taken the last one was long ago
+	maintenance int32 // a bit for each of the checkpoint and recovery locks that the connection holds
+	slot        int32 // the read slot that SQLite has locked now, or 0
+	refused     int32 // exclusive locks since the last shared one
 
 	since   time.Duration // when the lock was taken, since epoch
 	checked time.Duration // when yield was
@@ -71,7 +72,7 @@ const (
 	slotRead       = 3 // the first of five
 	slots          = 8
 	marks          = slots - slotRead - 1
-	stealing       = slots
+	revoking       = slots
 
 	shmLockBase = 120 // the byte of the -shm file that slot 0 is a lock on
 )
@@ -84,13 +85,13 @@ const (
 	unlockExclusive = lib.SQLITE_SHM_UNLOCK | lib.SQLITE_SHM_EXCLUSIVE
 )
 
-// maxSticky is how long a sticky lock is used before it is renewed, a
+// maxDeferral is how long a deferred lock is used before it is renewed, a
 // [time.Duration]. Tests change it.
-var maxSticky atomic.Int64
+var maxDeferral atomic.Int64
 
-func init() { maxSticky.Store(int64(2 * time.Millisecond)) }
+func init() { maxDeferral.Store(int64(2 * time.Millisecond)) }
 
-func stickyTime() time.Duration { return time.Duration(maxSticky.Load()) }
+func deferral() time.Duration { return time.Duration(maxDeferral.Load()) }
 
 var epoch = time.Now()
 
@@ -111,9 +112,9 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 	case unlockShared:
 		if slot >= slotRead && slot == f.slot {
 			f.slot = 0
-			if f.sticks && !f.yield && !f.rare {
-				atomic.StoreUint32(&f.sticky, uint32(slot))
-				watchSticky()
+			if f.defers && !f.yield && !f.rare {
+				atomic.StoreUint32(&f.deferred, uint32(slot))
+				scheduleReap()
 				return lib.SQLITE_OK
 			}
 		}
@@ -132,7 +133,7 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 				conns.find(f.hooked).unlockHook()
 			}
 		}
-		f.keepUp(f.upkeep &^ upkeepBits(slot, n))
+		f.setMaintenance(f.maintenance &^ maintenanceBits(slot, n))
 	}
 	return shim.db.shmLock(tls, id, slot, n, flags)
 }
@@ -141,22 +142,22 @@ func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 	refused := f.refused
 	f.refused = 0
-	if s := atomic.LoadUint32(&f.sticky); s != 0 {
-		if s&^aged == uint32(slot) && (refused > 0 || f.young()) &&
-			atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
+	if s := atomic.LoadUint32(&f.deferred); s != 0 {
+		if s&^expired == uint32(slot) && (refused > 0 || f.young()) &&
+			atomic.CompareAndSwapUint32(&f.deferred, s, 0) {
 			f.slot = slot
 			return lib.SQLITE_OK
 		}
-		f.unstick(tls, id)
+		f.unlockDeferred(tls, id)
 	}
 	rc := shim.db.shmLock(tls, id, slot, 1, lockShared)
 	if rc == lib.SQLITE_OK {
 		f.slot = slot
-		if f.sticks {
+		if f.defers {
 			now := time.Since(epoch)
-			f.rare = now-f.since > roundEvery()
+			f.rare = now-f.since > reapEvery()
 			f.since = now
-			if now-f.checked >= stickyTime() {
+			if now-f.checked >= deferral() {
 				f.checked, f.yield = now, checkpointElsewhere(id)
 			}
 		}
@@ -165,7 +166,7 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 }
 
 // checkpointElsewhere reports whether another process holds the checkpoint
-// lock, or a connection of this one that knows nothing of sticky locks. To try
+// lock, or a connection of this one that knows nothing of deferred locks. To try
 // for it would make a checkpoint that begins just now fail.
 func checkpointElsewhere(id uintptr) bool {
 	shm := (*lib.TunixFile)(pointer(id)).FpShm
@@ -197,52 +198,52 @@ func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int3
 			fileAt(f.wal).begin()
 		}
 		return rc
-	case slot >= slotRead && n == 1 && f.upkeep == 0:
+	case slot >= slotRead && n == 1 && f.maintenance == 0:
 		// A reader wants to move a mark.
-		if s := atomic.LoadUint32(&f.sticky) &^ aged; s > slotRead && s < slots &&
+		if s := atomic.LoadUint32(&f.deferred) &^ expired; s > slotRead && s < slots &&
 			f.refused < marks && (f.refused > 0 || f.young()) {
 			f.refused++
 			return lib.SQLITE_BUSY
 		}
-		f.unstick(tls, id)
+		f.unlockDeferred(tls, id)
 		return shim.db.shmLock(tls, id, slot, n, lockExclusive)
 	}
-	stealSticky(tls, id, slot, n)
+	revokeAll(tls, id, slot, n)
 	rc := shim.db.shmLock(tls, id, slot, n, lockExclusive)
 	if rc == lib.SQLITE_OK {
-		f.keepUp(f.upkeep | upkeepBits(slot, n))
+		f.setMaintenance(f.maintenance | maintenanceBits(slot, n))
 	}
 	return rc
 }
 
-// keepUp sets upkeep.
-func (f *lockState) keepUp(upkeep int32) {
+// setMaintenance sets maintenance.
+func (f *lockState) setMaintenance(maintenance int32) {
 	const checkpoint = 1 << slotCheckpoint
 	switch {
-	case upkeep&^f.upkeep&checkpoint != 0:
+	case maintenance&^f.maintenance&checkpoint != 0:
 		shim.checkpoints.Add(1)
-	case f.upkeep&^upkeep&checkpoint != 0:
+	case f.maintenance&^maintenance&checkpoint != 0:
 		shim.checkpoints.Add(-1)
 	}
-	f.upkeep = upkeep
+	f.maintenance = maintenance
 }
 
-func upkeepBits(slot, n int32) int32 {
+func maintenanceBits(slot, n int32) int32 {
 	return (1<<n - 1) << slot & (1<<slotCheckpoint | 1<<slotRecover)
 }
 
-func (f *lockState) young() bool { return time.Since(epoch)-f.since < stickyTime() }
+func (f *lockState) young() bool { return time.Since(epoch)-f.since < deferral() }
 
-// unstick releases the sticky lock. Only the goroutine that uses the
+// unlockDeferred releases the deferred lock. Only the goroutine that uses the
 // connection calls it.
-func (f *lockState) unstick(tls *libc.TLS, id uintptr) {
+func (f *lockState) unlockDeferred(tls *libc.TLS, id uintptr) {
 	for {
-		s := atomic.LoadUint32(&f.sticky)
+		s := atomic.LoadUint32(&f.deferred)
 		if s == 0 {
 			return
 		}
-		if s != stealing && atomic.CompareAndSwapUint32(&f.sticky, s, 0) {
-			shim.db.shmLock(tls, id, int32(s&^aged), 1, unlockShared)
+		if s != revoking && atomic.CompareAndSwapUint32(&f.deferred, s, 0) {
+			shim.db.shmLock(tls, id, int32(s&^expired), 1, unlockShared)
 			return
 		}
 		// Somebody else is at it, under this lock.
@@ -252,38 +253,38 @@ func (f *lockState) unstick(tls *libc.TLS, id uintptr) {
 	}
 }
 
-// stealSticky releases the sticky locks that this process has on the same
+// revokeAll releases the deferred locks that this process has on the same
 // database, the connection's own included: those on n slots, or all of them
 // when a checkpoint or a recovery begins.
-func stealSticky(tls *libc.TLS, id uintptr, slot, n int32) {
+func revokeAll(tls *libc.TLS, id uintptr, slot, n int32) {
 	if slot < slotRead {
 		slot, n = slotRead, slots-slotRead
 	}
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
-	for _, ids := range shim.sticky {
+	for _, ids := range shim.deferring {
 		if !slices.Contains(ids, id) {
 			continue
 		}
 		for _, one := range ids {
-			if s := int32(atomic.LoadUint32(&fileAt(one).sticky) &^ aged); slot <= s && s < slot+n {
-				steal(tls, one)
+			if s := int32(atomic.LoadUint32(&fileAt(one).deferred) &^ expired); slot <= s && s < slot+n {
+				revoke(tls, one)
 			}
 		}
 	}
 }
 
-// steal releases a sticky lock, whoever uses the connection. SQLite's VFS
+// revoke releases a deferred lock, whatever goroutine uses the connection. SQLite's VFS
 // guards its state against other connections of the process, and thus
 // against us. The caller holds shim.mu.
-func steal(tls *libc.TLS, id uintptr) {
+func revoke(tls *libc.TLS, id uintptr) {
 	f := fileAt(id)
-	s := atomic.LoadUint32(&f.sticky)
-	if s == 0 || !atomic.CompareAndSwapUint32(&f.sticky, s, stealing) {
+	s := atomic.LoadUint32(&f.deferred)
+	if s == 0 || !atomic.CompareAndSwapUint32(&f.deferred, s, revoking) {
 		return
 	}
-	shim.db.shmLock(tls, id, int32(s&^aged), 1, unlockShared)
-	atomic.StoreUint32(&f.sticky, 0)
+	shim.db.shmLock(tls, id, int32(s&^expired), 1, unlockShared)
+	atomic.StoreUint32(&f.deferred, 0)
 }
 
 // maxFrames is the number of frames of which a region of the WAL-index tells.
@@ -300,7 +301,7 @@ func dbShmMap(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr
 			return rc
 		}
 		const minFrame = frameHeaderSize + 512
-		if frames := (*(*int64)(pointer(at)) + maxHeld) / minFrame; int64(region) > frames/maxFrames+1 {
+		if frames := (*(*int64)(pointer(at)) + maxBuffer) / minFrame; int64(region) > frames/maxFrames+1 {
 			return lib.SQLITE_CORRUPT
 		}
 	}
@@ -309,22 +310,22 @@ func dbShmMap(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr
 
 func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {
 	f := fileAt(id)
-	f.unstick(tls, id)
+	f.unlockDeferred(tls, id)
 	f.slot = 0
-	f.keepUp(0)
+	f.setMaintenance(0)
 	return shim.db.shmUnmap(tls, id, remove)
 }
 
 func dbClose(tls *libc.TLS, id uintptr) int32 {
 	f := fileAt(id)
-	f.unstick(tls, id)
-	if f.sticks {
+	f.unlockDeferred(tls, id)
+	if f.defers {
 		shim.mu.Lock()
-		for name, ids := range shim.sticky {
+		for name, ids := range shim.deferring {
 			if i := slices.Index(ids, id); i >= 0 {
-				shim.sticky[name] = slices.Delete(ids, i, i+1)
+				shim.deferring[name] = slices.Delete(ids, i, i+1)
 				if len(ids) == 1 {
-					delete(shim.sticky, name)
+					delete(shim.deferring, name)
 				}
 			}
 		}
@@ -339,7 +340,7 @@ func dbClose(tls *libc.TLS, id uintptr) int32 {
 // after they were used last.
 func (c *Conn) Yield() {
 	if c.file != 0 {
-		stealSticky(c.tls, c.file, slotRead, marks+1)
+		revokeAll(c.tls, c.file, slotRead, marks+1)
 	}
 }
 
@@ -354,8 +355,8 @@ func (c *Conn) setUnlockHook(on bool) {
 	}
 }
 
-// stick switches sticky locks on for the main database of c.
-func (c *Conn) stick() {
+// deferUnlocks has unlocks of the main database of c deferred.
+func (c *Conn) deferUnlocks() {
 	out := c.scratch + scratchOut
 	if lib.Xsqlite3_file_control(c.tls, c.db, c.scratch+scratchMain, lib.SQLITE_FCNTL_FILE_POINTER, out) != lib.SQLITE_OK {
 		return
@@ -364,13 +365,13 @@ func (c *Conn) stick() {
 	if !isOurs(id, &shim.db) {
 		return
 	}
-	name := c.Filename()
+	name := c.filename()
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
-	if shim.sticky == nil {
-		shim.sticky = make(map[string][]uintptr)
+	if shim.deferring == nil {
+		shim.deferring = make(map[string][]uintptr)
 	}
-	shim.sticky[name] = append(shim.sticky[name], id)
-	fileAt(id).sticks = true
+	shim.deferring[name] = append(shim.deferring[name], id)
+	fileAt(id).defers = true
 	c.file = id
 }

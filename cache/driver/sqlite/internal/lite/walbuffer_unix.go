@@ -10,7 +10,7 @@ import (
 )
 
 // SQLite writes each frame of the WAL with two system calls, 24 bytes of
-// header and the page. Here they are held back until the frame that commits
+// header and the page. Here they are buffered until the frame that commits
 // is complete, and go to the file in one.
 //
 // That is safe because nobody misses them before: a frame counts when the
@@ -18,8 +18,8 @@ import (
 // or when a recovery finds the whole transaction in the file. The transaction
 // itself may read its own frames back; it gets them from here.
 //
-//   - Frames are held only while the write lock of the wal-index is known to
-//     be held (not with locking_mode = EXCLUSIVE, which takes no such locks),
+//   - Frames are buffered only while the connection is known to have the write lock of
+//     the wal-index (not with locking_mode = EXCLUSIVE, which takes no such locks),
 //     and dropped before it is released: afterwards their place in the file
 //     may be somebody else's.
 //   - After the commit frame everything passes straight through until the
@@ -29,26 +29,26 @@ import (
 //     it is writing, and rolls back. Should it go on all the same, every
 //     further write fails until the lock is released: without the lost frames
 //     there must be no commit.
-type heldState struct {
+type bufferState struct {
 	db  uintptr // the database's file
 	buf uintptr // of size bytes
-	off int64   // where in the file the held bytes belong
-	n   int32   // held bytes
+	off int64   // where in the file the buffered bytes belong
+	n   int32   // buffered bytes
 
 	size   int32
 	extent int64 // the file has this many bytes, unless another connection has cut it
-	lost   int32 // the error of a write of held frames
+	lost   int32 // the error of a write of buffered frames
 
-	holding bool // between getting the write lock and the commit
-	header  bool // the last bytes are a header, its page comes next
-	commit  bool // that header is one of a commit frame
+	buffering bool // between getting the write lock and the commit
+	header    bool // the last bytes are a header, its page comes next
+	commit    bool // that header is one of a commit frame
 }
 
 const (
-	// maxHeld bounds the buffer. SQLite's unix VFS never writes more in one
+	// maxBuffer bounds the buffer. SQLite's unix VFS never writes more in one
 	// call: it masks the number of bytes with this.
-	maxHeld = 0x1ffff
-	minHeld = 16 << 10
+	maxBuffer = 0x1ffff
+	minBuffer = 16 << 10
 )
 
 func overrideWAL(m *methods, t *lib.Tsqlite3_io_methods) bool {
@@ -63,7 +63,7 @@ func overrideWAL(m *methods, t *lib.Tsqlite3_io_methods) bool {
 
 func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	f := fileAt(id)
-	if !f.holding {
+	if !f.buffering {
 		return shim.wal.write(tls, id, buf, n, off)
 	}
 	if f.lost != lib.SQLITE_OK {
@@ -76,13 +76,13 @@ func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	case n == frameHeaderSize && off >= walHeaderSize:
 		f.header = true
 		f.commit = binary.BigEndian.Uint32(bytesAt(buf+4, 4)) != 0
-		return f.hold(tls, id, buf, n, off)
+		return f.add(tls, id, buf, n, off)
 	case f.header && off == f.off+int64(f.n):
 		f.header = false
-		rc := f.hold(tls, id, buf, n, off)
+		rc := f.add(tls, id, buf, n, off)
 		if rc == lib.SQLITE_OK && f.commit {
 			if rc = f.flush(tls, id); rc == lib.SQLITE_OK {
-				f.holding = false
+				f.buffering = false
 			}
 		}
 		return rc
@@ -96,9 +96,9 @@ func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	return shim.wal.write(tls, id, buf, n, off)
 }
 
-// hold keeps a copy of the bytes.
-func (f *heldState) hold(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
-	if off != f.off+int64(f.n) || f.n+n > maxHeld {
+// add keeps a copy of the bytes.
+func (f *bufferState) add(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
+	if off != f.off+int64(f.n) || f.n+n > maxBuffer {
 		if rc := f.flush(tls, id); rc != lib.SQLITE_OK {
 			return rc
 		}
@@ -114,11 +114,11 @@ func (f *heldState) hold(tls *libc.TLS, id, buf uintptr, n int32, off int64) int
 	return lib.SQLITE_OK
 }
 
-func (f *heldState) grow(tls *libc.TLS, n int32) bool {
+func (f *bufferState) grow(tls *libc.TLS, n int32) bool {
 	if n <= f.size {
 		return true
 	}
-	size := min(max(minHeld, 2*f.size, n), maxHeld)
+	size := min(max(minBuffer, 2*f.size, n), maxBuffer)
 	p := lib.Xsqlite3_realloc64(tls, f.buf, lib.Tsqlite3_uint64(size))
 	if p == 0 {
 		return false
@@ -127,8 +127,8 @@ func (f *heldState) grow(tls *libc.TLS, n int32) bool {
 	return true
 }
 
-// flush writes what is held.
-func (f *heldState) flush(tls *libc.TLS, id uintptr) int32 {
+// flush writes what is buffered.
+func (f *bufferState) flush(tls *libc.TLS, id uintptr) int32 {
 	if f.n == 0 {
 		return lib.SQLITE_OK
 	}
@@ -150,10 +150,10 @@ func (f *heldState) flush(tls *libc.TLS, id uintptr) int32 {
 // MiB at a time is no better than pages.
 const walChunk = 64 << 10
 
-// pad adds zeros to what is held, where the file has to grow, and returns the
+// pad adds zeros to what is buffered, where the file has to grow, and returns the
 // bytes to be written. Beyond the end of the file are nobody's frames, and to a
 // recovery zeros are what an older WAL has left there.
-func (f *heldState) pad(tls *libc.TLS, id uintptr) int32 {
+func (f *bufferState) pad(tls *libc.TLS, id uintptr) int32 {
 	end := f.off + int64(f.n)
 	if end <= f.extent {
 		return f.n
@@ -168,7 +168,7 @@ func (f *heldState) pad(tls *libc.TLS, id uintptr) int32 {
 	}
 	f.extent = (end + walChunk - 1) &^ (walChunk - 1)
 	n := f.extent - f.off
-	if n > maxHeld || !f.grow(tls, int32(n)) {
+	if n > maxBuffer || !f.grow(tls, int32(n)) {
 		f.extent = 0
 		return f.n
 	}
@@ -177,10 +177,10 @@ func (f *heldState) pad(tls *libc.TLS, id uintptr) int32 {
 }
 
 // begin is called when the write lock was taken, end before it is released.
-func (f *heldState) begin() { f.end(); f.holding = true }
+func (f *bufferState) begin() { f.end(); f.buffering = true }
 
-func (f *heldState) end() {
-	f.holding, f.header, f.commit = false, false, false
+func (f *bufferState) end() {
+	f.buffering, f.header, f.commit = false, false, false
 	f.n, f.lost = 0, lib.SQLITE_OK
 }
 
@@ -224,6 +224,6 @@ func walClose(tls *libc.TLS, id uintptr) int32 {
 	f := fileAt(id)
 	fileAt(f.db).wal = 0
 	lib.Xsqlite3_free(tls, f.buf)
-	f.heldState = heldState{}
+	f.bufferState = bufferState{}
 	return shim.wal.close(tls, id)
 }

@@ -88,7 +88,7 @@ func TestOneWritePerCommit(t *testing.T) {
 	}
 	sizes = nil
 	must(t, c.Exec("INSERT INTO t(v) VALUES (zeroblob(1000000))"))
-	if len(sizes) > 1000000/(maxHeld-4120)+1 {
+	if len(sizes) > 1000000/(maxBuffer-4120)+1 {
 		t.Errorf("%d writes", len(sizes))
 	}
 	sizes = nil
@@ -165,9 +165,9 @@ func TestWALGrowsByChunks(t *testing.T) {
 	}
 }
 
-// What was held when a transaction was rolled back must not come to light
+// What was buffered when a transaction was rolled back must not come to light
 // after somebody else has written in its place.
-func TestHeldIsDropped(t *testing.T) {
+func TestBufferIsDropped(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "test.db")
 	a, b := openWAL(t, path), openWAL(t, path)
 	must(t, a.Exec("CREATE TABLE t(v); PRAGMA cache_size = 3"))
@@ -252,12 +252,12 @@ func TestSameAsDefaultVFS(t *testing.T) {
 }
 
 func sameAsDefault(t *testing.T, pragmas string, seed uint64) {
-	// With sticky locks a reader's mark may be older, and a checkpoint end
+	// With deferred locks a reader's mark may be older, and a checkpoint end
 	// earlier.
-	sticky := seed%2 == 0
-	setMaxSticky(t, 0)
-	if sticky {
-		setMaxSticky(t, time.Hour)
+	deferred := seed%2 == 0
+	setMaxDeferral(t, 0)
+	if deferred {
+		setMaxDeferral(t, time.Hour)
 	}
 	dir := t.TempDir()
 	sides := [2]*side{{path: dir + "/lite.db"}, {path: dir + "/default.db", flags: DefaultVFS}}
@@ -318,7 +318,7 @@ func sameAsDefault(t *testing.T, pragmas string, seed uint64) {
 			v, err := text(s.conns[i], sql)
 			got[n] = fmt.Sprint(v, " ", err)
 		}
-		if got[0] != got[1] && !(sticky && strings.Contains(sql, "checkpoint")) {
+		if got[0] != got[1] && !(deferred && strings.Contains(sql, "checkpoint")) {
 			t.Fatalf("step %d: %s: %s with our VFS, %s with the default one", step, sql, got[0], got[1])
 		}
 		if step%200 == 0 {
