@@ -42,6 +42,7 @@ func TestImports(t *testing.T) {
 		engine + "wal":                   {engine + "osfs"},
 		engine + "powercut":              {engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
+		"cache/driver/postgres":          {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
 		"cache/family":                   {"cache"},
