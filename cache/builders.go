@@ -49,8 +49,11 @@ func WrapError(ctx context.Context, op, collection string, err error) error {
 // collections lock those first.
 func (c *Cache[K, V]) Step(ctx context.Context, fn func(tx *Tx) error, others ...Collection) error {
 	touches := c.shared.touches
-	for _, other := range others {
-		touches = append(touches[:len(touches):len(touches)], other.collection())
+	if len(others) > 0 {
+		touches = append(make([]driver.Collection, 0, 1+len(others)), touches...)
+		for _, other := range others {
+			touches = append(touches, other.collection())
+		}
 	}
 	return c.transact(ctx, "Step", driver.Own, touches, fn)
 }

@@ -56,7 +56,7 @@ func (d *Deque[T]) changeAt(ctx context.Context, i int64, fn func(d *Deque[T], k
 	if err := d.refresh(ctx); err != nil {
 		return err
 	}
-	return d.update(ctx, func(d *Deque[T]) error {
+	return d.step(ctx, func(d *Deque[T]) error {
 		k, err := d.keyAt(ctx, i)
 		if err != nil {
 			return refusal{err}

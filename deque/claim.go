@@ -131,7 +131,7 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 		return err
 	}
 	err = family.Repeat(func() error {
-		err := d.update(ctx, try)
+		err := d.step(ctx, try)
 		if errors.Is(err, cache.ErrUncertain) {
 			tried = c
 		}
@@ -276,7 +276,7 @@ func (c *Claim[T]) finish(ctx context.Context, fn func(d *Deque[T], key string) 
 		return fn(d, key)
 	}
 	return family.Repeat(func() error {
-		err := c.d.update(ctx, try)
+		err := c.d.step(ctx, try)
 		if errors.Is(err, cache.ErrUncertain) {
 			uncertain = err
 		}

@@ -24,6 +24,7 @@ type Deque[T any] struct {
 	inflight *cache.Cache[int64, codec.Value] // values of claimed and delayed items, by number
 	leases   *cache.Cache[string, leaseRow]   // until when they are in flight: see leaseKey
 	settings *cache.Cache[string, settings]   // of all deques of the store, by name
+	others   []cache.Collection               // all of these but items, not bound
 }
 
 // shared belongs to one call of Open or New and to all that is bound from it.
@@ -143,6 +144,8 @@ func (d *Deque[T]) open(ctx context.Context, name string, o *Options[T]) (err er
 	}
 	if st.ReadOnly() && errors.Is(err, cache.ErrReadOnly) {
 		d.shared.plain, err = true, nil
+	} else if err == nil {
+		d.others = []cache.Collection{d.raw, d.inflight, d.leases, d.settings}
 	}
 	return err
 }
@@ -256,8 +259,18 @@ func (d *Deque[T]) View(ctx context.Context, fn func(tx *cache.Tx) error) error 
 // stands also if it is not known whether the transaction was committed: all that it
 // can have changed is that an item is removed whose value is lost.
 func (d *Deque[T]) update(ctx context.Context, fn func(d *Deque[T]) error) error {
+	return d.transact(fn, func(fn func(tx *cache.Tx) error) error { return d.items.Update(ctx, fn) })
+}
+
+// step is update for a short transaction of this deque alone, which may be rolled back
+// and run again.
+func (d *Deque[T]) step(ctx context.Context, fn func(d *Deque[T]) error) error {
+	return d.transact(fn, func(fn func(tx *cache.Tx) error) error { return d.items.Step(ctx, fn, d.others...) })
+}
+
+func (d *Deque[T]) transact(fn func(d *Deque[T]) error, run func(fn func(tx *cache.Tx) error) error) error {
 	var refused error
-	err := d.items.Update(ctx, func(tx *cache.Tx) error {
+	err := run(func(tx *cache.Tx) error {
 		refused = nil
 		err := fn(d.In(tx))
 		if r, ok := err.(refusal); ok {

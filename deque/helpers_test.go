@@ -63,7 +63,7 @@ func onEngines(t *testing.T, fn func(t *testing.T, e *env)) {
 		if data[t] == nil {
 			data[t] = &memory.Data{}
 		}
-		return cache.NewStore(data[t].Open(&memory.Options{ReadOnly: o.ReadOnly}), o)
+		return cache.NewStore(data[t].Open(&memory.Options{ReadOnly: o.ReadOnly, RunTwice: true, Declared: true}), o)
 	})
 	dirs := map[*testing.T]string{}
 	run("sqlite", func(t *testing.T, o *cache.StoreOptions) *cache.Store {

@@ -173,7 +173,7 @@ func (d *Deque[T]) requeueDue(ctx context.Context, s settings, look, taking bool
 		return nil
 	}
 	err := family.Repeat(func() error {
-		return d.update(ctx, func(d *Deque[T]) error {
+		return d.step(ctx, func(d *Deque[T]) error {
 			var lost *int
 			if taking {
 				lost = new(int)
@@ -335,7 +335,7 @@ func (d *Deque[T]) purge(ctx context.Context, prefix string) (n int, err error) 
 	if s, err := d.stored(ctx); err != nil || !s.InFlight {
 		return 0, err
 	}
-	err = d.update(ctx, func(d *Deque[T]) error {
+	err = d.step(ctx, func(d *Deque[T]) error {
 		n = 0
 		for k, err := range d.leases.Sorted().Prefix(prefix).Limit(purgeLimit).Keys(ctx) {
 			if err != nil {

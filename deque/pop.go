@@ -103,7 +103,7 @@ func (d *Deque[T]) popN(ctx context.Context, back bool, n int) (vs []T, err erro
 	if err != nil {
 		return nil, err
 	}
-	err = d.update(ctx, func(d *Deque[T]) error {
+	err = d.step(ctx, func(d *Deque[T]) error {
 		vs = nil
 		var keys []int64
 		for e, err := range span(d.items, back).All(ctx) {

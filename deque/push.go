@@ -62,7 +62,7 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 	if len(values) == 0 {
 		return d.refresh(ctx)
 	}
-	return d.update(ctx, func(d *Deque[T]) error {
+	return d.step(ctx, func(d *Deque[T]) error {
 		was, err := d.stored(ctx)
 		if err != nil {
 			return err
@@ -82,10 +82,11 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 		if err := d.requeueDue(ctx, was, false, false); err != nil {
 			return err
 		}
+		kept := values
 		if s.MaxLen > 0 && int64(len(values)) > s.MaxLen {
-			values = values[int64(len(values))-s.MaxLen:]
+			kept = values[int64(len(values))-s.MaxLen:]
 		}
-		if err := d.add(ctx, back, values, p); err != nil {
+		if err := d.add(ctx, back, kept, p); err != nil {
 			return err
 		}
 		return d.trim(ctx, s, !back)

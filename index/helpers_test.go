@@ -15,7 +15,7 @@ func onEngines(t *testing.T, fn func(t *testing.T, st *cache.Store)) {
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
 		var data memory.Data
-		st := cache.NewStore(data.Open(nil), nil)
+		st := cache.NewStore(data.Open(&memory.Options{RunTwice: true, Declared: true}), nil)
 		defer closing(t, st)
 		fn(t, st)
 	})

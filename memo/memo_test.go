@@ -20,7 +20,7 @@ import (
 
 func openMemory(t testing.TB, data *memory.Data) *cache.Store {
 	t.Helper()
-	st := cache.NewStore(data.Open(nil), nil)
+	st := cache.NewStore(data.Open(&memory.Options{RunTwice: true, Declared: true}), nil)
 	t.Cleanup(func() { ok(t, st.Close()) })
 	return st
 }

@@ -20,9 +20,11 @@ func openDir(t testing.TB, dir string) *cache.Store {
 	return st
 }
 
+// openMemory opens a store that runs steps twice, and that refuses what they have not
+// declared.
 func openMemory(t testing.TB, data *memory.Data) *cache.Store {
 	t.Helper()
-	st := cache.NewStore(data.Open(nil), nil)
+	st := cache.NewStore(data.Open(&memory.Options{RunTwice: true, Declared: true}), nil)
 	t.Cleanup(func() { ok(t, st.Close()) })
 	return st
 }

@@ -156,7 +156,7 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err erro
 }
 
 func (l *KeyLock[K, V]) tryOnce(ctx context.Context, tag string, got *bool) error {
-	return l.c.Update(ctx, func(tx *cache.Tx) (err error) {
+	return l.c.Step(ctx, func(tx *cache.Tx) (err error) {
 		c := l.c.In(tx)
 		h, err := l.holder(ctx, c)
 		if err != nil {
@@ -273,19 +273,21 @@ func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
 
 // unlock removes the key if it is still there with our tag.
 func (l *KeyLock[K, V]) unlock(tag string) error {
-	ctx, removed := context.Background(), false
+	ctx := context.Background()
+	ours, before := false, false // the latter of an uncertain try
 	return family.Repeat(func() error {
-		return l.c.Update(ctx, func(tx *cache.Tx) error {
+		before = before || ours
+		return l.c.Step(ctx, func(tx *cache.Tx) error {
 			c := l.c.In(tx)
 			h, err := l.holder(ctx, c)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case h.tag == tag:
-				removed = true
+			}
+			if ours = h.tag == tag; ours {
 				_, err = c.Delete(ctx, l.key)
 				return err
-			case removed: // by an uncertain try
+			}
+			if before {
 				return nil
 			}
 			return ErrLost

@@ -80,6 +80,7 @@ type env struct {
 	now   time.Time
 	alive func(session string) (bool, error)
 	fence func() (int64, error)
+	again bool    // the outcome of the try before is not known
 	lost  []claim // set by the rules: holds that were ended although their owners live
 
 	remove bool // set by drop: the row is to be deleted

@@ -43,7 +43,7 @@ type manager struct {
 	retry      *time.Timer // retries them; nil if there are none
 	stopWakes  func()      // ends receiveWakes of the session; nil before the first interest, or without messages
 
-	swept string // where the last sweep ended; used in transactions only
+	swept string // where the last sweep ended
 }
 
 // unreleased is a claim whose release has failed.
@@ -156,16 +156,19 @@ func (m *manager) close() {
 	}
 }
 
-// update runs fn on the row of key in a transaction. fn returns the claims that
-// it granted, and whether the row is to be written. After the commit, update
-// wakes the owners of the granted claims, and of the holds in env.lost.
+// update runs fn on the row of key in a transaction, which may be rolled back and run
+// again. fn returns the claims that it granted, and whether the row is to be written.
+// After the commit, update wakes the owners of the granted claims, and of the holds in
+// env.lost.
 //
 // If it is not known whether the transaction was committed, they are told to look at
-// the row, and update runs fn again: on the row as it is then, fn must do what is left
-// to be done.
+// the row, and update tries again, with env.again: on the row as it is then, fn must do
+// what is left to be done.
 func (m *manager) update(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) error {
+	again := false
 	return family.Repeat(func() error {
-		granted, lost, err := m.tryUpdate(ctx, key, fn)
+		granted, lost, err := m.tryUpdate(ctx, key, again, fn)
+		again = true
 		if err != nil && !errors.Is(err, cache.ErrUncertain) {
 			return err
 		}
@@ -185,14 +188,15 @@ func withoutTokens(claims []claim) {
 	}
 }
 
-func (m *manager) tryUpdate(ctx context.Context, key string, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) (granted, lost []claim, err error) {
-	err = m.rows.Update(ctx, func(tx *cache.Tx) error {
+func (m *manager) tryUpdate(ctx context.Context, key string, again bool, fn func(l *lease, exists bool, e *env) (granted []claim, write bool, err error)) (granted, lost []claim, err error) {
+	err = m.rows.Step(ctx, func(tx *cache.Tx) error {
+		granted, lost = nil, nil
 		rows := m.rows.In(tx)
 		l, ok, err := rows.Get(ctx, key)
 		if err != nil {
 			return err
 		}
-		e := &env{now: m.st.Now(), fence: tx.Fence, alive: func(session string) (bool, error) {
+		e := &env{again: again, now: m.st.Now(), fence: tx.Fence, alive: func(session string) (bool, error) {
 			if m.isOwn(session) {
 				return true, nil
 			}
@@ -209,7 +213,7 @@ func (m *manager) tryUpdate(ctx context.Context, key string, fn func(l *lease, e
 			return err
 		}
 		if !ok {
-			if err := m.sweep(ctx, rows, e.now); err != nil {
+			if err := m.sweep(ctx, tx, rows, e.now); err != nil {
 				return err
 			}
 		}
@@ -259,7 +263,8 @@ func (m *manager) step(ctx context.Context, key string, size int64, c claim, que
 func (m *manager) giveBack(key string, c *claim, left int64) (ok bool, err error) {
 	err = m.update(context.Background(), key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
 		h := l.held(c)
-		ok = ok || h != nil && !h.over(e.now) // an uncertain try may have removed it
+		// The try before may have removed it.
+		ok = e.again && ok || h != nil && !h.over(e.now)
 		if !l.reduce(c, left) {
 			return nil, false, nil
 		}
@@ -356,9 +361,9 @@ func (m *manager) breakHolds(ctx context.Context, key string) (ok bool, err erro
 		return false, err
 	}
 	defer m.busy.Done()
-	var broken []claim // by the first try
+	var broken []claim // by the first try: others are to keep what they get after it
 	err = m.update(ctx, key, func(l *lease, exists bool, e *env) ([]claim, bool, error) {
-		if !ok {
+		if !e.again {
 			broken, ok = slices.Clone(l.Holds), len(l.Holds) > 0
 		}
 		l.Holds = slices.DeleteFunc(l.Holds, func(c claim) bool {

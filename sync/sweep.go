@@ -17,23 +17,31 @@ const (
 	sweepRows  = 4
 )
 
-func (m *manager) sweep(ctx context.Context, rows *cache.Cache[string, lease], now time.Time) error {
+func (m *manager) sweep(ctx context.Context, tx *cache.Tx, rows *cache.Cache[string, lease], now time.Time) error {
+	m.mu.Lock()
+	swept := m.swept
+	m.mu.Unlock()
 	n := 0
 	var unused []string
-	for e, err := range rows.Sorted().After(m.swept).Limit(sweepRows).All(ctx) {
+	for e, err := range rows.Sorted().After(swept).Limit(sweepRows).All(ctx) {
 		if err != nil {
 			return err
 		}
 		n++
-		m.swept = e.Key
+		swept = e.Key
 		// The row of a semaphore has its size.
 		if e.Value.idle() && now.Sub(e.Stored) > sweepAfter && strings.HasPrefix(e.Key, lockPrefix) {
 			unused = append(unused, e.Key)
 		}
 	}
 	if n < sweepRows {
-		m.swept = ""
+		swept = ""
 	}
+	tx.AfterCommit(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.swept = swept
+	})
 	_, err := rows.DeleteMany(ctx, unused...)
 	return err
 }
