@@ -79,8 +79,8 @@ type backup struct {
 	files []string
 }
 
-// run takes a snapshot and links to its files at one moment, when nobody
-// writes, and then copies both.
+// run takes a snapshot and links to its files under the write lock, so
+// that both are of one moment, and then copies them.
 func (b *backup) run() error {
 	s := b.store
 	return s.core.view(b.ctx, s.timeout, func(driver.Tx) error {

@@ -17,9 +17,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
-// checker looks for damage. It goes through the database without keeping
-// anybody from working, and then, since rows and files have to be compared at
-// one moment, through the files with the write lock held.
+// checker looks for damage. It goes through the database while readers and
+// writers work, and then through the files with the write lock held, since rows and
+// files have to be compared at one moment.
 type checker struct {
 	store   *Store
 	ctx     context.Context
@@ -223,8 +223,8 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		return false, nil
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		// Files of rows that are gone, and their folders, are removed when
-		// others may write again, perhaps just now.
+		// Files of rows that are gone, and their folders, are removed by
+		// their writer after it has released the lock, perhaps just now.
 		return false, nil
 	}
 	if err != nil {

@@ -34,9 +34,9 @@ type conn struct {
 	scans   map[table.Scan]string // SQL of scans
 	copied  []byte                // scratch memory for a copy of a row
 
-	// ctx interrupts what runs. It and the rest bound the wait when somebody
-	// else holds a lock, for the busy handler: a moment, or a time that starts
-	// with the first wait.
+	// ctx interrupts what runs. It and the rest bound the wait while another
+	// connection holds a lock, for the busy handler: until a moment, or for a time
+	// that starts with the first wait.
 	ctx      context.Context
 	deadline time.Time
 	patience time.Duration
@@ -78,7 +78,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 	// cache_size is negative for KiB, positive for pages.
 	// cache_spill off: a large transaction must not write to the WAL before
 	// its commit, since that takes the pages out of the cache.
-	// fullfsync: macOS alone has another call for what others do when they sync.
+	// fullfsync: macOS alone has another call for what fsync does elsewhere.
 	pragmas := fmt.Sprintf(`
 		PRAGMA cache_size = -%d;
 		PRAGMA mmap_size = %d;
@@ -142,8 +142,8 @@ func (cn *conn) bound(ctx context.Context, deadline time.Time) {
 	cn.ctx, cn.deadline, cn.patience = ctx, deadline, 0
 }
 
-// boundFor is bound with a deadline that is not worked out before somebody
-// waits. A patience that is not positive is endless.
+// boundFor is bound with a deadline that is not worked out before the
+// connection waits. A patience that is not positive is endless.
 func (cn *conn) boundFor(ctx context.Context, patience time.Duration) {
 	cn.ctx, cn.deadline, cn.patience = ctx, time.Time{}, patience
 }

@@ -72,7 +72,7 @@ var cores struct {
 
 // acquireCore returns the core of dir and opens it if this is its first use.
 // Opening happens outside of the mutex, since it may have to wait for other
-// processes; whoever wants the same directory waits for the one who opens.
+// processes; a second caller with the same directory waits for the first.
 func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 	for {
 		c, mine, inUse := findCore(dir, opts)
@@ -270,8 +270,8 @@ func (c *core) openDatabase() error {
 	return nil
 }
 
-// closeDatabase closes the database, which tells others that the session has
-// ended, unless that would drop the POSIX locks that SQLite may have on it for
+// closeDatabase closes the database, which tells other processes that the session
+// has ended, unless that would drop the POSIX locks that SQLite may have on it for
 // another core of this process. Then it is closed when that core's is.
 func (c *core) closeDatabase() error {
 	if lite.UseOFDLocks() {
@@ -291,8 +291,8 @@ func (c *core) closeDatabase() error {
 	return errors.Join(errs...)
 }
 
-// present fails if the database is no longer the file that was opened: others
-// would never see what is written to that.
+// present fails if the database is no longer the file that was opened: other
+// processes would never see what this one writes to it.
 func (c *core) present() error {
 	db, err := c.files.LstatByPath(databaseName)
 	switch {
@@ -307,8 +307,8 @@ func (c *core) present() error {
 
 // isFrozen reports whether a store that is to be read only lies where nothing
 // can be written, not even the index of the log that SQLite wants to have,
-// and has no log to be read: a backup on a read-only disk. Then nobody else
-// can change it either, and it is read without locks.
+// and has no log to be read: a backup on a read-only disk. Then no other
+// process can change it either, and it is read without locks.
 func (c *core) isFrozen() bool {
 	if !c.opts.ReadOnly {
 		return false
@@ -509,8 +509,8 @@ func (c *core) close() error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.close())
 		if c.present() == nil {
-			// The log may have gone. When the store is opened again, others may have
-			// taken its room, and without the reserve it could not be.
+			// The log may have gone. When the store is opened again, other programs may
+			// have taken its room, and without the reserve it could not be.
 			c.reserve.Fill()
 		}
 	}

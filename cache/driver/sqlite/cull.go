@@ -43,8 +43,8 @@ func (t *tx) cull(c *collection, now driver.Instant, limit int, keep codec.Value
 	return out, nil
 }
 
-// never is later than every expiry.
-const never = driver.Instant(1e300)
+// noExpiry is later than every expiry.
+const noExpiry = driver.Instant(1e300)
 
 func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	if !c.nextExpiryKnown {
@@ -52,7 +52,7 @@ func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep code
 		if err != nil {
 			return nil, err
 		}
-		c.nextExpiry = never
+		c.nextExpiry = noExpiry
 		if _, err := s.First(func() { c.nextExpiry = table.Expire(s, 0) }); err != nil {
 			return nil, err
 		}

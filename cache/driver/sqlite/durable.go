@@ -147,7 +147,7 @@ func (d *durable) settle() {
 	}
 }
 
-// hardenOrSay is harden for a caller who has nobody to tell.
+// hardenOrSay is harden for a caller that cannot return an error: the Logger is told.
 func (d *durable) hardenOrSay() {
 	if err := d.harden(context.Background(), nil); err != nil {
 		d.core.log.Warn("value files stay in the trash", "error", err)

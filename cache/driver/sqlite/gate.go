@@ -6,20 +6,20 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// gate counts the calls that are inside of something, and shuts it: after
-// close none comes in, and close returns when the last has left. It is two
+// gate counts the calls that run on a handle. After close no further call comes in, and
+// close returns when the last has left. It is two
 // atomic additions a call, on the path of every read, where a lock would
 // be contended.
 type gate struct {
-	state atomic.Int64 // calls inside; plus shut once closed
+	state atomic.Int64 // calls inside; plus gateClosed after close
 	empty atomic.Pointer[chan struct{}]
 }
 
-const shut = 1 << 62
+const gateClosed = 1 << 62
 
 // enter fails with [driver.ErrClosed] after close.
 func (g *gate) enter() error {
-	if g.state.Add(1) > shut {
+	if g.state.Add(1) > gateClosed {
 		g.leave()
 		return driver.ErrClosed
 	}
@@ -27,25 +27,25 @@ func (g *gate) enter() error {
 }
 
 func (g *gate) leave() {
-	if g.state.Add(-1) == shut {
+	if g.state.Add(-1) == gateClosed {
 		if ch := g.empty.Swap(nil); ch != nil {
 			close(*ch)
 		}
 	}
 }
 
-// close shuts the gate and waits until nobody is inside. It reports false,
-// without waiting, if the gate was shut before.
+// close closes the gate and waits until no call is inside. It reports false,
+// without waiting, if the gate was closed before.
 func (g *gate) close() bool {
 	ch := make(chan struct{})
 	// The extra caller keeps the count from reaching "empty" before ch is in
 	// place.
 	for {
 		n := g.state.Load()
-		if n >= shut {
+		if n >= gateClosed {
 			return false
 		}
-		if g.state.CompareAndSwap(n, n+shut+1) {
+		if g.state.CompareAndSwap(n, n+gateClosed+1) {
 			break
 		}
 	}

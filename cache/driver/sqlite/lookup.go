@@ -99,7 +99,7 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 }
 
 // read is fetch, or a copy in memory that an Update has not changed: while it
-// has the write lock, nobody else does.
+// has the write lock, no other connection commits.
 func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
 	n := &t.core.near
 	var stamp near.Stamp

@@ -14,7 +14,7 @@ import (
 
 // maintainer does what no caller should wait for: it writes gathered reads,
 // checkpoints the WAL, and removes what crashes left behind. It sleeps until
-// somebody gives it a reason.
+// it has something to do.
 type maintainer struct {
 	core *core
 
@@ -164,16 +164,16 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 		m.mu.Unlock()
 	}
 	if dropped != nil {
-		// By another process. What was gathered about the others is still to
-		// be written.
+		// Another process has dropped the collection. What was gathered about the other
+		// collections is still to be written.
 		dropped.dropped.Store(true)
 		return m.flushAll(ctx, deadline)
 	}
 	return err
 }
 
-// slides reports whether there are slid expiries to write and nobody is
-// writing.
+// slides reports whether there are slid expiries to write and no caller of this process
+// is writing.
 func (m *maintainer) slides() bool {
 	for _, c := range m.core.opened() {
 		if c.reads.Slides() {
@@ -198,78 +198,6 @@ func (t *tx) emptied(ids []int64) error {
 	return nil
 }
 
-// checkpoint copies the WAL to the database. Most of it is done while others
-// read and write.
-func (m *maintainer) checkpoint() error {
-	if m.conn == nil {
-		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
-		if err != nil {
-			return err
-		}
-		m.conn = cn
-	}
-	committed, copied := m.logged()
-	if !m.core.wal.Begin(committed, copied) {
-		return nil
-	}
-	began := time.Now()
-	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
-	if err != nil && !lite.IsBusy(err) {
-		return translate(err)
-	}
-	frames, _ := m.logged()
-	if !m.core.wal.Copied(frames) {
-		return nil
-	}
-	// Where a reader or another process's checkpoint is in the way, it would
-	// be in the way again. The writer tries it all the same once that is urgent.
-	if err != nil || int64(done) < committed {
-		return nil
-	}
-	// Writers are kept out while the value files are synced that came meanwhile:
-	// not many, if syncing them all did not take long.
-	for range 3 {
-		took := time.Since(began)
-		if took < wal.RestartPatience {
-			break
-		}
-		began = time.Now()
-		if err := m.core.durable.harden(context.Background(), nil); err != nil {
-			return err
-		}
-	}
-	deadline := time.Now().Add(time.Second)
-	// To wait for another process would keep this one's writers waiting too, and
-	// meanwhile the WAL grows by what is to be copied then.
-	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
-	if !ran && err == nil {
-		m.core.wal.Busy(frames)
-	}
-	return err
-}
-
-// restart copies the rest of the WAL, and has it begin anew.
-func (m *maintainer) restart() error {
-	if frames, _ := m.logged(); !m.core.wal.IsLong(frames) {
-		return nil // another process has done it
-	}
-	m.conn.boundFor(context.Background(), wal.RestartPatience)
-	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
-	if err != nil && !lite.IsBusy(err) {
-		return translate(err)
-	}
-	return nil
-}
-
-// logged returns the number of frames in the WAL, and how many of them are in
-// the database too.
-func (m *maintainer) logged() (frames, copied int64) {
-	if ix := m.conn.WALIndexHeader(); ix != nil {
-		return int64(ix.Frames()), int64(ix.Copied())
-	}
-	return m.core.wal.Frames(), 0
-}
-
 // close writes what is gathered and ends the goroutine. Nothing is written to
 // the store any more, so the WAL is emptied too.
 func (m *maintainer) close() error {
@@ -289,7 +217,7 @@ func (m *maintainer) close() error {
 	if m.conn != nil {
 		err = errors.Join(err, m.conn.Close())
 	}
-	// The log is made small for those who stay. If nobody does, the writer's
+	// The log is made small for the processes that stay. If none does, the writer's
 	// connection removes it.
 	cn := m.core.writer.conn
 	cn.bound(context.Background(), time.Now().Add(wal.RestartPatience))

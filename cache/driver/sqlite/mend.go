@@ -24,9 +24,9 @@ const mendPatience = 5 * time.Second
 // the store is as it was after some transaction, with all files. A process that was
 // killed without a power cut has left whole files, and so nothing is undone.
 //
-// It cannot be done while somebody else has the database open, or if another
+// It cannot be done while another process has the database open, or if another
 // program has copied what is to be undone into the database. Then the files that
-// are not whole are removed, so that nobody takes them for values.
+// are not whole are removed, so that no reader takes them for values.
 //
 // It returns what it has synced and the list still has.
 func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {

@@ -14,11 +14,11 @@ import (
 )
 
 // nearCache answers Gets from memory. Package near says how it stays coherent
-// with all who write to the database; here is who calls it when.
+// with all writers of the database; here the engine calls it.
 type nearCache struct {
 	guard mapped.Guard // of the table's map; when that is lost all is as if there were no table
 	table *near.Table  // nil: no versions are kept, and so no copies either
-	rows  *near.Rows   // nil: no copies are kept here, but others may have some
+	rows  *near.Rows   // nil: this process keeps no copies, but others may
 	start time.Time
 
 	bypassed atomic.Int64 // Gets that did not ask rows
@@ -93,7 +93,7 @@ func (n *nearCache) close(c *core) error {
 	return err
 }
 
-// clear overwrites what others might read of the table, if this process is the
+// clear overwrites what another program could read of the table, if this process is the
 // last that has it open.
 func (n *nearCache) clear() {
 	defer n.guard.Catch(mapped.Enter())
@@ -201,7 +201,7 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 		return // the Get that follows will say what is wrong
 	}
 	if s != *old && !c.settings.CompareAndSwap(old, &s) {
-		return // somebody else has learnt of others, perhaps older ones: the next Get looks again
+		return // another reader has stored other settings, perhaps older ones: the next Get looks again
 	}
 	c.settled.Store(epoch)
 }
@@ -283,7 +283,7 @@ func (ch *changes) has(hash uint64) bool {
 func (t *tx) changedAll() { t.changes.all = true }
 
 // changedRow notes that the transaction changes the row of a key. What its row
-// is then, nobody knows. A Null key is that of a row which no Get returns.
+// is then is not known. A Null key is that of a row which no Get returns.
 func (t *tx) changedRow(c *collection, key codec.Value) {
 	if t.core.near.kept() && !key.IsNull() {
 		t.changedHash(near.Hash(c.id, key))

@@ -10,7 +10,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 )
 
-// pool keeps the connections for reading. It never makes anybody wait: when
+// pool keeps the connections for reading. A reader never waits for one: when
 // all are in use a further one is opened, so that a View inside of a View
 // cannot wait for itself, and is closed afterwards.
 type pool struct {

@@ -6,25 +6,25 @@ import (
 )
 
 // presence is what readers know of whether the database is still under its name.
-// A reader that knows nothing looks, and tells the others: that it is there counts
-// for presentFor. So a read pays for one atomic load, and where nobody reads
-// nobody looks. That it is gone counts for nothing: each reader looks again, as
+// If that is unknown, a reader looks. That the database is there counts for presentFor,
+// for all readers: so a read pays for one atomic load, and where there are no reads
+// nothing looks. That it is gone counts for nothing: each reader looks again, as
 // the directory may be moved back.
 type presence struct{ state atomic.Int32 }
 
 const (
-	unknown int32 = iota
-	isThere
-	isGone
+	presenceUnknown int32 = iota
+	presenceThere
+	presenceGone
 )
 
 // presentFor is how long it counts that the database was there.
 const presentFor = time.Second
 
-// readable fails if the database has been removed or replaced: nobody else
-// writes to what it holds any more.
+// readable fails if the database has been removed or replaced: no other
+// process writes to the file that is open any more.
 func (c *core) readable() error {
-	if c.presence.state.Load() == isThere {
+	if c.presence.state.Load() == presenceThere {
 		return nil
 	}
 	return c.findOut()
@@ -38,9 +38,9 @@ func (c *core) findOut() error {
 	err := c.present()
 	switch {
 	case err != nil:
-		p.state.Store(isGone)
-	case p.state.CompareAndSwap(was, isThere):
-		time.AfterFunc(presentFor, func() { p.state.CompareAndSwap(isThere, unknown) })
+		p.state.Store(presenceGone)
+	case p.state.CompareAndSwap(was, presenceThere):
+		time.AfterFunc(presentFor, func() { p.state.CompareAndSwap(presenceThere, presenceUnknown) })
 	}
 	return err
 }

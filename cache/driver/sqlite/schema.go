@@ -53,7 +53,7 @@ func (w *writer) createSchema() error {
 	if err != nil {
 		return err
 	}
-	if !sc.HasUnsynced() { // somebody may have been faster
+	if !sc.HasUnsynced() { // another process may have made it meanwhile
 		err = w.conn.Exec(table.CreateUnsynced)
 	}
 	if err != nil || sc.Ready() {
@@ -134,7 +134,7 @@ func (c *core) checkSchema(ctx context.Context) error {
 	return nil
 }
 
-// watchSchema refuses to go on if somebody has put something into the schema
+// watchSchema refuses to go on if something that could run has come into the schema
 // since it was looked at. It is called in a transaction that can write, after
 // another connection has committed.
 func (w *writer) watchSchema() error {

@@ -200,7 +200,7 @@ func numberColumn(s *lite.Stmt, i int) (n int64, ok bool) {
 	return 0, false
 }
 
-// settingsEvery is how often those who only read look whether another process
+// settingsEvery is how often readers look whether another process
 // has changed the settings.
 const settingsEvery = int64(time.Second / 2)
 
@@ -213,7 +213,7 @@ func (cn *conn) look(c *collection) {
 	}
 	old := c.settings.Load()
 	if s, err := cn.readSettings(c); err == nil && s != *old {
-		// Not if somebody has learnt of newer ones meanwhile.
+		// Not if another reader has stored newer ones meanwhile.
 		c.settings.CompareAndSwap(old, &s)
 	}
 }

@@ -255,7 +255,7 @@ func (t *tx) insert(c *collection, p *driver.Put, v *table.Value) (row int64, er
 	if row, err = c.inserted(t.conn.LastInsertRowID()); err != nil {
 		return 0, err
 	}
-	if c.edges.inserted(p.Key) { // into a queue, where nobody will look for it by its key
+	if c.edges.inserted(p.Key) { // into a queue, where no reader looks for it by its key
 		t.changedRow(c, p.Key)
 		return row, nil
 	}

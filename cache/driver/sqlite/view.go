@@ -7,14 +7,14 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// flushPatience is how long a View waits for others at most so that slid
+// flushPatience is how long a View waits for writers at most, so that slid
 // expiries can be written.
 const flushPatience = 2 * time.Millisecond
 
 // view runs fn in a snapshot.
 //
 // Slid expiries that are still in memory are written before, unless that
-// would mean to wait for somebody who writes: then a scan goes by the
+// would mean to wait for a writer: then a scan goes by the
 // expiries in the database.
 func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.Tx) error) (err error) {
 	if ctx.Err() != nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 )
 
-// netEvery is how often what waits for other processes looks although somebody
-// tells. Tests do without, so that what nobody tells stops them.
+// netEvery is how often watches and sessions look at what other processes have done
+// although they are told. Tests set it so high that a signal which is missing stops
+// them.
 var netEvery = time.Second
 
 // openChanges prepares for watches.
@@ -23,7 +24,7 @@ func (c *core) openChanges() {
 			return subscribe(c.files.Path(), inotify.Modified|inotify.Once, wrote)
 		},
 	}
-	if !c.immutable { // or nobody can change it
+	if !c.immutable { // else no process can change it
 		o.OpenProber = func() (notify.Prober, error) {
 			cn, err := c.openConn(lite.ReadOnly, minCacheSize/4)
 			if err != nil {

@@ -92,7 +92,7 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 func (w *writer) lead(r *group.Request) error {
 	var dead valuefile.Trash
 	var told uint32
-	defer func() { // when others may write again
+	defer func() { // after the lock is released
 		w.core.changes.Signal(told)
 		w.core.durable.leave(dead)
 	}()
@@ -222,7 +222,7 @@ func (w *writer) enter(r *group.Request) error {
 	w.turns.Arrive(now, r.Mode == driver.Alone)
 	if now.Sub(w.looked) >= presentEvery {
 		if err := w.core.present(); err != nil {
-			w.core.presence.state.Store(isGone)
+			w.core.presence.state.Store(presenceGone)
 			return err
 		}
 		w.looked = now
@@ -249,12 +249,12 @@ func turnErr(ctx context.Context, err error) error {
 // turns is the writer as the turnstile sees it.
 type turns struct{ w *writer }
 
-// past is a deadline for a wait that must not happen.
-var past = time.Unix(0, 0)
+// noWait is a deadline for a wait that must not happen.
+var noWait = time.Unix(0, 0)
 
 // Barge implements [turnstile.DB].
 func (t turns) Barge(ctx context.Context) (begun bool, err error) {
-	t.w.conn.bound(ctx, past)
+	t.w.conn.bound(ctx, noWait)
 	err = t.w.run("BEGIN IMMEDIATE")
 	if err == nil {
 		return true, t.w.begun()
@@ -319,7 +319,7 @@ func (w *writer) commit() error {
 }
 
 func (w *writer) rollback() {
-	// As long as nobody else can be in a transaction: a check would find files
+	// While this process has the write lock: a check that got it would find files
 	// without rows.
 	for _, f := range w.tx.placed {
 		f.Unplace()

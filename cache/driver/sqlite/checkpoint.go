@@ -10,8 +10,79 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
-// The writer's part in keeping the log small: for the user's bound, and for a disk
-// that is full. The maintainer does the rest in the background.
+// checkpoint copies the WAL to the database. Most of it is done while readers
+// and writers work.
+func (m *maintainer) checkpoint() error {
+	if m.conn == nil {
+		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
+		if err != nil {
+			return err
+		}
+		m.conn = cn
+	}
+	committed, copied := m.logged()
+	if !m.core.wal.Begin(committed, copied) {
+		return nil
+	}
+	began := time.Now()
+	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
+	if err != nil && !lite.IsBusy(err) {
+		return translate(err)
+	}
+	frames, _ := m.logged()
+	if !m.core.wal.Copied(frames) {
+		return nil
+	}
+	// Where a reader or another process's checkpoint is in the way, it would
+	// be in the way again. The writer tries it all the same once that is urgent.
+	if err != nil || int64(done) < committed {
+		return nil
+	}
+	// Writers are kept out while the value files are synced that came meanwhile:
+	// not many, if syncing them all did not take long.
+	for range 3 {
+		took := time.Since(began)
+		if took < wal.RestartPatience {
+			break
+		}
+		began = time.Now()
+		if err := m.core.durable.harden(context.Background(), nil); err != nil {
+			return err
+		}
+	}
+	deadline := time.Now().Add(time.Second)
+	// To wait for another process would keep this one's writers waiting too, and
+	// meanwhile the WAL grows by what is to be copied then.
+	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
+	if !ran && err == nil {
+		m.core.wal.Busy(frames)
+	}
+	return err
+}
+
+// restart copies the rest of the WAL, and has it begin anew.
+func (m *maintainer) restart() error {
+	if frames, _ := m.logged(); !m.core.wal.IsLong(frames) {
+		return nil // another process has done it
+	}
+	m.conn.boundFor(context.Background(), wal.RestartPatience)
+	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
+	if err != nil && !lite.IsBusy(err) {
+		return translate(err)
+	}
+	return nil
+}
+
+// logged returns the number of frames in the WAL, and how many of them are in
+// the database too.
+func (m *maintainer) logged() (frames, copied int64) {
+	if ix := m.conn.WALIndexHeader(); ix != nil {
+		return int64(ix.Frames()), int64(ix.Copied())
+	}
+	return m.core.wal.Frames(), 0
+}
+
+// What follows is the writer's part: for the user's bound, and for a disk that is full.
 
 // reclaim has the log begin anew, when the disk is full. Its file keeps its
 // size, which is room to write at least what deletes something. No transaction
