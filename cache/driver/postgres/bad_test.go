@@ -292,14 +292,18 @@ func TestRestart(t *testing.T) {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		some := make(chan struct{}, 1000)
-		for i := range 4 {
+		for i := range 8 {
+			mode := driver.Shared // so that some are committed together
+			if i < 2 {
+				mode = []driver.Mode{driver.Alone, driver.Own}[i]
+			}
 			wg.Go(func() {
 				for ctx.Err() == nil {
 					st, col := s, c
 					if i%2 == 1 {
 						st, col = other, oc
 					}
-					err := st.Update(t.Context(), driver.Mode(i%3), func(tx driver.Tx) error { return increment(t.Context(), tx, col) }, col)
+					err := st.Update(t.Context(), mode, func(tx driver.Tx) error { return increment(t.Context(), tx, col) }, col)
 					mu.Lock()
 					switch {
 					case err == nil:
@@ -546,6 +550,94 @@ func TestOutOfOrderIsNotCommitted(t *testing.T) {
 	for c, want := range map[driver.Collection]int64{a: 1, b: 2} {
 		if n := count(t, s, c); n != want {
 			t.Errorf("counted to %d, want %d", n, want)
+		}
+	}
+}
+
+// TestGroupCut: members of a group whose COMMIT is cut have happened once, each.
+func TestGroupCut(t *testing.T) {
+	dsn := dsn(t)
+	for _, sent := range []bool{false, true} {
+		t.Run(fmt.Sprint(sent), func(t *testing.T) {
+			s, c := opened(t, dsn, postgres.Options{})
+			holding, let := make(chan struct{}), make(chan struct{})
+			first := make(chan error, 1)
+			go func() {
+				first <- s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+					close(holding)
+					<-let
+					return nil
+				})
+			}()
+			<-holding
+			const members = 20
+			var wg sync.WaitGroup
+			for range members {
+				wg.Go(func() {
+					err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+					if err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			postgres.Waiting(s, members-1)
+			cuts := 0
+			postgres.Committing(s, 20*time.Second, func(conn *pgx.Conn, after bool) {
+				if after == sent && cuts < 2 { // the first is that of the one that held all up
+					cuts++
+					conn.PgConn().Conn().Close()
+				}
+			})
+			close(let)
+			if err := <-first; err != nil {
+				t.Error(err)
+			}
+			wg.Wait()
+			if n := count(t, s, c); n != members || cuts != 2 {
+				t.Errorf("counted to %d, want %d, with %d cuts", n, members, cuts)
+			}
+		})
+	}
+}
+
+// TestGroupUncertain: nobody runs again of whom it is not known whether it was
+// committed.
+func TestGroupUncertain(t *testing.T) {
+	server := started(t)
+	s, c := opened(t, server.DSN(), postgres.Options{})
+	holding, let := make(chan struct{}), make(chan struct{})
+	first := make(chan error, 1)
+	go func() {
+		first <- s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			close(holding)
+			<-let
+			return nil
+		})
+	}()
+	<-holding
+	const members = 5
+	errs := make(chan error, members)
+	for range members {
+		go func() {
+			errs <- s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+		}()
+	}
+	postgres.Waiting(s, members-1)
+	commits := 0
+	postgres.Committing(s, time.Second, func(conn *pgx.Conn, after bool) {
+		if commits++; commits == 3 { // before that of the group
+			if err := server.Down("fast"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	close(let)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	for range members {
+		if err := <-errs; !errors.Is(err, driver.ErrUncertain) {
+			t.Errorf("error is %v", err)
 		}
 	}
 }

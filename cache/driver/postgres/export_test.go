@@ -32,3 +32,20 @@ func ListenerBackends(ctx context.Context, c *pgx.Conn) ([]int32, error) {
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[int32])
 }
+
+// Waiting returns when n Shared transactions wait for the one that leads them.
+func Waiting(s driver.Store, n int) {
+	gs := &s.(*Store).groups
+	for {
+		gs.mu.Lock()
+		waiting := 0
+		for _, g := range gs.of {
+			waiting += len(g.waiting)
+		}
+		gs.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

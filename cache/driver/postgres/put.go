@@ -46,6 +46,7 @@ func (x *tx) Put(ctx context.Context, c driver.Collection, p driver.Put) (gone [
 	if p.Key.IsNull() {
 		return nil, errNullKey
 	}
+	x.dirty++
 	value, kind, length := encodeValue(p.Value), p.Value.Kind(), size(p.Value)
 	var outside any // the column value
 	if p.File != nil {

@@ -17,12 +17,13 @@ type Store struct {
 	conns   *conns
 	locks   int32 // first number of its advisory locks
 
-	turns turns
-	marks marks
-	stats counts
-	clock clock
-	read  atomic.Bool // something was read since the keeper looked
-	final bool        // Close writes what is left
+	turns  turns
+	groups groups
+	marks  marks
+	stats  counts
+	clock  clock
+	read   atomic.Bool // something was read since the keeper looked
+	final  bool        // Close writes what is left
 
 	unswept atomic.Bool // there may be something to be removed
 

@@ -25,6 +25,7 @@ type tx struct {
 	fenced  bool                   // a fence was drawn
 	swept   bool                   // it leaves something to be removed
 
+	dirty  int     // grows with each change, and each count
 	again  bool    // it has to run again, with missed locked from the start
 	missed []int32 // collections
 }
@@ -41,6 +42,7 @@ const (
 
 // moved notes a change that nobody watches for.
 func (x *tx) moved(h *head) {
+	x.dirty++
 	if x.changes == nil {
 		x.changes = make(map[int32]kind)
 	}
@@ -171,6 +173,7 @@ func (x *tx) leave(ctx context.Context, h *head, r *row, l *driver.Lookup) error
 	if h.settings.Statistics && !l.Quiet {
 		n := one(r != nil)
 		if x.writable {
+			x.dirty++
 			if x.counts == nil {
 				x.counts = make(map[int32]driver.Stats)
 			}
@@ -300,6 +303,7 @@ func (x *tx) rowsOf(ctx context.Context, h *head, keys []codec.Value, bare bool)
 
 // note writes the mark of a read inside of the transaction.
 func (x *tx) note(ctx context.Context, h *head, r *row, m mark) error {
+	x.dirty++
 	before := h.expire
 	if m.slide != 0 {
 		if h.expires(m.slide); h.expire != before {
@@ -333,6 +337,7 @@ func (x *tx) Fence(ctx context.Context) (n int64, err error) {
 		return 0, err
 	}
 	x.fenced = true
+	x.dirty++
 	err = x.conn.QueryRow(ctx, `SELECT nextval('fence')`).Scan(&n)
 	return n, failed(ctx, err)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// Update implements [driver.Store]. fn runs on the caller's goroutine in every mode.
+// Update implements [driver.Store].
 func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(tx driver.Tx) error, touches ...driver.Collection) error {
 	if err := s.enter(ctx); err != nil {
 		return err
@@ -28,7 +28,11 @@ func (s *Store) Update(ctx context.Context, mode driver.Mode, fn func(tx driver.
 		}
 		ids = append(ids, own.id)
 	}
-	return s.transact(ctx, mode, ids, func(x *tx) error { return fn(x) })
+	run := func(x *tx) error { return fn(x) }
+	if mode == driver.Shared {
+		return s.shared(ctx, ids, run)
+	}
+	return s.transact(ctx, mode, ids, run)
 }
 
 // job is a transaction that may take several attempts.
