@@ -26,6 +26,7 @@ import (
 type Disk struct {
 	root string
 
+	names sync.Mutex // held while a name beside SQLite's comes or goes; taken before mu
 	mu    sync.Mutex
 	nodes []*node // the first is the root
 	log   []op

@@ -15,6 +15,12 @@ func (d *Disk) hook(op *osfs.Op, do func() error) error {
 	if op.Kind == osfs.OpLink && d.NoLinks {
 		return syscall.EPERM
 	}
+	switch op.Kind {
+	case osfs.OpCreate, osfs.OpMkdir, osfs.OpLink, osfs.OpRemove:
+		// Recorded in the order in which they are done.
+		d.names.Lock()
+		defer d.names.Unlock()
+	}
 	d.mu.Lock()
 	upto := len(d.log)
 	d.mu.Unlock()
