@@ -89,7 +89,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		PRAGMA temp_store = memory;
 		PRAGMA recursive_triggers = off;
 		PRAGMA cell_size_check = on;`,
-		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(), c.opts.MaxWALSize)
+		max(cacheSize/1024, 64), c.opts.MmapSize, c.opts.Synchronous.pragma(c.opts.JournalMode), c.opts.MaxWALSize)
 	if mode := c.opts.JournalMode; c.writer != nil && (mode == JournalTruncate || mode == JournalPersist) {
 		// A reader that finds what may be a dead writer's journal ends it in its
 		// own mode. SQLite's default, to delete it, fails on Windows: the writer

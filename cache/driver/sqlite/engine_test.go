@@ -463,6 +463,23 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
+// What keeps a database whole in a power cut is no less than its journal mode needs.
+func TestSynchronousPragma(t *testing.T) {
+	for _, c := range []struct {
+		sync Synchronous
+		mode JournalMode
+		want int64
+	}{
+		{SyncNormal, JournalWAL, 1}, {SyncNormal, JournalDelete, 2}, {SyncNormal, JournalTruncate, 2}, {SyncNormal, JournalPersist, 2},
+		{SyncFull, JournalDelete, 3}, {SyncOff, JournalDelete, 0}, {SyncOff, JournalWAL, 0},
+	} {
+		s := open(t, t.TempDir(), &Options{Synchronous: c.sync, JournalMode: c.mode})
+		if got, err := s.core.writer.conn.integer("PRAGMA synchronous"); err != nil || got != c.want {
+			t.Errorf("%s, %s: synchronous is %d, %v, want %d", c.sync, c.mode, got, err, c.want)
+		}
+	}
+}
+
 // Nothing is written to a database that others do not see, nor in the directory
 // of another store, wherever the directory has gone.
 func TestReplaced(t *testing.T) {

@@ -139,10 +139,15 @@ const (
 )
 
 // pragma returns SQLite's name for it. Without a log, only with EXTRA the end of
-// the rollback journal is on the disk when a commit returns.
-func (s Synchronous) pragma() string {
-	if s == SyncFull {
+// the rollback journal is on the disk when a commit returns; and with NORMAL a power
+// cut in the midst of writing the journal can corrupt the database, since what SQLite
+// then rolls back has passed no more than a weak checksum.
+func (s Synchronous) pragma(mode JournalMode) string {
+	switch {
+	case s == SyncFull:
 		return "EXTRA"
+	case s == SyncNormal && mode != JournalWAL:
+		return "FULL"
 	}
 	return string(s)
 }
