@@ -260,15 +260,19 @@ func textOf(tag codec.Value) string {
 
 // KeyGuard is a held [KeyLock].
 type KeyGuard struct {
+	st      *cache.Store
 	name    string // of the collection
 	tag     string
-	mu      sync.Mutex
 	release func() error
-	done    bool
+
+	mu     sync.Mutex
+	done   bool
+	retry  *time.Timer // tries a release again that has failed; nil if there is none
+	forget func()      // ends the try at the store's Close; nil if no release has failed
 }
 
 func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
-	return &KeyGuard{name: l.c.Name(), tag: tag, release: func() error { return l.unlock(tag) }}
+	return &KeyGuard{st: l.c.Store(), name: l.c.Name(), tag: tag, release: func() error { return l.unlock(tag) }}
 }
 
 // unlock removes the key if it is still there with our tag.
@@ -298,18 +302,48 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 // Unlock removes the key. It takes no context, and returns within
 // StoreOptions.Timeout. If the key is not there any more, or has another holder, the
 // error is ErrLost and nothing is removed. A second Unlock is ErrNotHeld. With any
-// other error the lock is still held, as far as is known, and Unlock may be called
-// again.
+// other error the lock is still held, as far as is known. It is released then as soon
+// as the store can be written to, without another call: see [Guard.Unlock].
 func (g *KeyGuard) Unlock() error {
 	if g == nil {
 		return cache.WrapError(context.Background(), "Unlock", "", ErrNotHeld)
 	}
+	return cache.WrapError(context.Background(), "Unlock", g.name, g.unlock())
+}
+
+func (g *KeyGuard) unlock() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.done {
-		return cache.WrapError(context.Background(), "Unlock", g.name, ErrNotHeld)
+		return ErrNotHeld
 	}
 	err := g.release()
 	g.done = err == nil || errors.Is(err, ErrLost)
-	return cache.WrapError(context.Background(), "Unlock", g.name, err)
+	switch {
+	case g.done && g.forget != nil:
+		g.forget()
+	case !g.done && !errors.Is(err, cache.ErrClosed) && !errors.Is(err, cache.ErrNotStore):
+		g.releaseLater()
+	}
+	return err
+}
+
+// releaseLater has a release that has failed be tried again, until it succeeds or the
+// store is closed. The caller has locked mu.
+func (g *KeyGuard) releaseLater() {
+	if g.forget == nil {
+		forget, err := g.st.AtClose(func() { _ = g.unlock() })
+		if err != nil {
+			return // the store is closed
+		}
+		g.forget = forget
+	}
+	if g.retry == nil {
+		g.retry = time.AfterFunc(retryAfter, func() {
+			g.mu.Lock()
+			g.retry = nil
+			g.mu.Unlock()
+			_ = g.unlock() // Unlock has returned the error of the first try
+		})
+	}
 }

@@ -175,3 +175,40 @@ for i in range(50):
 	ok(t, err)
 	equal(t, n, 50)
 }
+
+// A release that has failed is tried again, until it succeeds or the store is closed.
+func TestKeyUnlockTimeout(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var data memory.Data
+			slow := cache.NewStore(data.Open(&memory.Options{Timeout: time.Millisecond}), nil)
+			defer func() { ok(t, slow.Close()) }()
+			st := openMemory(t, &data)
+			l, _ := newKeyLock(t, slow, nil)
+			theirs, c := newKeyLock(t, st, nil)
+			g, err := l.Lock(t.Context())
+			ok(t, err)
+			ok(t, st.Update(t.Context(), func(*cache.Tx) error {
+				is(t, g.Unlock(), cache.ErrTimeout)
+				is(t, g.Unlock(), cache.ErrTimeout)
+				time.Sleep(time.Second) // more than one try fails
+				return nil
+			}))
+			_, got, err := theirs.TryLock(t.Context())
+			ok(t, err)
+			equal(t, got, false)
+			if closes {
+				ok(t, slow.Close())
+				n, err := c.Len(t.Context())
+				ok(t, err)
+				equal(t, n, 0)
+				return
+			}
+			next, err := theirs.Lock(t.Context())
+			ok(t, err)
+			synctest.Wait()
+			is(t, g.Unlock(), dsync.ErrNotHeld)
+			ok(t, next.Unlock())
+		})
+	}
+}
