@@ -67,7 +67,8 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 		if !n.Found {
 			continue
 		}
-		if err := t.writeRead(c, n.ID, n.Change(&s)); err != nil {
+		change := n.Change(&s)
+		if err := t.writeRead(c, n.ID, &change); err != nil {
 			return err
 		}
 	}

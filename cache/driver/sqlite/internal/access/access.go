@@ -66,8 +66,8 @@ type Read struct {
 func (n *Read) Counts(s *driver.Settings) bool { return s.Statistics && !n.Lookup.Quiet }
 
 // Change returns what the read alone changes in its row, which was found.
-func (n *Read) Change(s *driver.Settings) *Change {
-	e := &Change{Stored: n.Stored, Hash: n.Hash}
+func (n *Read) Change(s *driver.Settings) Change {
+	e := Change{Stored: n.Stored, Hash: n.Hash}
 	if n.Expire != 0 {
 		e.Slide, e.Base = n.Lookup.Slide, n.Expire
 	}

@@ -191,11 +191,11 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%d hits and %d misses", d.hits, d.misses)
 	}
 	n := &Read{Stored: 100, Expire: 1000, Hash: 5, Found: true, Lookup: driver.Lookup{Now: 200, Slide: 300}}
-	if e := n.Change(lru); *e != (Change{Stored: 100, Last: 200, Count: 1, Slide: 300, Base: 1000, Hash: 5}) {
+	if e := n.Change(lru); e != (Change{Stored: 100, Last: 200, Count: 1, Slide: 300, Base: 1000, Hash: 5}) {
 		t.Errorf("%+v", e)
 	}
 	n.Expire = 0
-	if e := n.Change(plain); *e != (Change{Stored: 100, Hash: 5}) {
+	if e := n.Change(plain); e != (Change{Stored: 100, Hash: 5}) {
 		t.Errorf("%+v", e)
 	}
 }
