@@ -40,7 +40,7 @@ func Start(settings ...string) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{bin: bin, settings: settings}
-	if s.dir, err = os.MkdirTemp("", "diskcache-pg-"); err != nil {
+	if s.dir, err = os.MkdirTemp(place(), "diskcache-pg-"); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -64,6 +64,19 @@ func Start(settings ...string) (_ *Server, err error) {
 		return nil, err
 	}
 	return s, s.Up()
+}
+
+// place returns a directory for the server's, which an account of its own has to reach.
+func place() string {
+	for dir := os.TempDir(); ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || os.Getuid() == 0 && info.Mode()&1 == 0 {
+			return "/tmp"
+		}
+		if dir == filepath.Dir(dir) {
+			return os.TempDir()
+		}
+	}
 }
 
 // find returns the directory of the newest PostgreSQL's programs.
