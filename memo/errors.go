@@ -45,5 +45,8 @@ var errInTx = fmt.Errorf("nobody can compute a result while this transaction kee
 
 // fail makes a *cache.Error of err, of an operation of m.
 func (m *Memo[A, R]) fail(op string, err error) error {
+	if err == nil {
+		return nil // without making the name
+	}
 	return cache.WrapError(context.Background(), op, "memo/"+m.name, err)
 }

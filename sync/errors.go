@@ -50,5 +50,8 @@ const (
 
 // fail makes a *cache.Error of err.
 func fail(op, name string, err error) error {
+	if err == nil {
+		return nil // without making the name
+	}
 	return cache.WrapError(context.Background(), op, "sync/"+name, err)
 }
