@@ -5,9 +5,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver/postgres/internal/pgtest"
 )
@@ -23,12 +26,16 @@ func run(args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("usage: withserver COMMAND [ARGUMENT...]")
 	}
+	// The server is stopped also when a signal ends this command.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	s, err := pgtest.Start()
 	if err != nil {
 		return err
 	}
 	defer s.Stop()
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Env = append(os.Environ(), "DISKCACHE_POSTGRES_DSN="+s.DSN())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
