@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/postgres"
@@ -638,6 +640,66 @@ func TestGroupUncertain(t *testing.T) {
 	for range members {
 		if err := <-errs; !errors.Is(err, driver.ErrUncertain) {
 			t.Errorf("error is %v", err)
+		}
+	}
+}
+
+// TestPoolCallbacks: what the owner of a pool does with notifications is not in the way
+// of those who watch.
+func TestPoolCallbacks(t *testing.T) {
+	dsn := dsn(t)
+	writer, wc := opened(t, dsn, postgres.Options{})
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ConnConfig.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) {}
+	config.ConnConfig.BuildContextWatcherHandler = nil
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schemaOf(t.Name())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Open(t.Context(), "test", driver.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, stop, err := s.Watch(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for range 5 {
+		if err := writer.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, wc) }, wc); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+	}
+}
+
+// TestWatchSessionWhileClosing: who begins to watch while the store closes is told.
+func TestWatchSessionWhileClosing(t *testing.T) {
+	s, _ := opened(t, dsn(t), postgres.Options{})
+	name, _, err := s.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ended, stop, err := s.WatchSession(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		postgres.Closing(s)
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nobody is told")
 		}
 	}
 }

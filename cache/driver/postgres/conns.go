@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -33,6 +34,12 @@ func newConns(config *pgx.ConnConfig, o Options) *conns {
 	config = config.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	// Those of a pool's owner are for other connections: one would take what listeners
+	// wait for, and one could let a statement go on after its context.
+	config.OnNotification = nil
+	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn()}
+	}
 	if !o.ReadOnly {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}

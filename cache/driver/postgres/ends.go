@@ -67,6 +67,7 @@ func (s *Store) awaitEnds() {
 				close(w.ended)
 			}
 			clear(es.watches)
+			es.asking = false // what is watched from now on is closed by another one
 			return
 		case <-es.look:
 		case <-tick.C:

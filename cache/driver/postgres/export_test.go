@@ -49,3 +49,6 @@ func Waiting(s driver.Store, n int) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// Closing ends what Close ends before it waits for calls that run.
+func Closing(s driver.Store) { s.(*Store).close(driver.ErrClosed) }
