@@ -362,3 +362,31 @@ func TestFileOfAnotherCannotBeSynced(t *testing.T) {
 		t.Errorf("told %d times: %s", n, &log)
 	}
 }
+
+// A line of Unsynced may be of a collection that another process has dropped, since
+// this connection has seen it, or of none that there can be.
+func TestRefersToDropped(t *testing.T) {
+	dir := t.TempDir()
+	s, other := open(t, dir, nil), open(t, dir, nil)
+	if _, err := s.Open(t.Context(), "c", driver.Spec{}); err != nil {
+		t.Fatal(err)
+	}
+	cn, err := other.core.readers.take(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.core.readers.put(cn)
+	unused := func(what string, coll int64) {
+		t.Helper()
+		if _, used, err := cn.refersTo(unsynced{coll: coll, row: 1, path: "aa/bb/c.val"}); used || err != nil {
+			t.Errorf("%s: %v, %v", what, used, err)
+		}
+	}
+	for what, coll := range map[string]int64{"the default": 0, "one without the row": 1, "never made": 7, "negative": -1, "too large": 1 << 60} {
+		unused(what, coll)
+	}
+	if err := s.Drop(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	unused("dropped", 1)
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -158,21 +157,23 @@ func (c *core) brokenFiles(whole map[string]bool) (broken []unsynced, err error)
 }
 
 // refersTo reports whether a row still refers to a file, and what size it says
-// that this has.
+// that this has. Another process may drop the collection at any moment, also one whose
+// tables this connection has just seen.
 func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
+	if !table.IsNumber(u.coll) {
+		return 0, false, nil
+	}
 	c := newCollection(cn.core, "", u.coll)
-	owners, err := cn.owners()
-	if err != nil || !slices.Contains(owners, min(u.coll, table.SharedFirst)) {
-		return 0, false, err
-	}
 	s, err := cn.query(c.tables.Expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
-	if err != nil {
-		return 0, false, translate(err)
+	if err == nil {
+		c.tables.Bind(s, c.id)
+		s.BindInt(1, u.row)
+		s.BindText(2, u.path)
+		used, err = s.First(func() { size = s.ColumnInt(0) })
 	}
-	c.tables.Bind(s, c.id)
-	s.BindInt(1, u.row)
-	s.BindText(2, u.path)
-	used, err = s.First(func() { size = s.ColumnInt(0) })
+	if lite.MissingTable(err) == c.tables.Rows {
+		return 0, false, nil
+	}
 	return size, used, translate(err)
 }
 
