@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -150,9 +151,9 @@ func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) 
 		return m.err
 	case errors.Is(err, driver.ErrUncertain) || !errors.Is(err, errApart) && m.ctx.Err() == nil:
 		for _, other := range batch[1:] {
-			other.done <- err
+			other.done <- cmp.Or(other.err, err)
 		}
-		return err
+		return cmp.Or(m.err, err)
 	}
 	// One by one: also where the leader's context has ended.
 	err = s.transact(m.ctx, driver.Shared, ids, m.fn)
