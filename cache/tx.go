@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -115,7 +116,8 @@ func (s *Store) transact(ctx context.Context, op, collection string, mode driver
 		err = s.engine.Update(ctx, mode, run, touches...)
 	}
 	committed = err == nil
-	if failed != nil {
+	// After a run that the engine has rolled back by itself, failed may be older than err.
+	if failed != nil && (errors.Is(err, failed) || !reflect.TypeOf(failed).Comparable()) {
 		return failed
 	}
 	return WrapError(ctx, op, collection, err)

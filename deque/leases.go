@@ -122,12 +122,16 @@ func (d *Deque[T]) nextDue(ctx context.Context, prefix string) (int64, bool, err
 // holders returns the sessions that have made claims, and those of them that
 // have ended.
 func (d *Deque[T]) holders(ctx context.Context) (living, ended []string, err error) {
+	asking := ctx
+	if d.tx != nil {
+		asking = d.tx.Context() // on the transaction's own connection
+	}
 	for k, err := range d.leases.Sorted().Prefix(sessionPrefix).Keys(ctx) {
 		if err != nil {
 			return nil, nil, err
 		}
 		session := strings.TrimPrefix(k, sessionPrefix)
-		alive, err := d.shared.st.Alive(ctx, session)
+		alive, err := d.shared.st.Alive(asking, session)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -37,6 +37,29 @@ func wantStats(t *testing.T, d *deque.Deque[string], ready, claimed, delayed int
 	equal(t, [3]int64{s.Ready, s.Claimed, s.Delayed}, [3]int64{ready, claimed, delayed})
 }
 
+// What is not known after a try that was uncertain is not known any better if the next
+// one cannot begin.
+func TestUncertainThenFails(t *testing.T) {
+	onUnsure(t, func(t *testing.T, u *drivertest.Unsure, now *clock, d, other *deque.Deque[string], n int64) {
+		if n == 0 {
+			return
+		}
+		ok(t, other.PushBack(t.Context(), "a"))
+		timeout := error(cache.ErrTimeout)
+		u.Then.Store(&timeout)
+		u.Next.Store(n)
+		_, _, err := d.Claim(t.Context(), deque.UntilClosed)
+		is(t, err, cache.ErrUncertain)
+		is(t, err, cache.ErrTimeout)
+		wantStats(t, other, 1, 0, 0)
+
+		c := claim(t, d, deque.UntilClosed)
+		u.Then.Store(&timeout)
+		u.Next.Store(n)
+		is(t, c.Ack(t.Context()), cache.ErrUncertain)
+	})
+}
+
 func TestUncertainClaim(t *testing.T) {
 	onUnsure(t, func(t *testing.T, u *drivertest.Unsure, now *clock, d, other *deque.Deque[string], n int64) {
 		ok(t, other.PushBack(t.Context(), "a"))

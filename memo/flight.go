@@ -280,7 +280,9 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 	if m.o.StaleIfError > 0 {
 		// The store removes it when it is too old.
 		if e, ok, err := m.kept.results.GetEntry(ctx, arg); ok && err == nil {
-			m.counts.stale.Add(1)
+			if op != background { // of which no caller gets anything
+				m.counts.stale.Add(1)
+			}
 			m.report(ctx, op, failed)
 			return e.Value, nil
 		}

@@ -129,12 +129,8 @@ func (m *manager) newClaim(r request, p *session) claim {
 // refused withdraws a claim whose first step has failed, unless the error says that
 // nothing was written.
 func (m *manager) refused(ctx context.Context, key string, c claim, err error) {
-	for _, clean := range []error{cache.ErrInvalid, cache.ErrReadOnly, cache.ErrTimeout, cache.ErrClosed, cache.ErrFull} {
-		if errors.Is(err, clean) {
-			return
-		}
-	}
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+	nothing := []error{cache.ErrInvalid, cache.ErrReadOnly, cache.ErrTimeout, cache.ErrClosed, cache.ErrFull, ctx.Err()}
+	if !errors.Is(err, cache.ErrUncertain) && slices.ContainsFunc(nothing, func(e error) bool { return e != nil && errors.Is(err, e) }) {
 		return
 	}
 	m.giveUp(key, c)

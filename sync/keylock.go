@@ -150,7 +150,7 @@ func (l *KeyLock[K, V]) try(ctx context.Context, tag string) (got bool, err erro
 	}
 	err = family.Repeat(func() error { return l.tryOnce(ctx, tag, &got) })
 	if errors.Is(err, cache.ErrUncertain) {
-		_ = l.unlock(tag) // or else the entry stays until the process ends
+		_ = l.guard(tag).Unlock() // or else the entry stays until the process ends
 	}
 	return got, err
 }
@@ -263,25 +263,26 @@ type KeyGuard struct {
 	st      *cache.Store
 	name    string // of the collection
 	tag     string
-	release func() error
+	release func(before *bool) error
 
 	mu     sync.Mutex
+	before bool // a release of which it is not known whether it was committed found the key
 	done   bool
 	retry  *time.Timer // tries a release again that has failed; nil if there is none
 	forget func()      // ends the try at the store's Close; nil if no release has failed
 }
 
 func (l *KeyLock[K, V]) guard(tag string) *KeyGuard {
-	return &KeyGuard{st: l.c.Store(), name: l.c.Name(), tag: tag, release: func() error { return l.unlock(tag) }}
+	return &KeyGuard{st: l.c.Store(), name: l.c.Name(), tag: tag, release: func(before *bool) error { return l.unlock(tag, before) }}
 }
 
-// unlock removes the key if it is still there with our tag.
-func (l *KeyLock[K, V]) unlock(tag string) error {
+// unlock removes the key if it is still there with our tag. It sets before if it is not
+// known whether it has.
+func (l *KeyLock[K, V]) unlock(tag string, before *bool) error {
 	ctx := context.Background()
-	ours, before := false, false // the latter of an uncertain try
 	return family.Repeat(func() error {
-		before = before || ours
-		return l.c.Step(ctx, func(tx *cache.Tx) error {
+		ours := false
+		err := l.c.Step(ctx, func(tx *cache.Tx) error {
 			c := l.c.In(tx)
 			h, err := l.holder(ctx, c)
 			if err != nil {
@@ -291,11 +292,13 @@ func (l *KeyLock[K, V]) unlock(tag string) error {
 				_, err = c.Delete(ctx, l.key)
 				return err
 			}
-			if before {
+			if *before {
 				return nil
 			}
 			return ErrLost
 		})
+		*before = *before || ours && errors.Is(err, cache.ErrUncertain)
+		return err
 	})
 }
 
@@ -317,7 +320,7 @@ func (g *KeyGuard) unlock() error {
 	if g.done {
 		return ErrNotHeld
 	}
-	err := g.release()
+	err := g.release(&g.before)
 	g.done = err == nil || errors.Is(err, ErrLost)
 	switch {
 	case g.done && g.forget != nil:

@@ -1,6 +1,7 @@
 package sync_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -94,6 +95,50 @@ func TestUncertainAlways(t *testing.T) {
 		ok(t, lock(t, newLock(t, other, "l", nil)).Unlock())
 		time.Sleep(time.Second) // the lock manager tries again
 		is(t, g.Unlock(), dsync.ErrNotHeld)
+	})
+}
+
+// What is not known after a try that was uncertain is not known any better if the next
+// one cannot begin.
+func TestUncertainThenFails(t *testing.T) {
+	onUnsure(t, func(t *testing.T, e *drivertest.Unsure, st, other *cache.Store) {
+		l, theirs := newLock(t, st, "l", nil), newLock(t, other, "l", nil)
+		k, _ := newKeyLock(t, st, nil)
+		theirKey, _ := newKeyLock(t, other, nil)
+		for _, then := range []error{cache.ErrTimeout, cache.ErrFull, context.DeadlineExceeded} {
+			unsure := func() {
+				e.Then.Store(&then)
+				e.Next.Store(1)
+			}
+			unsure()
+			_, err := l.Lock(t.Context())
+			is(t, err, cache.ErrUncertain)
+			is(t, err, then)
+			g := lock(t, theirs) // nothing is left of it
+			ok(t, g.Unlock())
+
+			g = lock(t, l)
+			unsure()
+			is(t, g.Unlock(), cache.ErrUncertain)
+			synctest.Wait()
+			time.Sleep(time.Second) // the lock manager tries again
+			is(t, g.Unlock(), dsync.ErrNotHeld)
+			ok(t, lock(t, theirs).Unlock())
+
+			unsure()
+			_, err = k.Lock(t.Context())
+			is(t, err, cache.ErrUncertain)
+			kg, err := theirKey.Lock(t.Context())
+			ok(t, err)
+			ok(t, kg.Unlock())
+
+			kg, err = k.Lock(t.Context())
+			ok(t, err)
+			unsure()
+			is(t, kg.Unlock(), cache.ErrUncertain)
+			ok(t, kg.Unlock()) // not ErrLost: it was there
+			is(t, kg.Unlock(), dsync.ErrNotHeld)
+		}
 	})
 }
 

@@ -30,12 +30,22 @@ func Ended(ctx context.Context) error {
 
 // Repeat runs fn again, a few times at most, while it fails with cache.ErrUncertain:
 // then it is not known whether what it did was committed. To do it once more must be
-// harmless, and fn must return nil if all is done already.
-func Repeat(fn func() error) (err error) {
+// harmless, and fn must return nil if all is done already. If it fails otherwise then,
+// what it did before is still not known: the error is both.
+func Repeat(fn func() error) error {
+	var uncertain error
 	for range 3 {
-		if err = fn(); !errors.Is(err, cache.ErrUncertain) {
-			break
+		err := fn()
+		if err == nil {
+			return nil
 		}
+		if !errors.Is(err, cache.ErrUncertain) {
+			if uncertain != nil {
+				err = fmt.Errorf("%w; then: %w", uncertain, err)
+			}
+			return err
+		}
+		uncertain = err
 	}
-	return err
+	return uncertain
 }

@@ -35,7 +35,9 @@ func TestRepeat(t *testing.T) {
 	}{
 		{[]error{nil}, nil},
 		{[]error{uncertain, nil}, nil},
+		{[]error{cache.ErrFull}, cache.ErrFull},
 		{[]error{uncertain, cache.ErrFull}, cache.ErrFull},
+		{[]error{uncertain, uncertain, cache.ErrFull}, uncertain},
 		{[]error{uncertain, uncertain, uncertain}, uncertain},
 	} {
 		n := 0
@@ -43,8 +45,11 @@ func TestRepeat(t *testing.T) {
 			n++
 			return tt.errs[n-1]
 		})
-		if err != tt.want || n != len(tt.errs) {
+		if !errors.Is(err, tt.want) || n != len(tt.errs) {
 			t.Errorf("%v: got %v after %d", tt.errs, err, n)
+		}
+		if unknown := err != nil && tt.errs[0] == uncertain; errors.Is(err, cache.ErrUncertain) != unknown {
+			t.Errorf("%v: got %v, of which the first try is uncertain: %v", tt.errs, err, unknown)
 		}
 	}
 }

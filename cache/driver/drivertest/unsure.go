@@ -17,10 +17,17 @@ type Unsure struct {
 	Next    atomic.Int64 // of so many transactions, those that fail aside
 	Skip    atomic.Int64 // so many transactions before those are certain
 	After   func()       // called, if not nil, after each of them
+
+	Then atomic.Pointer[error] // what the transaction after those fails with, if not nil
 }
 
 // Update implements [driver.Store].
 func (u *Unsure) Update(ctx context.Context, mode driver.Mode, fn func(driver.Tx) error, touches ...driver.Collection) error {
+	if u.Next.Load() <= 0 {
+		if err := u.Then.Swap(nil); err != nil {
+			return *err
+		}
+	}
 	if u.Next.Load() <= 0 || u.Skip.Add(-1) >= 0 {
 		return u.Store.Update(ctx, mode, fn, touches...)
 	}
