@@ -703,3 +703,42 @@ func TestWatchSessionWhileClosing(t *testing.T) {
 		}
 	}
 }
+
+// TestDropDuringSweep: a collection that is dropped while others are swept leaves
+// nothing behind.
+func TestDropDuringSweep(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	for _, name := range []string{"a", "b"} {
+		c, err := other.Open(t.Context(), name, driver.Spec{Settings: driver.PersistentSettings()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := other.Drop(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	for dropped := false; !dropped; { // the store may be sweeping by itself
+		err := postgres.Sweep(t.Context(), s, func() {
+			dropped = true
+			if err := other.Drop(t.Context(), "b"); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lost int
+	if err := admin(t, dsn).QueryRow(t.Context(), `SELECT count(*) FROM `+schemaOf(t.Name())+`.entry e
+		WHERE NOT EXISTS (SELECT FROM `+schemaOf(t.Name())+`.collection o WHERE o.c = e.c)`).Scan(&lost); err != nil {
+		t.Fatal(err)
+	}
+	if lost != 0 {
+		t.Errorf("%d entries are of no collection", lost)
+	}
+}

@@ -52,3 +52,10 @@ func Waiting(s driver.Store, n int) {
 
 // Closing ends what Close ends before it waits for calls that run.
 func Closing(s driver.Store) { s.(*Store).close(driver.ErrClosed) }
+
+// Sweep removes some of what nobody can reach any more, if nobody else does. before is
+// called before dropped collections are forgotten.
+func Sweep(ctx context.Context, s driver.Store, before func()) error {
+	_, err := s.(*Store).sweepSome(ctx, before)
+	return err
+}

@@ -98,7 +98,7 @@ func (s *Store) sweep(ctx context.Context) {
 		return
 	}
 	for {
-		more, err := s.sweepSome(ctx)
+		more, err := s.sweepSome(ctx, nil)
 		if err != nil {
 			s.unswept.Store(true)
 			if ctx.Err() == nil {
@@ -112,7 +112,9 @@ func (s *Store) sweep(ctx context.Context) {
 	}
 }
 
-func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
+// sweepSome removes a part of it. before, if it is not nil, is called before dropped
+// collections are forgotten.
+func (s *Store) sweepSome(ctx context.Context, before func()) (more bool, err error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
@@ -124,17 +126,27 @@ func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
 			if err != nil || !turn {
 				return err
 			}
-			// The values of dropped collections, with their rows.
+			// Only those that are dropped now: each statement sees what is dropped
+			// meanwhile, and the last one must not leave entries without a collection.
+			rows, err := tx.Query(ctx, `SELECT c FROM collection WHERE dropped`)
+			if err != nil {
+				return err
+			}
+			dropped, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+			if err != nil {
+				return err
+			}
+			// Their values, with their rows.
 			tag, err := tx.Exec(ctx, `WITH gone AS (
-					DELETE FROM entry USING (SELECT e.c, e.id FROM collection o CROSS JOIN LATERAL (SELECT c, id FROM entry WHERE c = o.c LIMIT $1) e WHERE o.dropped LIMIT $1) old
+					DELETE FROM entry USING (SELECT e.c, e.id FROM unnest($2::int[]) AS o (c) CROSS JOIN LATERAL (SELECT c, id FROM entry WHERE c = o.c LIMIT $1) e LIMIT $1) old
 					WHERE entry.c = old.c AND entry.id = old.id RETURNING entry.value
-				) UPDATE value SET dead = true WHERE id IN (SELECT value FROM gone WHERE value IS NOT NULL)`, sweepLimit)
+				) UPDATE value SET dead = true WHERE id IN (SELECT value FROM gone WHERE value IS NOT NULL)`, sweepLimit, dropped)
 			if err != nil {
 				return err
 			}
 			more = tag.RowsAffected() > 0
 			var left bool
-			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM collection o WHERE o.dropped AND EXISTS (SELECT FROM entry WHERE c = o.c))`).Scan(&left)
+			err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM unnest($1::int[]) AS o (c) WHERE EXISTS (SELECT FROM entry WHERE c = o.c))`, dropped).Scan(&left)
 			if err != nil {
 				return err
 			}
@@ -142,16 +154,15 @@ func (s *Store) sweepSome(ctx context.Context) (more bool, err error) {
 				more = true
 				return nil
 			}
-			for _, sql := range []string{
-				`DELETE FROM change USING collection o WHERE change.c = o.c AND o.dropped`,
-				`DELETE FROM stat USING collection o WHERE stat.c = o.c AND o.dropped`,
-				`DELETE FROM collection WHERE dropped`,
-			} {
-				if _, err := tx.Exec(ctx, sql); err != nil {
+			if before != nil {
+				before()
+			}
+			for _, table := range []string{"change", "stat", "collection"} {
+				if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE c = ANY($1)`, dropped); err != nil {
 					return err
 				}
 			}
-			rows, err := tx.Query(ctx, `SELECT id FROM value WHERE (NOT linked OR dead) AND pg_try_advisory_xact_lock($1, id) LIMIT $2`, s.locks+lockValue, sweepLimit/10)
+			rows, err = tx.Query(ctx, `SELECT id FROM value WHERE (NOT linked OR dead) AND pg_try_advisory_xact_lock($1, id) LIMIT $2`, s.locks+lockValue, sweepLimit/10)
 			if err != nil {
 				return err
 			}
