@@ -82,7 +82,7 @@ func (d *durable) leave(r valuefile.Trash) {
 				d.hardenOrSay()
 			}
 			d.slow.Unlock()
-		case load > 1 || old: // names that new files have besides can wait until the log is copied
+		case load > 1 || old: // temporary names can wait until the log is copied
 			d.core.maintainer.remind(load > 1)
 		}
 		return
@@ -247,7 +247,7 @@ func (d *durable) sayOnce(path string) bool {
 	return true
 }
 
-// syncLog has commits survive a power cut whose files do.
+// syncLog syncs the log, or the journal. Value files are synced before it.
 func (d *durable) syncLog() error {
 	name := databaseName + "-wal"
 	if d.core.opts.JournalMode != JournalWAL {

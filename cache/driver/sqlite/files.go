@@ -20,8 +20,8 @@ import (
 // "cache.db", because DiskCache's check removes files that it does not know
 // unless their path does.
 const (
-	lockName     = "cache.db-lock"         // turns of writers that have met
-	lineName     = "cache.db-line"         // the head of the queue for a turn
+	lockName     = "cache.db-lock"         // held by the process whose turn it is to write
+	lineName     = "cache.db-line"         // held by the process that is next
 	sessionsName = "cache.db-sessions"     // a folder a session
 	watchName    = "cache.db-watch"        // a page of memory that signals commits
 	nearName     = "cache.db-" + near.Name // versions of rows, for near caches

@@ -11,9 +11,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 )
 
-// netEvery is how often watches and sessions look at what other processes have done
-// although they are told. Tests set it so high that a signal which is missing stops
-// them.
+// netEvery is how often watches and sessions look, as a safety net, at what other
+// processes have done although those signal it. Tests set it so high that a watch whose
+// signal is missing waits for ever.
 var netEvery = time.Second
 
 // openChanges prepares for watches.

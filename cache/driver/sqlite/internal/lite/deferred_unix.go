@@ -246,7 +246,7 @@ func (f *lockState) unlockDeferred(tls *libc.TLS, id uintptr) {
 			shim.db.shmLock(tls, id, int32(s&^expired), 1, unlockShared)
 			return
 		}
-		// Somebody else is at it, under this lock.
+		// Another goroutine revokes it, and holds this lock meanwhile.
 		shim.mu.Lock()
 		//lint:ignore SA2001 it is held for as long as that takes
 		shim.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // header and the page. Here they are buffered until the frame that commits
 // is complete, and go to the file in one.
 //
-// That is safe because nobody misses them before: a frame counts when the
+// That is safe because no reader looks for them before: a frame counts when the
 // wal-index says so, which SQLite changes after the commit frame was written,
 // or when a recovery finds the whole transaction in the file. The transaction
 // itself may read its own frames back; it gets them from here.
@@ -21,7 +21,7 @@ import (
 //   - Frames are buffered only while the connection is known to have the write lock of
 //     the wal-index (not with locking_mode = EXCLUSIVE, which takes no such locks),
 //     and dropped before it is released: afterwards their place in the file
-//     may be somebody else's.
+//     may be another writer's.
 //   - After the commit frame everything passes straight through until the
 //     lock is released: the frames that pad to a sector, new checksums in
 //     old headers, and syncs, which so come after the frames.

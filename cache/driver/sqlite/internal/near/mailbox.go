@@ -20,7 +20,7 @@ type mailbox [cells]cell
 // A cell is a sequence number and an entry. Who holds the write lock makes the
 // number odd, writes the entry, and makes the number even and higher. A reader
 // copies the entry, and has it if the number was even and is the same after.
-// An odd number that a writer which died has left is taken on by the next.
+// A writer that dies in between leaves an odd number, from which the next goes on.
 type cell struct {
 	sequence atomic.Uint64
 	entry    [maxPublished / 8]atomic.Uint64

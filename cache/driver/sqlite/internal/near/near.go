@@ -46,8 +46,8 @@
 // a process that dies in the midst of writing the header of an empty WAL.
 //
 // All processes use the same hash and layout, which are part of the file's
-// name: a version of this package with others ignores the file, and is taken
-// for somebody who knows nothing of it.
+// name: a version of this package with others does not open the file, and its commits
+// are unaccounted for, as those of a program without this package.
 package near
 
 import "errors"

@@ -22,7 +22,7 @@ func openFiles(t *testing.T) int {
 
 // Messages of strangers do not deafen and leave no descriptor behind, those that are
 // too long are not heard, and a name can be listened to again.
-func TestMailbox(t *testing.T) {
+func TestReceiver(t *testing.T) {
 	stranger, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestMailbox(t *testing.T) {
 }
 
 // A full receiver, as that of a process that is stopped, does not block a sender.
-func TestFullMailbox(t *testing.T) {
+func TestFullReceiver(t *testing.T) {
 	full := make(chan struct{})
 	m, err := Listen("test.2", func([]byte, bool) { <-full })
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // Value is a value as the columns hold it.
 type Value struct {
-	Size  int64 // of which the collection has more with it
+	Size  int64 // bytes that it adds to the size of the collection
 	mode  int64
 	file  string
 	value codec.Value
@@ -24,8 +24,8 @@ const (
 	modePickle = 4 // Python's pickle, in the column or a file
 )
 
-// Inline returns the columns of a value that is kept in the row. DiskCache counts no
-// bytes of such a one.
+// Inline returns the columns of a value that is kept in the row. DiskCache does
+// not count such values.
 func Inline(v codec.Value, counted bool) Value {
 	s := Value{mode: modeRaw, value: v}
 	if counted {

@@ -56,7 +56,7 @@ type Log struct {
 	frames atomic.Int64 // after the last commit
 	due    atomic.Int64 // frames from which the next checkpoint is
 
-	// What follows belongs to who has the lead of the writer.
+	// Guarded by the lead of the writer.
 	next  int64     // frames from which the writer tries again to begin the log anew
 	tried time.Time // when it last did
 	seen  int64     // frames when the room on the disk was last looked at
@@ -83,7 +83,7 @@ func (l *Log) Grew(frames int64) (due bool) {
 }
 
 // Begin reports whether the maintainer is to copy the log, of whose frames some are
-// copied already: by another process, if not.
+// copied already. It returns false if another process has copied enough.
 func (l *Log) Begin(frames, copied int64) bool {
 	if frames < copied+l.checkpoint && frames < l.restart {
 		l.due.Store(min(copied+l.checkpoint, l.restart))
