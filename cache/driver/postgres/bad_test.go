@@ -3,9 +3,11 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -740,5 +742,77 @@ func TestDropDuringSweep(t *testing.T) {
 	}
 	if lost != 0 {
 		t.Errorf("%d entries are of no collection", lost)
+	}
+}
+
+// TestManyValues: values go on after the 2^32nd, are swept only when nobody uses them,
+// and then are.
+func TestManyValues(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{})
+	schema := schemaOf(t.Name())
+	a := admin(t, dsn)
+	run(t, a, `SELECT setval('`+schema+`.value_id', 4294967293)`)
+	text := bytes.Repeat([]byte("x"), 600<<10)
+	var last driver.Content
+	for i := range int64(5) {
+		f, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Finish(); err != nil {
+			t.Fatal(err)
+		}
+		key := codec.IntegerValue(i)
+		err = s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+			_, err := tx.Put(t.Context(), c, driver.Put{Key: key, File: f, Now: 1})
+			return err
+		}, c)
+		f.Discard()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _, err := s.Get(t.Context(), c, key, driver.Lookup{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ct, err := s.(driver.Filer).OpenFile(t.Context(), c, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != nil {
+			last.Close()
+		}
+		last = ct
+	}
+	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+		_, err := tx.Remove(t.Context(), c, driver.Filter{}, 10)
+		return err
+	}, c); err != nil {
+		t.Fatal(err)
+	}
+	values := func() (n int) {
+		t.Helper()
+		if err := postgres.Sweep(t.Context(), s, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.QueryRow(t.Context(), `SELECT count(DISTINCT value) FROM `+schema+`.chunk`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for values() > 1 { // the store may be sweeping by itself
+	}
+	if n := values(); n != 1 {
+		t.Errorf("%d values while one is read", n)
+	}
+	if got, err := io.ReadAll(last); err != nil || !bytes.Equal(got, text) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	last.Close()
+	for values() > 0 {
 	}
 }

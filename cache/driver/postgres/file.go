@@ -28,7 +28,7 @@ const fileTimeout = time.Minute
 // nobody takes it for one whose writer is gone.
 type file struct {
 	store *Store
-	id    int32
+	id    int64
 	kind  codec.Kind
 
 	buffer []byte
@@ -176,7 +176,7 @@ func (s *Store) OpenFile(ctx context.Context, c driver.Collection, r driver.Row)
 	if r.File == "" {
 		return nil, errors.New("postgres: the value of the row is not outside of it")
 	}
-	var id int32
+	var id int64
 	if _, err := fmt.Sscan(r.File, &id); err != nil {
 		return nil, fmt.Errorf("postgres: the row has no value of this engine: %w", fs.ErrNotExist)
 	}
@@ -220,7 +220,7 @@ func (s *Store) OpenFile(ctx context.Context, c driver.Collection, r driver.Row)
 // content is an opened value.
 type content struct {
 	store  *Store
-	id     int32
+	id     int64
 	size   int64
 	pinned bool
 	closed atomic.Bool

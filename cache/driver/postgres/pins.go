@@ -13,7 +13,7 @@ import (
 type pins struct {
 	turn chan struct{} // held, by an element in it, while the connection is used
 	conn *pgx.Conn     // nil: none
-	held map[int32]int // how often each is pinned
+	held map[int32]int // how often each lock is held
 }
 
 // maxPins bounds the locks that a store has at the server, which has room for some
@@ -25,13 +25,21 @@ func (p *pins) init() {
 	p.held = make(map[int32]int)
 }
 
-func (p *pins) add(ctx context.Context, s *Store, id int32) error {
+// pinSQL is pinOf of a value's column id.
+const pinSQL = `(id % 2147483647 + 1)::int`
+
+// pinOf returns the number of the lock that pins a value. Values of the same number are
+// pinned with each other; 0 is the sweep's.
+func pinOf(id int64) int32 { return int32(id%(1<<31-1) + 1) }
+
+func (p *pins) add(ctx context.Context, s *Store, value int64) error {
 	select {
 	case p.turn <- struct{}{}:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 	defer func() { <-p.turn }()
+	id := pinOf(value)
 	if p.held[id] > 0 {
 		p.held[id]++
 		return nil
@@ -62,7 +70,8 @@ func (p *pins) add(ctx context.Context, s *Store, id int32) error {
 	return nil
 }
 
-func (p *pins) remove(s *Store, id int32) {
+func (p *pins) remove(s *Store, value int64) {
+	id := pinOf(value)
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	if p.held[id] > 1 {
@@ -162,11 +171,11 @@ func (s *Store) sweepSome(ctx context.Context, before func()) (more bool, err er
 					return err
 				}
 			}
-			rows, err = tx.Query(ctx, `SELECT id FROM value WHERE (NOT linked OR dead) AND pg_try_advisory_xact_lock($1, id) LIMIT $2`, s.locks+lockValue, sweepLimit/10)
+			rows, err = tx.Query(ctx, `SELECT id FROM value WHERE (NOT linked OR dead) AND pg_try_advisory_xact_lock($1, `+pinSQL+`) LIMIT $2`, s.locks+lockValue, sweepLimit/10)
 			if err != nil {
 				return err
 			}
-			ids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+			ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 			if err != nil || len(ids) == 0 {
 				return err
 			}
@@ -175,7 +184,7 @@ func (s *Store) sweepSome(ctx context.Context, before func()) (more bool, err er
 			if err != nil {
 				return err
 			}
-			if ids, err = pgx.CollectRows(rows, pgx.RowTo[int32]); err != nil {
+			if ids, err = pgx.CollectRows(rows, pgx.RowTo[int64]); err != nil {
 				return err
 			}
 			more = more || len(ids) > 0

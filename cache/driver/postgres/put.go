@@ -194,7 +194,7 @@ func (x *tx) removed(ctx context.Context, h *head, rows pgx.Rows) ([]row, error)
 
 // unlink gives up the values of rows that are gone.
 func (x *tx) unlink(ctx context.Context, gone []row) error {
-	var values []int32
+	var values []int64
 	for i := range gone {
 		if gone[i].value != 0 {
 			values = append(values, gone[i].value)

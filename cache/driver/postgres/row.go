@@ -19,7 +19,7 @@ type row struct {
 	driver.Row
 	life   int64
 	weight int64
-	value  int32 // 0: none
+	value  int64 // 0: none
 }
 
 // columns are those of a row but for its value, in the order that cells have. They are
@@ -76,9 +76,9 @@ func (c cells) row(asked codec.Value) (r row, err error) {
 		r.Key = asked.Clone()
 	}
 	kind := codec.Kind(c.integer(4))
-	r.value = int32(c.integer(5))
+	r.value = c.integer(5)
 	if r.value != 0 {
-		r.File, r.FileKind = strconv.Itoa(int(r.value)), kind
+		r.File, r.FileKind = strconv.FormatInt(r.value, 10), kind
 	} else if v := c[15]; v != nil || kind == codec.Null {
 		if r.Value, err = decodeValue(v, kind); err != nil {
 			return r, corrupt(c, err)

@@ -38,7 +38,7 @@ CREATE TABLE meta (version int NOT NULL, locks int NOT NULL, system text NOT NUL
 CREATE UNLOGGED TABLE incarnation (id bigint NOT NULL, since timestamptz NOT NULL);
 CREATE SEQUENCE fence MAXVALUE 8796093022207;
 CREATE SEQUENCE session AS int;
-CREATE SEQUENCE value_id AS int;
+CREATE SEQUENCE value_id;
 CREATE SEQUENCE collection_id AS int MAXVALUE 2147483000;
 CREATE TABLE collection (
 	c int PRIMARY KEY,
@@ -63,7 +63,7 @@ CREATE TABLE entry (
 	kk smallint NOT NULL,
 	vk smallint NOT NULL,
 	v bytea,
-	value int,
+	value bigint,
 	size bigint NOT NULL,
 	weight bigint NOT NULL,
 	stored float8 NOT NULL,
@@ -95,14 +95,14 @@ CREATE TABLE change (
 );
 CREATE TABLE stat (c int PRIMARY KEY, hits bigint NOT NULL, misses bigint NOT NULL);
 CREATE TABLE value (
-	id int PRIMARY KEY,
+	id bigint PRIMARY KEY,
 	size bigint NOT NULL,
 	linked bool NOT NULL,
 	dead bool NOT NULL
 );
 CREATE INDEX value_loose ON value (id) WHERE NOT linked OR dead;
 CREATE TABLE chunk (
-	value int NOT NULL,
+	value bigint NOT NULL,
 	n int NOT NULL,
 	content bytea NOT NULL,
 	PRIMARY KEY (value, n)
