@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,5 +108,32 @@ func TestSweepOfMany(t *testing.T) {
 		} else {
 			f.Close()
 		}
+	}
+}
+
+// The folder of sessions goes also if a process died when it had none of its own in it.
+func TestEmptyFolderOfSessions(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, sessionsName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.core.maintainer.sweep()
+	if _, err := os.Stat(filepath.Join(dir, sessionsName)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an empty folder stays: %v", err)
+	}
+	// With a session in it, it stays.
+	if _, _, err := s.Session(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.core.maintainer.sweep()
+	if _, err := os.Stat(filepath.Join(dir, sessionsName)); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -69,8 +69,14 @@ func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {
 func (m *maintainer) sweepTemp(ctx context.Context) error {
 	ss := m.core.sessions
 	names, err := ss.Ended()
-	if err != nil || len(names) == 0 {
+	if err != nil {
 		return translate(err)
+	}
+	// A process may also have died before it had made a folder of its own, or after it
+	// had removed that.
+	defer m.core.files.Remove(sessionsName) // stays if there are sessions
+	if len(names) == 0 {
+		return nil
 	}
 	m.core.log.Info("removing what sessions left that have ended", "sessions", len(names))
 	placed := make(map[string]bool)
@@ -88,7 +94,6 @@ func (m *maintainer) sweepTemp(ctx context.Context) error {
 	for _, name := range names {
 		errs = append(errs, ss.Remove(name))
 	}
-	m.core.files.Remove(sessionsName) // stays if there are sessions
 	return errors.Join(errs...)
 }
 
