@@ -816,3 +816,94 @@ func TestManyValues(t *testing.T) {
 	for values() > 0 {
 	}
 }
+
+// TestCommitOfLittleCut: also what writes only what reads have left, resets statistics or
+// draws a fence is known to be committed, or runs again.
+func TestCommitOfLittleCut(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{})
+	settings := driver.DefaultSettings()
+	settings.Statistics = true
+	counted, err := s.Open(t.Context(), "counted", driver.Spec{Settings: settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+		_, err := tx.Put(t.Context(), c, driver.Put{Key: counter, Value: counter, Now: 1, Expire: 1e12})
+		return errors.Join(err, increment(t.Context(), tx, counted))
+	}, c, counted); err != nil {
+		t.Fatal(err)
+	}
+	cuts := 0
+	cutting := func(conn *pgx.Conn, after bool) {
+		if !after && cuts == 0 {
+			cuts++
+			conn.PgConn().Conn().Close()
+		}
+	}
+	for _, mode := range []driver.Mode{driver.Alone, driver.Own, driver.Shared} {
+		runs := 0
+		for name, fn := range map[string]func(driver.Tx) error{
+			"slide": func(tx driver.Tx) error {
+				_, _, err := tx.Get(t.Context(), c, counter, driver.Lookup{Now: 1, Slide: driver.Instant(2e12 + float64(mode))})
+				return err // an instant that no int has room for
+			},
+			"fence": func(tx driver.Tx) error {
+				_, err := tx.Fence(t.Context())
+				return err
+			},
+		} {
+			cuts, runs = 0, 0
+			postgres.Committing(s, 20*time.Second, cutting)
+			err := s.Update(t.Context(), mode, func(tx driver.Tx) error { runs++; return fn(tx) }, c)
+			postgres.Committing(s, 20*time.Second, nil)
+			if mode == driver.Alone && (err == nil || errors.Is(err, driver.ErrUncertain) != (name == "fence")) || mode != driver.Alone && (err != nil || runs != 2) || cuts != 1 {
+				t.Errorf("%s, mode %v: %v after %d runs", name, mode, err, runs)
+			}
+		}
+	}
+	for range 3 {
+		if _, _, err := s.Get(t.Context(), counted, counter, driver.Lookup{Now: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cuts = 0
+	if err := s.Update(t.Context(), driver.Own, func(driver.Tx) error { return nil }, counted); err != nil { // writes them
+		t.Fatal(err)
+	}
+	postgres.Committing(s, 20*time.Second, cutting)
+	before, err := s.Stats(t.Context(), counted, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgres.Committing(s, 20*time.Second, nil)
+	after, err := s.Stats(t.Context(), counted, false)
+	if err != nil || before.Hits < 3 || after.Hits != 0 || cuts != 1 {
+		t.Errorf("%+v, then %+v, with %d cuts: %v", before, after, cuts, err)
+	}
+}
+
+// TestDefineCut: a collection whose making is cut is made, once.
+func TestDefineCut(t *testing.T) {
+	dsn := dsn(t)
+	for _, sent := range []bool{false, true} {
+		t.Run(fmt.Sprint(sent), func(t *testing.T) {
+			s, _ := opened(t, dsn, postgres.Options{})
+			cut := false
+			postgres.Committing(s, 20*time.Second, func(conn *pgx.Conn, after bool) {
+				if !cut && after == sent {
+					cut = true
+					conn.PgConn().Conn().Close()
+				}
+			})
+			c, err := s.Open(t.Context(), "cut", driver.Spec{Settings: driver.PersistentSettings()})
+			postgres.Committing(s, 20*time.Second, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -176,16 +176,13 @@ func (x *tx) write(ctx context.Context, h *head) error {
 	if len(taken) == 0 {
 		return nil
 	}
+	x.moved(h) // so that it is known whether they were written
 	var ids, lives, accesses []int64
 	var accessed, slides []float64
 	for at, m := range taken {
 		ids, lives = append(ids, at.id), append(lives, at.life)
 		accesses, accessed, slides = append(accesses, m.accesses), append(accessed, float64(m.accessed)), append(slides, float64(m.slide))
-		if before := h.expire; m.slide != 0 {
-			if h.expires(m.slide); h.expire != before {
-				x.moved(h)
-			}
-		}
+		h.expires(m.slide)
 	}
 	_, err := x.conn.Exec(ctx, `UPDATE entry SET
 			accesses = entry.accesses + u.accesses,

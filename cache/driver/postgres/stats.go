@@ -125,6 +125,7 @@ func (s *Store) resetStats(ctx context.Context, own *collection) (out driver.Sta
 			return err
 		}
 		x.counted = true
+		x.moved(h)
 		if !entered {
 			if err := s.stats.enter(ctx); err != nil {
 				return err

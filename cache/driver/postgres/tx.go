@@ -303,17 +303,12 @@ func (x *tx) rowsOf(ctx context.Context, h *head, keys []codec.Value, bare bool)
 
 // note writes the mark of a read inside of the transaction.
 func (x *tx) note(ctx context.Context, h *head, r *row, m mark) error {
-	x.dirty++
-	before := h.expire
-	if m.slide != 0 {
-		if h.expires(m.slide); h.expire != before {
-			x.moved(h)
-		}
-	}
+	x.moved(h)
+	h.expires(m.slide)
 	_, err := x.conn.Exec(ctx, `UPDATE entry SET
 			accesses = accesses + $3,
 			accessed = greatest(accessed, $4),
-			expire = CASE WHEN $5 <> 0 AND expire <> 0 THEN $5 ELSE expire END,
+			expire = CASE WHEN $5::float8 <> 0 AND expire <> 0 THEN $5 ELSE expire END,
 			rank = CASE $6::int WHEN 2 THEN greatest(accessed, $4) WHEN 3 THEN accesses + $3 ELSE rank END
 		WHERE c = $1 AND id = $2`, h.c, r.ID, m.accesses, float64(m.accessed), float64(m.slide), policyNumber(h.settings.Policy))
 	return failed(ctx, err)

@@ -248,23 +248,25 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		b.Queue(`INSERT INTO stat AS t (c, hits, misses) VALUES ($1, $2, $3)
 			ON CONFLICT (c) DO UPDATE SET hits = t.hits + excluded.hits, misses = t.misses + excluded.misses`, id, n.Hits, n.Misses)
 	}
-	if !x.durable() {
+	durable := x.durable()
+	if !durable {
 		b.Queue(`SELECT set_config('synchronous_commit', 'off', true)`)
 	}
-	var first *head // that has changed
+	var changed []*head
 	var told []int32
 	for _, h := range x.heads {
 		kind, some := x.changes[h.c]
 		if !some {
 			continue
 		}
-		if first == nil {
-			first = h
-		}
+		changed = append(changed, h)
 		h.next(b, kind == visible)
 		if kind == visible {
 			told = append(told, h.c)
 		}
+	}
+	if x.fenced && len(changed) == 0 {
+		b.Queue(emitSQL) // what draws a fence only would not be on disk, and the fence drawn again after a crash
 	}
 	before := b.Len()
 	b.Queue(`COMMIT`)
@@ -300,11 +302,17 @@ func (x *tx) commit(ctx context.Context) (err error) {
 	if err == errRolledBack || errors.As(err, &pg) && pg.SeverityUnlocalized == "ERROR" {
 		return failed(ctx, err)
 	}
-	if first == nil {
+	if len(changed) == 0 && !x.fenced {
 		return nil // it has changed nothing
 	}
 	s.conns.drop()
-	found, uncertain := s.resolve(x, first)
+	var found bool
+	var uncertain error
+	if len(changed) > 0 {
+		found, uncertain = s.resolve(x, changed, durable)
+	} else if x.job.mode == driver.Alone { // others draw another fence
+		uncertain = err
+	}
 	switch {
 	case uncertain != nil:
 		return fmt.Errorf("%w: the connection to the server was lost: %w", driver.ErrUncertain, uncertain)
@@ -317,15 +325,19 @@ func (x *tx) commit(ctx context.Context) (err error) {
 
 var errRolledBack = errors.New("postgres: the server has rolled the transaction back")
 
+// emitSQL writes to the server's log, so that COMMIT waits until the log is where it has
+// to be: on disk, and at the standbys that the administrator wants to have it.
+const emitSQL = `SELECT pg_logical_emit_message(true, 'diskcache', '')`
+
 // resolve finds out whether x, whose COMMIT was not answered, was committed. Its backend
-// has had the lock of h since before, and gives it up when that is decided. So whoever
-// has the lock next sees x's change of h, or else never will anybody.
-func (s *Store) resolve(x *tx, h *head) (committed bool, err error) {
+// has had x's locks since before, and gives them up when that is decided. So whoever has
+// one of them next sees what x has changed, or else never will anybody.
+func (s *Store) resolve(x *tx, changed []*head, durable bool) (committed bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
 	for {
-		committed, err = s.lookFor(ctx, x, h)
-		if err == nil || ctx.Err() != nil {
+		committed, err = s.lookFor(ctx, x, changed, durable)
+		if err == nil || errors.Is(err, errPruned) || ctx.Err() != nil {
 			return committed, err
 		}
 		select {
@@ -338,7 +350,15 @@ func (s *Store) resolve(x *tx, h *head) (committed bool, err error) {
 // errPruned means that others have committed so much since that there is no trace.
 var errPruned = errors.New("postgres: the changes of that time are gone")
 
-func (s *Store) lookFor(ctx context.Context, x *tx, h *head) (committed bool, err error) {
+// tracesSQL tells whether there is one of some changes, and whether one that was
+// committed would still be there in some collection: the first change is of who makes
+// the collection, and would have been removed only with it.
+const tracesSQL = `WITH u AS (SELECT * FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS u (c, n, mark))
+	SELECT EXISTS (SELECT FROM u JOIN change USING (c, n, mark)),
+		EXISTS (SELECT FROM u WHERE n = 1 OR EXISTS (SELECT FROM collection o WHERE o.c = u.c)
+			AND (SELECT coalesce(max(n), 0) FROM change WHERE change.c = u.c) < u.n + $4)`
+
+func (s *Store) lookFor(ctx context.Context, x *tx, changed []*head, durable bool) (committed bool, err error) {
 	c, err := s.conns.dial(ctx)
 	if err != nil {
 		return false, err
@@ -350,20 +370,33 @@ func (s *Store) lookFor(ctx context.Context, x *tx, h *head) (committed bool, er
 	if err != nil {
 		return false, err
 	}
+	var ids []int32
+	var ns, marks []int64
+	for _, h := range changed {
+		ids, ns, marks = append(ids, h.c), append(ns, h.n), append(marks, h.mark)
+	}
 	err = pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock_shared($1, 0)`, s.locks+lockStore); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, s.locks+lockStore, h.c); err != nil {
+		if own := x.job.turn.ids; !x.job.alone && len(own) > 0 {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, $2)`, s.locks+lockStore, own[0]); err != nil {
+				return err
+			}
+		}
+		var known bool
+		if err := tx.QueryRow(ctx, tracesSQL, ids, ns, marks, pruneEvery).Scan(&committed, &known); err != nil {
 			return err
 		}
-		var newest int64
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM change WHERE c = $1 AND n = $2 AND mark = $3), (SELECT coalesce(max(n), 0) FROM change WHERE c = $1)`,
-			h.c, h.n, h.mark).Scan(&committed, &newest)
-		if err == nil && !committed && newest >= h.n+pruneEvery {
+		switch {
+		case !committed && !known:
 			return errPruned
+		case committed && durable:
+			// It may be on this server only: this COMMIT waits for the others.
+			_, err := tx.Exec(ctx, emitSQL)
+			return err
 		}
-		return err
+		return nil
 	})
 	return committed, err
 }
