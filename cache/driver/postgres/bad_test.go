@@ -907,3 +907,47 @@ func TestDefineCut(t *testing.T) {
 		})
 	}
 }
+
+// TestStandbyMissing: a transaction is not acknowledged that no standby has, where one
+// has to, also if whoever waited for it was cancelled or its connection cut.
+func TestStandbyMissing(t *testing.T) {
+	server := started(t)
+	s, c := opened(t, server.DSN(), postgres.Options{})
+	a := admin(t, server.DSN())
+	postgres.Committing(s, 2*time.Second, nil)
+	require := func(names string) {
+		t.Helper()
+		run(t, a, `ALTER SYSTEM SET synchronous_standby_names = '`+names+`'`)
+		run(t, a, `SELECT pg_reload_conf()`)
+	}
+	for _, fn := range []string{"pg_cancel_backend", "pg_terminate_backend"} {
+		require("nobody")
+		before := count(t, s, c)
+		done := make(chan error, 1)
+		update := func() {
+			done <- s.Update(t.Context(), driver.Own, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+		}
+		go update()
+		for ended := false; !ended; {
+			select {
+			case err := <-done: // the server has not read its settings yet
+				if err != nil {
+					t.Fatal(err)
+				}
+				before++
+				go update()
+			default:
+			}
+			if err := a.QueryRow(t.Context(), `SELECT coalesce(bool_or(`+fn+`(pid)), false) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`).Scan(&ended); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-done; !errors.Is(err, driver.ErrUncertain) {
+			t.Errorf("%s: error is %v", fn, err)
+		}
+		require("")
+		if n := count(t, s, c); n != before+1 {
+			t.Errorf("%s: counted to %d after %d", fn, n, before)
+		}
+	}
+}

@@ -33,7 +33,11 @@ const dialTimeout = 30 * time.Second
 func newConns(config *pgx.ConnConfig, o Options) *conns {
 	config = config.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
-	config.OnNotice = func(*pgconn.PgConn, *pgconn.Notice) {}
+	config.OnNotice = func(c *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			c.CustomData()[warnedKey] = n.Message
+		}
+	}
 	// Those of a pool's owner are for other connections: one would take what listeners
 	// wait for, and one could let a statement go on after its context.
 	config.OnNotification = nil
@@ -86,6 +90,21 @@ func (p *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 // startKey is where a connection keeps when its backend began: with the process id that
 // tells it from all others.
 const startKey = "diskcache.start"
+
+// warnedKey is where a connection keeps the server's last warning. One at a COMMIT means
+// that its wait for standbys was cancelled, and is all that tells.
+const warnedKey = "diskcache.warned"
+
+// unwarned forgets a connection's last warning.
+func unwarned(c *pgx.Conn) { delete(c.PgConn().CustomData(), warnedKey) }
+
+// warned returns an error if the server has warned since.
+func warned(c *pgx.Conn) error {
+	if said := c.PgConn().CustomData()[warnedKey]; said != nil {
+		return fmt.Errorf("postgres: the server warns: %v", said)
+	}
+	return nil
+}
 
 func startOf(c *pgx.Conn) string {
 	start, _ := c.PgConn().CustomData()[startKey].(string)

@@ -277,6 +277,7 @@ func (x *tx) commit(ctx context.Context) (err error) {
 	if s.committing != nil {
 		s.committing(x.conn, false)
 	}
+	unwarned(x.conn)
 	r := x.conn.SendBatch(ctx, b)
 	if s.committing != nil {
 		s.committing(x.conn, true)
@@ -293,8 +294,12 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		}
 	}
 	if err == nil {
+		unconfirmed := warned(x.conn)
 		_ = r.Close() // what is told is not missed for long
 		s.signal(told)
+		if unconfirmed != nil {
+			return fmt.Errorf("%w: not all servers that are to have it have confirmed the transaction: %w", driver.ErrUncertain, unconfirmed)
+		}
 		return nil
 	}
 	_ = r.Close()
@@ -394,9 +399,13 @@ func (s *Store) lookFor(ctx context.Context, x *tx, changed []*head, durable boo
 		case committed && durable:
 			// It may be on this server only: this COMMIT waits for the others.
 			_, err := tx.Exec(ctx, emitSQL)
+			unwarned(c)
 			return err
 		}
 		return nil
 	})
+	if err == nil && committed && durable {
+		err = warned(c)
+	}
 	return committed, err
 }
