@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -949,5 +950,91 @@ func TestStandbyMissing(t *testing.T) {
 		if n := count(t, s, c); n != before+1 {
 			t.Errorf("%s: counted to %d after %d", fn, n, before)
 		}
+	}
+}
+
+// TestPinsOutlastContexts: a call whose context ends does not unpin the values of others.
+func TestPinsOutlastContexts(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	f, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Discard()
+	a := admin(t, dsn)
+	schema := schemaOf(t.Name())
+	var last int64
+	if err := a.QueryRow(t.Context(), `SELECT last_value FROM `+schema+`.value_id`).Scan(&last); err != nil {
+		t.Fatal(err)
+	}
+	one, two := postgres.PinLock(s, last+1)
+	run(t, a, `SELECT pg_advisory_lock($1, $2)`, one, two)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := s.(driver.Filer).Create(ctx, codec.Blob); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v", err)
+	}
+	run(t, a, `SELECT pg_advisory_unlock($1, $2)`, one, two)
+	if err := postgres.Sweep(t.Context(), other, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(bytes.Repeat([]byte("x"), 600<<10)); err != nil {
+		t.Error(err)
+	}
+	if err := f.Finish(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPinsCut: a writer whose pins are gone is told, leaves nothing behind, and the next
+// one writes.
+func TestPinsCut(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	a := admin(t, dsn)
+	schema := schemaOf(t.Name())
+	f, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	big := bytes.Repeat([]byte("x"), 300<<10)
+	if _, err := f.Write(big); err != nil {
+		t.Fatal(err)
+	}
+	run(t, a, `SELECT pg_terminate_backend($1, 10000)`, int32(postgres.PinBackend(s)))
+	chunks := func() (n int) {
+		t.Helper()
+		if err := a.QueryRow(t.Context(), `SELECT count(*) FROM `+schema+`.chunk`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for chunks() > 0 {
+		if err := postgres.Sweep(t.Context(), s, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := f.Write(big); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+	if err := f.Finish(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+	next, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Discard()
+	f.Discard()
+	if n := chunks(); n != 0 {
+		t.Errorf("%d chunks are left", n)
+	}
+	if _, err := next.Write(big); err != nil {
+		t.Error(err)
+	}
+	if err := next.Finish(); err != nil {
+		t.Error(err)
 	}
 }

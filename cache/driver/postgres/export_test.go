@@ -59,3 +59,11 @@ func Sweep(ctx context.Context, s driver.Store, before func()) error {
 	_, err := s.(*Store).sweepSome(ctx, before)
 	return err
 }
+
+// PinBackend returns the process that has the pins of a store.
+func PinBackend(s driver.Store) uint32 { return s.(*Store).pins.conn.PgConn().PID() }
+
+// PinLock returns the lock that pins a value.
+func PinLock(s driver.Store, value int64) (int32, int32) {
+	return s.(*Store).locks + lockValue, pinOf(value)
+}

@@ -67,19 +67,22 @@ func (s *Store) Create(ctx context.Context, kind codec.Kind) (driver.File, error
 	})
 	if err != nil {
 		s.pins.remove(s, f.id)
+		s.unswept.Store(true) // it may have been inserted
 		return nil, err
 	}
 	return f, nil
 }
 
-// exec runs a statement that may be run twice.
-func (f *file) exec(sql string, args ...any) error {
+// exec runs a statement that may be run twice, and returns how many rows it has changed.
+func (f *file) exec(sql string, args ...any) (n int64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), fileTimeout)
 	defer cancel()
-	return f.store.conns.with(ctx, func(c *pgx.Conn) error {
-		_, err := c.Exec(ctx, sql, args...)
+	err = f.store.conns.with(ctx, func(c *pgx.Conn) error {
+		tag, err := c.Exec(ctx, sql, args...)
+		n = tag.RowsAffected()
 		return err
 	})
+	return n, err
 }
 
 func (f *file) Write(b []byte) (n int, err error) {
@@ -100,9 +103,18 @@ func (f *file) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// flush writes what is buffered as a chunk.
+// errGone means that a value was removed before it was finished.
+var errGone = fmt.Errorf("postgres: the connection that pins values was lost, and a sweep has removed the value: write it again: %w", fs.ErrNotExist)
+
+// flush writes what is buffered as a chunk, if the value is still there: nobody would
+// ever remove it otherwise.
 func (f *file) flush() error {
-	err := f.exec(`INSERT INTO chunk (value, n, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, f.id, f.chunks, f.buffer)
+	n, err := f.exec(`INSERT INTO chunk (value, n, content)
+		SELECT id, $2, $3 FROM (SELECT id FROM value WHERE id = $1 AND NOT dead FOR KEY SHARE) v
+		ON CONFLICT (value, n) DO UPDATE SET content = excluded.content`, f.id, f.chunks, f.buffer)
+	if err == nil && n == 0 {
+		err = errGone
+	}
 	if err == nil {
 		f.chunks++
 		f.buffer = f.buffer[:0]
@@ -122,7 +134,11 @@ func (f *file) Finish() error {
 			return err
 		}
 	}
-	if err := f.exec(`UPDATE value SET size = $2 WHERE id = $1`, f.id, f.size); err != nil {
+	n, err := f.exec(`UPDATE value SET size = $2 WHERE id = $1 AND NOT dead`, f.id, f.size)
+	if err == nil && n == 0 {
+		err = errGone
+	}
+	if err != nil {
 		return err
 	}
 	f.finished, f.buffer = true, nil
@@ -137,8 +153,15 @@ func (f *file) Discard() {
 	}
 	f.discarded = true
 	if !f.committed.Load() {
-		// What cannot be removed now is swept when it is pinned no more.
-		_ = f.exec(`WITH gone AS (DELETE FROM value WHERE id = $1 AND NOT linked RETURNING id) DELETE FROM chunk WHERE value IN (SELECT id FROM gone)`, f.id)
+		// What cannot be removed now is swept when it is pinned no more. The chunks go
+		// with a statement of their own, which sees those that were written meanwhile.
+		_, err := f.exec(`DELETE FROM value WHERE id = $1 AND NOT linked`, f.id)
+		if err == nil {
+			_, err = f.exec(`DELETE FROM chunk WHERE value = $1 AND NOT EXISTS (SELECT FROM value WHERE id = $1)`, f.id)
+		}
+		if err != nil {
+			f.store.unswept.Store(true)
+		}
 	}
 	f.store.pins.remove(f.store, f.id)
 }

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -47,27 +48,60 @@ func (p *pins) add(ctx context.Context, s *Store, value int64) error {
 	if len(p.held) >= maxPins {
 		return errors.New("postgres: too many large values are open or being written: close some, or discard them")
 	}
+	err := p.pin(ctx, s, id)
+	if err != nil && ctx.Err() == nil && p.conn != nil && p.conn.IsClosed() {
+		err = p.pin(ctx, s, id) // the connection was cut since it was last used
+	}
+	if err != nil {
+		return failed(ctx, err)
+	}
+	p.held[id] = 1
+	return nil
+}
+
+// pin gets a lock, on a new connection if there is none. The caller has the turn.
+func (p *pins) pin(ctx context.Context, s *Store, id int32) error {
 	if p.conn == nil || p.conn.IsClosed() {
 		c, err := s.conns.dial(ctx)
 		if err != nil {
 			return err
 		}
-		p.conn = c
 		for other := range p.held { // those of the connection before, as far as they still exist
-			if _, err := c.Exec(ctx, `SELECT pg_advisory_lock_shared($1, $2)`, s.locks+lockValue, other); err != nil {
+			if err := pinOn(ctx, c, s, other); err != nil {
 				hangUp(c)
-				return failed(ctx, err)
+				return err
 			}
 		}
+		p.conn = c
 	}
-	if _, err := p.conn.Exec(ctx, `SELECT pg_advisory_lock_shared($1, $2)`, s.locks+lockValue, id); err != nil {
-		if ctx.Err() != nil || !p.conn.IsClosed() {
-			return failed(ctx, err)
+	return pinOn(ctx, p.conn, s, id)
+}
+
+// pinTimeout bounds a statement on the connection that pins.
+const pinTimeout = 10 * time.Second
+
+// pinEvery is how often a lock is tried that a sweep has.
+const pinEvery = 5 * time.Millisecond
+
+// pinOn gets a lock, unless ctx ends first. No statement ends with ctx: that would close
+// the connection, and all that is pinned with it would be no more.
+func pinOn(ctx context.Context, c *pgx.Conn, s *Store, id int32) error {
+	try := func() (got bool, err error) {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), pinTimeout)
+		defer cancel()
+		err = c.QueryRow(limited, `SELECT pg_try_advisory_lock_shared($1, $2)`, s.locks+lockValue, id).Scan(&got)
+		return got, err
+	}
+	for {
+		if got, err := try(); err != nil || got {
+			return err
 		}
-		return errors.Join(errors.New("postgres: the connection to the server is lost"), err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pinEvery):
+		}
 	}
-	p.held[id] = 1
-	return nil
 }
 
 func (p *pins) remove(s *Store, value int64) {
