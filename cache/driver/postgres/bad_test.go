@@ -155,6 +155,14 @@ func TestNoStore(t *testing.T) {
 	if _, err := postgres.Open(t.Context(), "port=many password=hush", nil); !errors.Is(err, driver.ErrInvalid) || strings.Contains(err.Error(), "hush") {
 		t.Errorf("not to be read: %v", err)
 	}
+	if _, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: strings.Repeat("s", 64)}); !errors.Is(err, driver.ErrInvalid) {
+		t.Errorf("a schema with a name that is too long: %v", err)
+	}
+	long, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: strings.Repeat("s", 63)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long.Close()
 	opened(t, dsn, postgres.Options{})
 	run(t, admin(t, dsn), `UPDATE `+schemaOf(t.Name())+`.meta SET version = 1000`)
 	if _, err := postgres.Open(t.Context(), dsn, &postgres.Options{Schema: schemaOf(t.Name())}); !errors.Is(err, driver.ErrNewerFormat) {

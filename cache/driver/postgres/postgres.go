@@ -20,23 +20,29 @@
 // # What survives
 //
 // A transaction in a collection that was opened as durable, or that draws a fence, is
-// on the server's disk when Update returns (synchronous_commit is raised to on, never
-// lowered from what the administrator has set). Others may be lost if the server
+// on the server's disk when Update returns, and with a standby if the administrator has
+// configured one to be waited for (synchronous_standby_names): synchronous_commit is
+// raised to on, never lowered from what is set. Others may be lost if the server
 // crashes within a moment, some 600 ms with its defaults; what is left is then what the
-// store was after some commit. The death of a client loses nothing.
+// store was after some commit. The death of a client loses no transaction. What its
+// Gets and Views of the last second or so have left, counts of accesses, statistics and
+// expiries that they have moved, may be lost.
 //
 // If the connection breaks while a transaction is being committed, the engine finds out
-// on another connection whether it was: it takes the same locks and looks. If it cannot
-// reach the server within the timeout, that is [driver.ErrUncertain].
+// on another connection whether it was: it takes a lock that the transaction had, and
+// looks. If it cannot within half a minute, as the server is not reached or no standby
+// confirms the transaction, or if others have committed so much since that there is no
+// trace, that is [driver.ErrUncertain].
 //
 // # Sessions
 //
 // A session is a connection that holds an advisory lock. It ends when the server
 // notices that the connection is gone: at once if the process dies, after some ten
 // seconds if its machine or the network does. The owner asks the server every two
-// seconds whether it is there, and takes its session for lost six seconds after the last
-// question that was answered. Where the server itself ends a connection (an
-// administrator does, or it crashes) others may see a session ended before its owner.
+// seconds whether it is there, and takes its session for lost six seconds after it has
+// sent the last question that was answered; a process that was stopped does so when it
+// runs again. Where the server itself ends a connection (an administrator does, or it
+// crashes) others may see a session ended before its owner.
 //
 // # Clock
 //
@@ -59,12 +65,13 @@ import (
 
 // Options configure a [Store]. The zero Options, and nil, mean the defaults.
 type Options struct {
-	// Schema is the database schema that the store is in. Defaults to "diskcache".
+	// Schema is the database schema that the store is in, a name of at most 63 bytes.
+	// Defaults to "diskcache".
 	Schema string
 
-	// Timeout limits how long a call waits for other writers before it fails with
-	// [driver.ErrTimeout]. If negative, only its context limits it. Defaults to a
-	// minute.
+	// Timeout limits each wait for other writers, first in this process, then at the
+	// server for each lock, before a call fails with [driver.ErrTimeout]. If negative,
+	// only its context limits it. Defaults to a minute.
 	Timeout time.Duration
 
 	// ReadOnly opens a store that exists and refuses everything that writes. What a
@@ -109,6 +116,7 @@ func (o *Options) withDefaults() Options {
 // Open opens the store in the database that dsn names, a URL or a list of keywords and
 // values as for libpq, and creates it if there is none. It fails with [ErrServer] if
 // the server is too old or is not what the store needs, which the error says, with
+// [driver.ErrInvalid] if dsn or the name of the schema cannot be used, with
 // [driver.ErrPermission] if the user may not do what is to be done, and with
 // [driver.ErrNewerFormat] if a newer version of this package has made the store.
 func Open(ctx context.Context, dsn string, o *Options) (driver.Store, error) {

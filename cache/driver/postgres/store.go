@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,9 @@ var (
 	_ driver.Clocked  = (*Store)(nil)
 )
 
+// maxSchema is how long the server lets a name be, in bytes.
+const maxSchema = 63
+
 // open opens a store. It returns an interface, so that an error comes with nil.
 func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store, error) {
 	s := &Store{options: o, conns: newConns(config, o), collections: make(map[int32]*shared), closed: make(chan struct{}), patience: commitTimeout}
@@ -65,6 +70,9 @@ func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store,
 	s.pins.init()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if len(o.Schema) > maxSchema || strings.ContainsRune(o.Schema, 0) {
+		return nil, fmt.Errorf("%w: the name of the schema is longer than %d bytes, which the server would cut, or has a NUL", driver.ErrInvalid, maxSchema)
 	}
 	err := s.prepare(ctx)
 	if err == nil {
