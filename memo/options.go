@@ -53,8 +53,9 @@ type Options[A, R any] struct {
 	// fails because the store is being closed is not told.
 	//
 	// It is called before the result is returned, perhaps while other callers
-	// wait for it, and by several goroutines at once: it should not take long. A
-	// panic in it is logged. Defaults to nobody.
+	// wait for it, and by several goroutines at once: it should not take long.
+	// Peek of a [Bound] calls it in the transaction: it must not use the store then.
+	// A panic in it is logged. Defaults to nobody.
 	OnError func(err error)
 
 	// Key maps an argument to its key: arguments with the same key share a

@@ -303,8 +303,9 @@ func (l *KeyLock[K, V]) unlock(tag string, before *bool) error {
 }
 
 // Unlock removes the key. It takes no context, and returns within
-// StoreOptions.Timeout. If the key is not there any more, or has another holder, the
-// error is ErrLost and nothing is removed. A second Unlock is ErrNotHeld. With any
+// StoreOptions.Timeout, or twice that if a try of an earlier Unlock is running. If the
+// key is not there any more, or has another holder, the error is ErrLost and nothing is
+// removed. A second Unlock is ErrNotHeld. With any
 // other error the lock is still held, as far as is known. It is released then as soon
 // as the store can be written to, without another call: see [Guard.Unlock].
 func (g *KeyGuard) Unlock() error {
