@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -1043,6 +1044,80 @@ func TestPinsCut(t *testing.T) {
 		t.Error(err)
 	}
 	if err := next.Finish(); err != nil {
+		t.Error(err)
+	}
+}
+
+// slowConn is a connection whose end takes until let is closed.
+type slowConn struct {
+	net.Conn
+	let chan struct{}
+}
+
+func (c *slowConn) Close() error {
+	<-c.let
+	return c.Conn.Close()
+}
+
+// TestSlowEnd: whose context ends does not wait until the connection is closed, but
+// Close does.
+func TestSlowEnd(t *testing.T) {
+	dsn := dsn(t)
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	let := make(chan struct{})
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil || ctx.Value(slowConn{}) == nil {
+			return c, err
+		}
+		return &slowConn{c, let}, nil
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schemaOf(t.Name())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Open(t.Context(), "test", driver.Spec{Settings: driver.PersistentSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	postgres.Redial(s)
+	a := admin(t, dsn)
+	run(t, a, `BEGIN`)
+	run(t, a, `LOCK TABLE `+schemaOf(t.Name())+`.entry IN ACCESS EXCLUSIVE MODE`)
+	ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), slowConn{}, true), time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := s.Get(ctx, c, counter, driver.Lookup{Now: 1})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error is %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("a Get waits for the end of its connection")
+	}
+	run(t, a, `ROLLBACK`)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	select {
+	case <-closed:
+		t.Error("Close has not waited")
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(let)
+	if err := <-closed; err != nil {
 		t.Error(err)
 	}
 }

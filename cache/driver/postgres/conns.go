@@ -22,9 +22,10 @@ type conns struct {
 	settings string // statements for a new connection
 	slots    chan struct{}
 
-	mu     sync.Mutex
-	idle   []*pgx.Conn
-	closed bool
+	mu      sync.Mutex
+	idle    []*pgx.Conn
+	closed  bool
+	leaving sync.WaitGroup // connections that are being closed
 }
 
 // dialTimeout bounds the making of a connection whose context has no end.
@@ -77,7 +78,7 @@ func (p *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 	}
 	results, err := c.PgConn().Exec(limited, p.settings).ReadAll()
 	if err != nil {
-		hangUp(c)
+		p.hangUp(c)
 		return nil, failed(ctx, err)
 	}
 	c.PgConn().CustomData()[startKey] = string(results[len(results)-1].Rows[0][0])
@@ -133,7 +134,7 @@ func (p *conns) get(ctx context.Context) (c *pgx.Conn, fresh bool, err error) {
 // put takes a connection back, unless it is broken or in a transaction.
 func (p *conns) put(c *pgx.Conn) {
 	if c.IsClosed() || c.PgConn().IsBusy() || c.PgConn().TxStatus() != 'I' {
-		hangUp(c)
+		p.hangUp(c)
 		return
 	}
 	p.mu.Lock()
@@ -143,7 +144,7 @@ func (p *conns) put(c *pgx.Conn) {
 	}
 	p.mu.Unlock()
 	if !keep {
-		hangUp(c)
+		p.hangUp(c)
 	}
 }
 
@@ -154,7 +155,7 @@ func (p *conns) drop() {
 	p.idle = nil
 	p.mu.Unlock()
 	for _, c := range idle {
-		hangUp(c)
+		p.hangUp(c)
 	}
 }
 
@@ -163,13 +164,19 @@ func (p *conns) close() {
 	p.closed = true
 	p.mu.Unlock()
 	p.drop()
+	p.leaving.Wait()
 }
 
 // hangUpTimeout bounds saying goodbye to the server.
 const hangUpTimeout = 5 * time.Second
 
-// hangUp closes a connection.
-func hangUp(c *pgx.Conn) {
+// hangUp closes a connection. One that is broken, or whose context has ended, is being
+// closed already, which may take long where the server does not answer.
+func (p *conns) hangUp(c *pgx.Conn) {
+	if c.IsClosed() {
+		p.leaving.Go(func() { <-c.PgConn().CleanupDone() })
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), hangUpTimeout)
 	defer cancel()
 	_ = c.Close(ctx) // the server notices, one way or the other

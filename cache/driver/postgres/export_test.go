@@ -67,3 +67,6 @@ func PinBackend(s driver.Store) uint32 { return s.(*Store).pins.conn.PgConn().PI
 func PinLock(s driver.Store, value int64) (int32, int32) {
 	return s.(*Store).locks + lockValue, pinOf(value)
 }
+
+// Redial has a store make new connections.
+func Redial(s driver.Store) { s.(*Store).conns.drop() }

@@ -68,7 +68,7 @@ func (p *pins) pin(ctx context.Context, s *Store, id int32) error {
 		}
 		for other := range p.held { // those of the connection before, as far as they still exist
 			if err := pinOn(ctx, c, s, other); err != nil {
-				hangUp(c)
+				s.conns.hangUp(c)
 				return err
 			}
 		}
@@ -121,11 +121,11 @@ func (p *pins) remove(s *Store, value int64) {
 	_, _ = p.conn.Exec(ctx, `SELECT pg_advisory_unlock_shared($1, $2)`, s.locks+lockValue, id) // or the connection is closed
 }
 
-func (p *pins) close() {
+func (p *pins) close(s *Store) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	if p.conn != nil {
-		hangUp(p.conn)
+		s.conns.hangUp(p.conn)
 		p.conn = nil
 	}
 }

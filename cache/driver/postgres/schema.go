@@ -173,7 +173,7 @@ func (s *Store) examine(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(other)
+	defer s.conns.hangUp(other)
 	// A lock that one connection has is one that the other cannot get, and each
 	// statement goes to the same backend, also while another transaction runs.
 	one, two := rand.Int32(), rand.Int32()

@@ -73,7 +73,7 @@ func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
 	}
 	defer func() {
 		if err != nil {
-			hangUp(c)
+			s.conns.hangUp(c)
 		}
 	}()
 	if err := s.adopt(ctx, c); err != nil {
@@ -109,7 +109,7 @@ func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
 	sn.valid <- sent
 	watching, stop := context.WithCancel(context.Background())
 	sn.stop = stop
-	go sn.watch(watching, s.locks)
+	go sn.watch(watching, s.conns, s.locks)
 	return sn, nil
 }
 
@@ -127,9 +127,9 @@ func (sn *session) alive() bool {
 
 // watch waits until the session is to end, or is lost. The server may cut the
 // connection, or not answer any more.
-func (sn *session) watch(ctx context.Context, locks int32) {
+func (sn *session) watch(ctx context.Context, conns *conns, locks int32) {
 	defer close(sn.ended)
-	defer hangUp(sn.conn)
+	defer conns.hangUp(sn.conn)
 	sent := <-sn.valid
 	sn.valid <- sent
 	for {

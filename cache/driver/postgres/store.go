@@ -149,7 +149,7 @@ func (s *Store) Close() error {
 	s.sweep(ctx)
 	s.sessions.close()
 	s.watches.close()
-	s.pins.close()
+	s.pins.close(s)
 	s.conns.close()
 	return err
 }

@@ -368,7 +368,7 @@ func (s *Store) lookFor(ctx context.Context, x *tx, changed []*head, durable boo
 	if err != nil {
 		return false, err
 	}
-	defer hangUp(c)
+	defer s.conns.hangUp(c)
 	// The old backend may wait for an answer that will not come.
 	_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2`,
 		int32(x.conn.PgConn().PID()), startOf(x.conn))

@@ -162,7 +162,7 @@ func (l *listener) run(ctx context.Context) (err error) {
 	if l.conn, err = l.store.conns.dial(ctx); err != nil {
 		return err
 	}
-	defer hangUp(l.conn)
+	defer l.store.conns.hangUp(l.conn)
 	if _, err := l.conn.Exec(ctx, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize()); err != nil {
 		return err
 	}
