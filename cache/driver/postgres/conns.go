@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -45,6 +46,14 @@ func newConns(config *pgx.ConnConfig, o Options) *conns {
 	config.BuildContextWatcherHandler = func(c *pgconn.PgConn) ctxwatch.Handler {
 		return &pgconn.DeadlineContextWatcherHandler{Conn: c.Conn()}
 	}
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if tcp, ok := c.(*net.TCPConn); ok && err == nil {
+			watchPath(tcp)
+		}
+		return c, err
+	}
 	if !o.ReadOnly {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
@@ -66,6 +75,17 @@ func onOff(b bool) string {
 		return "on"
 	}
 	return "off"
+}
+
+// silence is how long a path to the server may be silent that is being used: what waits
+// for an answer then fails.
+const silence = 10 * time.Second
+
+// watchPath has the system notice that a path is dead. Where it cannot, what waits for
+// an answer waits for as long as the system does by itself.
+func watchPath(c *net.TCPConn) {
+	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3})
+	limitSilence(c)
 }
 
 // dial makes a connection.

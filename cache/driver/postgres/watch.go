@@ -55,7 +55,7 @@ func (w *watcher) signal() {
 
 // Watch implements [driver.Store].
 func (s *Store) Watch(c driver.Collection) (<-chan struct{}, func(), error) {
-	ctx := context.Background()
+	ctx := s.closing
 	if err := s.enter(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -163,7 +163,10 @@ func (l *listener) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer l.store.conns.hangUp(l.conn)
-	if _, err := l.conn.Exec(ctx, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize()); err != nil {
+	asking, cancel := context.WithTimeout(ctx, followTimeout)
+	_, err = l.conn.Exec(asking, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize())
+	cancel()
+	if err != nil {
 		return err
 	}
 	ws := &l.store.watches
@@ -202,9 +205,15 @@ func (l *listener) run(ctx context.Context) (err error) {
 	}
 }
 
+// followTimeout bounds what a listener asks the server for. If it does not answer, another
+// connection is made.
+const followTimeout = 5 * time.Second
+
 // follow has locks for exactly those collections that are wanted, and signals those
 // that have changed since it last looked.
 func (l *listener) follow(ctx context.Context, wanted []int32) error {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
 	number := l.store.locks + lockWatch
 	for _, id := range wanted {
 		if _, ok := l.held[id]; ok {
