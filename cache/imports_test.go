@@ -36,14 +36,16 @@ func TestImports(t *testing.T) {
 		engine + "turnstile":             {"cache/driver", engine + "osfs"},
 		engine + "session":               {"cache/driver", engine + "osfs"},
 		engine + "near":                  {"codec", "cache/driver", engine + "osfs"},
-		engine + "lite":                  {"codec", engine + "osfs"},
-		engine + "table":                 {"codec", "cache/driver", engine + "lite"},
+		engine + "cabi":                  {},
+		engine + "vfs":                   {engine + "cabi"},
+		engine + "sqlite3":               {"codec", engine + "cabi", engine + "osfs", engine + "vfs"},
+		engine + "table":                 {"codec", "cache/driver", engine + "sqlite3"},
 		engine + "access":                {"cache/driver"},
 		engine + "wal":                   {engine + "osfs"},
-		engine + "powercut":              {engine + "osfs"},
+		engine + "powercut":              {engine + "cabi", engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/postgres":          {"codec", "cache/driver"},
-		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/lite"},
+		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/sqlite3"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
 		"cache/family":                   {"cache"},
 		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},
@@ -108,7 +110,7 @@ func TestFileLayer(t *testing.T) {
 	allowed := []string{
 		"driver/sqlite/backup.go os.ReadDir", "driver/sqlite/backup.go os.Remove",
 	}
-	apart := []string{"osfs", "lite", "powercut"} // the last is a tool of tests
+	apart := []string{"osfs", "vfs", "powercut"} // the last is a tool of tests
 	harmless := []string{"os.File", "os.NewFile", "os.NewSyscallError", "os.Getpid", "os.Getpagesize", "os.ErrClosed"}
 	var used []string
 	err := filepath.WalkDir("driver/sqlite", func(file string, d fs.DirEntry, err error) error {

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
@@ -239,7 +239,7 @@ func (b *backup) copy(t *tx) error {
 	for name, err := range valuefile.Sync(b.to, b.files, nil) {
 		return fmt.Errorf("%s: %w", name, translate(err))
 	}
-	dst, err := lite.Open(filepath.Join(b.to.Path(), databaseName), lite.ReadWrite|lite.NoFollow)
+	dst, err := sqlite3.Open(filepath.Join(b.to.Path(), databaseName), sqlite3.ReadWrite|sqlite3.NoFollow)
 	if err != nil {
 		return translate(err)
 	}
@@ -254,7 +254,7 @@ func (b *backup) copy(t *tx) error {
 }
 
 // leap readies the copy for a life of its own.
-func (b *backup) leap(dst *lite.Conn) error {
+func (b *backup) leap(dst *sqlite3.Conn) error {
 	for table, sql := range map[string]string{
 		"Meta":     fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'", int64(fenceLeap)),
 		"Trash":    "DELETE FROM Trash",
@@ -319,14 +319,14 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 		if err := cn.Exec("VACUUM"); err != nil {
 			w := s.core.writer
-			w.full = lite.IsFull(err)
+			w.full = sqlite3.IsFull(err)
 			w.reclaim()
 			return cn.waitErr(err)
 		}
 		// Not for long: a reader may itself be waiting for the lock that is held
 		// here, as Backup's does.
 		cn.bound(ctx, time.Now().Add(wal.RestartPatience))
-		if _, _, err := s.core.durable.checkpoint(cn, lite.Truncate); err != nil && !lite.IsBusy(err) {
+		if _, _, err := s.core.durable.checkpoint(cn, sqlite3.Truncate); err != nil && !sqlite3.IsBusy(err) {
 			return translate(err)
 		}
 		return nil

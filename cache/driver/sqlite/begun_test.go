@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -14,7 +14,7 @@ import (
 // by one, and each only if it is not there.
 func TestOpenWhileDiskCacheMakesIt(t *testing.T) {
 	dir := t.TempDir()
-	cn, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWriteCreate)
+	cn, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWriteCreate)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -38,7 +38,7 @@ func (cn *conn) entry(name string) (e entry, ok bool, err error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
 		return e, ok || err == nil && name == "", err
 	}
-	err = cn.each("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1", func(s *lite.Stmt) {
+	err = cn.each("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1", func(s *sqlite3.Stmt) {
 		e, ok = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}, true
 	}, codec.TextValue(name))
 	if err != nil || !ok {
@@ -138,7 +138,7 @@ func (cn *conn) sequence(name string) (last int64, ok bool, err error) {
 // that others share.
 func (cn *conn) owners() ([]int64, error) {
 	var ids []int64
-	err := cn.each("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'", func(s *lite.Stmt) {
+	err := cn.each("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'cache%'", func(s *sqlite3.Stmt) {
 		if id, ok := table.Owner(s.ColumnText(0)); ok {
 			ids = append(ids, id)
 		}
@@ -175,7 +175,7 @@ func (cn *conn) catalog() ([]line, error) {
 		return []line{{ok: true}}, err
 	}
 	var out []line
-	err := cn.each("SELECT id, name FROM Collections ORDER BY id", func(s *lite.Stmt) {
+	err := cn.each("SELECT id, name FROM Collections ORDER BY id", func(s *sqlite3.Stmt) {
 		l := line{id: s.ColumnInt(0)}
 		text := s.ColumnType(1) == codec.Text
 		l.name = s.ColumnText(1)

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
@@ -14,7 +14,7 @@ import (
 // and writers work.
 func (m *maintainer) checkpoint() error {
 	if m.conn == nil {
-		cn, err := m.core.openConn(lite.ReadWrite, minCacheSize/4)
+		cn, err := m.core.openConn(sqlite3.ReadWrite, minCacheSize/4)
 		if err != nil {
 			return err
 		}
@@ -25,8 +25,8 @@ func (m *maintainer) checkpoint() error {
 		return nil
 	}
 	began := time.Now()
-	_, done, err := m.core.durable.checkpoint(m.conn, lite.Passive)
-	if err != nil && !lite.IsBusy(err) {
+	_, done, err := m.core.durable.checkpoint(m.conn, sqlite3.Passive)
+	if err != nil && !sqlite3.IsBusy(err) {
 		return translate(err)
 	}
 	frames, _ := m.logged()
@@ -66,8 +66,8 @@ func (m *maintainer) restart() error {
 		return nil // another process has done it
 	}
 	m.conn.boundFor(context.Background(), wal.RestartPatience)
-	_, _, err := m.core.durable.checkpoint(m.conn, lite.Restart)
-	if err != nil && !lite.IsBusy(err) {
+	_, _, err := m.core.durable.checkpoint(m.conn, sqlite3.Restart)
+	if err != nil && !sqlite3.IsBusy(err) {
 		return translate(err)
 	}
 	return nil
@@ -98,9 +98,9 @@ func (w *writer) reclaim() {
 
 func (w *writer) restartLog() {
 	w.conn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
-	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
-	if lite.IsFull(err) && w.giveUpReserve() {
-		_, _, err = w.core.durable.checkpoint(w.conn, lite.Restart)
+	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)
+	if sqlite3.IsFull(err) && w.giveUpReserve() {
+		_, _, err = w.core.durable.checkpoint(w.conn, sqlite3.Restart)
 	}
 	if err != nil {
 		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
@@ -122,17 +122,17 @@ func (w *writer) boundLog() {
 		return
 	}
 	w.conn.boundFor(context.Background(), patience)
-	_, _, err := w.core.durable.checkpoint(w.conn, lite.Restart)
+	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)
 	// If SQLite has called the busy handler for no reader, another process is copying.
-	if lite.IsBusy(err) && w.conn.deadline.IsZero() {
-		for end := time.Now().Add(patience); lite.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
+	if sqlite3.IsBusy(err) && w.conn.deadline.IsZero() {
+		for end := time.Now().Add(patience); sqlite3.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
 			time.Sleep(time.Millisecond)
-			_, _, err = w.conn.Checkpoint(lite.Restart)
+			_, _, err = w.conn.Checkpoint(sqlite3.Restart)
 		}
 		w.core.durable.hardenOrSay() // see durable.checkpoint
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
-	if err != nil && !lite.IsBusy(err) {
+	if err != nil && !sqlite3.IsBusy(err) {
 		w.core.log.Warn("checkpoint failed", "error", translate(err))
 	}
 	w.core.wal.Tried(time.Now())

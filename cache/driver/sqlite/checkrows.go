@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -57,7 +57,7 @@ func (k *checker) objects(t *tx, lines []line) error {
 	}
 	if k.indexes && k.mend {
 		err := t.conn.Exec("REINDEX")
-		if lite.IsConstraint(err) {
+		if sqlite3.IsConstraint(err) {
 			err = fmt.Errorf("%w: an index cannot be rebuilt, since several rows have one key; restore a backup: %w", driver.ErrCorrupt, err)
 		}
 		if err != nil {
@@ -92,7 +92,7 @@ func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
 }
 
 func (t *tx) strayRows(sql string) (out []strayRow, err error) {
-	err = t.conn.each(sql, func(s *lite.Stmt) { out = append(out, strayRow{s.ColumnInt(0), s.ColumnText(1)}) })
+	err = t.conn.each(sql, func(s *sqlite3.Stmt) { out = append(out, strayRow{s.ColumnInt(0), s.ColumnText(1)}) })
 	return out, err
 }
 
@@ -415,7 +415,7 @@ func (k *checker) trashed(t *tx, files map[string]bool) error {
 		return err
 	}
 	var bad []int64
-	err := t.conn.each("SELECT id, path FROM Trash ORDER BY id", func(s *lite.Stmt) {
+	err := t.conn.each("SELECT id, path FROM Trash ORDER BY id", func(s *sqlite3.Stmt) {
 		id, file := s.ColumnInt(0), s.ColumnText(1)
 		if s.ColumnType(1) != codec.Text || !isValueName(file) || id < 1 || id >= math.MaxInt64/2 {
 			bad = append(bad, id)

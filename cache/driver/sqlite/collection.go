@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
@@ -59,7 +59,7 @@ func (droppedError) Is(target error) bool { return target == driver.ErrClosed }
 // explain makes of a missing table what it means: all others were there when the
 // store was opened.
 func (c *collection) explain(err error) error {
-	if name := lite.MissingTable(err); c.id != 0 && (name == c.tables.Rows || name == c.tables.Settings) {
+	if name := sqlite3.MissingTable(err); c.id != 0 && (name == c.tables.Rows || name == c.tables.Settings) {
 		return errDropped
 	}
 	return translate(err)

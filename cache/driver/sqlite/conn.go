@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -27,10 +27,10 @@ var ownFiles = [...]string{databaseName + "-wal", databaseName + "-shm", databas
 // conn is a connection with its prepared statements. One goroutine uses it at
 // a time.
 type conn struct {
-	*lite.Conn
+	*sqlite3.Conn
 	core    *core
-	fixed   map[int64]*[table.NumStatements]*lite.Stmt // by number of the collection, table.SharedFirst for all that share tables
-	dynamic map[string]*lite.Stmt
+	fixed   map[int64]*[table.NumStatements]*sqlite3.Stmt // by number of the collection, table.SharedFirst for all that share tables
+	dynamic map[string]*sqlite3.Stmt
 	scans   map[table.Scan]string // SQL of scans
 	copied  []byte                // scratch memory for a copy of a row
 
@@ -44,21 +44,21 @@ type conn struct {
 
 // openConn opens a connection with the same pragmas for all. cacheSize is in
 // bytes.
-func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err error) {
+func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err error) {
 	for _, name := range ownFiles {
 		if err := c.files.Vouch(name); err != nil {
 			return nil, translate(err)
 		}
 	}
-	lc, err := lite.Open(filepath.Join(c.files.Path(), databaseName), flags|lite.NoFollow)
+	lc, err := sqlite3.Open(filepath.Join(c.files.Path(), databaseName), flags|sqlite3.NoFollow)
 	if err != nil {
 		return nil, translate(err)
 	}
 	cn := &conn{
 		Conn:    lc,
 		core:    c,
-		fixed:   make(map[int64]*[table.NumStatements]*lite.Stmt),
-		dynamic: make(map[string]*lite.Stmt),
+		fixed:   make(map[int64]*[table.NumStatements]*sqlite3.Stmt),
+		dynamic: make(map[string]*sqlite3.Stmt),
 		scans:   make(map[table.Scan]string),
 		ctx:     context.Background(),
 	}
@@ -96,7 +96,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		// keeps the file open.
 		pragmas += "PRAGMA journal_mode = " + string(mode) + ";"
 	}
-	if flags == lite.ReadOnly || flags == lite.Immutable {
+	if flags == sqlite3.ReadOnly || flags == sqlite3.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}
 	// While another program changes the journal mode, SQLite says that it is
@@ -106,7 +106,7 @@ func (c *core) openConn(flags lite.OpenFlags, cacheSize int64) (_ *conn, err err
 		if err == nil {
 			break
 		}
-		if !lite.IsBusy(err) || i > 1000 || !cn.busy(i) {
+		if !sqlite3.IsBusy(err) || i > 1000 || !cn.busy(i) {
 			return nil, translate(err)
 		}
 	}
@@ -167,18 +167,18 @@ func (cn *conn) end(sql string) error {
 // waitErr says why a wait ended: the context's cause if it is over, otherwise
 // the error itself.
 func (cn *conn) waitErr(err error) error {
-	if lite.IsBusy(err) && cn.ctx.Err() != nil {
+	if sqlite3.IsBusy(err) && cn.ctx.Err() != nil {
 		return context.Cause(cn.ctx)
 	}
 	return translate(err)
 }
 
 // stmt returns the prepared statement of a collection.
-func (cn *conn) stmt(c *collection, which table.Statement) (*lite.Stmt, error) {
+func (cn *conn) stmt(c *collection, which table.Statement) (*sqlite3.Stmt, error) {
 	id := min(c.id, table.SharedFirst)
 	set := cn.fixed[id]
 	if set == nil {
-		set = new([table.NumStatements]*lite.Stmt)
+		set = new([table.NumStatements]*sqlite3.Stmt)
 		cn.fixed[id] = set
 	}
 	s := set[which]
@@ -195,7 +195,7 @@ func (cn *conn) stmt(c *collection, which table.Statement) (*lite.Stmt, error) {
 
 // about returns a prepared statement about a collection, whose SQL is put
 // together for the occasion.
-func (cn *conn) about(c *collection, sql string) (*lite.Stmt, error) {
+func (cn *conn) about(c *collection, sql string) (*sqlite3.Stmt, error) {
 	s, err := cn.query(c.tables.Expand(sql))
 	if err != nil {
 		return nil, c.explain(err)
@@ -219,7 +219,7 @@ func (cn *conn) do(c *collection, sql string) error {
 
 // query returns a prepared statement for SQL that is put together for the
 // occasion.
-func (cn *conn) query(sql string) (*lite.Stmt, error) {
+func (cn *conn) query(sql string) (*sqlite3.Stmt, error) {
 	if s := cn.dynamic[sql]; s != nil {
 		return s, nil
 	}
@@ -238,7 +238,7 @@ func (cn *conn) query(sql string) (*lite.Stmt, error) {
 }
 
 // each runs a query and calls fn at each row.
-func (cn *conn) each(sql string, fn func(s *lite.Stmt), args ...codec.Value) error {
+func (cn *conn) each(sql string, fn func(s *sqlite3.Stmt), args ...codec.Value) error {
 	s, err := cn.query(sql)
 	if err != nil {
 		return err
@@ -296,7 +296,7 @@ func (cn *conn) setJournalMode(mode JournalMode) error {
 		if err == nil {
 			break
 		}
-		if !lite.IsBusy(err) || !cn.busy(i) {
+		if !sqlite3.IsBusy(err) || !cn.busy(i) {
 			return cn.waitErr(err)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // A process that finds another one writing has the directory's lock for its
@@ -53,7 +53,7 @@ func TestContention(t *testing.T) {
 		}
 		return err
 	}
-	other, err := lite.Open(filepath.Join(s.Dir(), databaseName), lite.ReadWrite)
+	other, err := sqlite3.Open(filepath.Join(s.Dir(), databaseName), sqlite3.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}

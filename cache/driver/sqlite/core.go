@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
@@ -196,7 +196,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 		c.immutable = true
 		err = c.checkSchema(ctx)
 	}
-	if lite.IsCantOpen(err) && !c.canWrite() {
+	if sqlite3.IsCantOpen(err) && !c.canWrite() {
 		err = fmt.Errorf("%w: SQLite cannot make a file in the directory that it needs: %w", driver.ErrPermission, err)
 	}
 	if err != nil {
@@ -247,7 +247,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 // openDatabase opens the database for the locks of sessions, and so that no other
 // file can be taken for it as long as the store is open.
 func (c *core) openDatabase() error {
-	lite.UseOFDLocks()
+	sqlite3.UseOFDLocks()
 	open := c.files.Modify
 	if c.opts.ReadOnly {
 		open = c.files.Read
@@ -274,7 +274,7 @@ func (c *core) openDatabase() error {
 // has ended, unless that would drop the POSIX locks that SQLite may have on it for
 // another core of this process. Then it is closed when that core's is.
 func (c *core) closeDatabase() error {
-	if lite.UseOFDLocks() {
+	if sqlite3.UseOFDLocks() {
 		return c.dbFile.Close()
 	}
 	cores.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -37,7 +37,7 @@ func droppedElsewhere(t *testing.T, o *Options, drop string) {
 		put(t, s, c, driver.Put{Key: codec.TextValue("k"), Value: codec.IntegerValue(1)})
 		get(t, s, c, "k")
 	}
-	other, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite|lite.DefaultVFS)
+	other, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite|sqlite3.DefaultVFS)
 	if err != nil {
 		t.Fatal(err)
 	}

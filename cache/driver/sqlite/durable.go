@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"sync"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
@@ -267,13 +267,13 @@ func (d *durable) syncLog() error {
 //
 // Passive copies what a snapshot has and no more. The other modes also copy what
 // other processes have committed since: the files of that are synced right after.
-func (d *durable) checkpoint(cn *conn, mode lite.CheckpointMode) (log, done int, err error) {
+func (d *durable) checkpoint(cn *conn, mode sqlite3.CheckpointMode) (log, done int, err error) {
 	ctx := context.Background()
-	failed := d.harden(ctx, func() { log, done, err = cn.Checkpoint(lite.Passive) })
+	failed := d.harden(ctx, func() { log, done, err = cn.Checkpoint(sqlite3.Passive) })
 	if failed != nil {
 		return log, done, failed
 	}
-	if mode == lite.Passive || err != nil && !lite.IsBusy(err) {
+	if mode == sqlite3.Passive || err != nil && !sqlite3.IsBusy(err) {
 		return log, done, err
 	}
 	log, done, err = cn.Checkpoint(mode)
@@ -322,7 +322,7 @@ func (t *tx) list(f *file, c *collection, row int64) error {
 
 // unsynced returns the list, oldest first.
 func (cn *conn) unsynced() (all []unsynced, err error) {
-	err = cn.each("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id", func(s *lite.Stmt) {
+	err = cn.each("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id", func(s *sqlite3.Stmt) {
 		all = append(all, unsynced{
 			id: s.ColumnInt(0), path: s.ColumnText(1), sum: uint32(s.ColumnInt(2)), session: s.ColumnText(3),
 			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0 || !isValueName(s.ColumnText(1)),

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -117,7 +117,7 @@ func TestMendLog(t *testing.T) {
 // are not whole go.
 func TestMendLogOfOthers(t *testing.T) {
 	dir := withLostFile(t, "named", zeros)
-	other, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	other, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestUnsyncedAdded(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	old, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	old, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite)
 	if err == nil {
 		err = errors.Join(old.Exec("DROP TABLE Unsynced"), old.Close())
 	}
@@ -263,7 +263,7 @@ func TestListWithoutLog(t *testing.T) {
 		if err := s.Close(); err != nil { // takes the line off the list
 			t.Fatal(err)
 		}
-		relist, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+		relist, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,11 +302,11 @@ func TestCloseAfterForeignCheckpoint(t *testing.T) {
 	})()
 	s := open(t, dir, nil)
 	r := putFile(t, s, collectionOf(t, s, "c"), "k", "content")
-	other, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite)
+	other, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := other.Checkpoint(lite.Truncate); err != nil {
+	if _, _, err := other.Checkpoint(sqlite3.Truncate); err != nil {
 		t.Fatal(err)
 	}
 	if err := other.Close(); err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -43,23 +43,23 @@ func (a audited) auditEdges() {
 
 // TestEdges: what is known of a queue's end does not outlive what changes it.
 func TestEdges(t *testing.T) {
-	for name, change := range map[string]func(t *testing.T, s *Store, other *lite.Conn) (first, last int64){
-		"nothing": func(*testing.T, *Store, *lite.Conn) (int64, int64) { return 40, 60 },
-		"pushed by another program": func(t *testing.T, _ *Store, other *lite.Conn) (int64, int64) {
+	for name, change := range map[string]func(t *testing.T, s *Store, other *sqlite3.Conn) (first, last int64){
+		"nothing": func(*testing.T, *Store, *sqlite3.Conn) (int64, int64) { return 40, 60 },
+		"pushed by another program": func(t *testing.T, _ *Store, other *sqlite3.Conn) (int64, int64) {
 			execute(t, other, "INSERT INTO Cache (key, raw, value, mode, store_time, access_time) VALUES (61, 1, 'x', 1, 1, 1), (39, 1, 'x', 1, 1, 1)")
 			return 39, 61
 		},
-		"removed by another program": func(t *testing.T, _ *Store, other *lite.Conn) (int64, int64) {
+		"removed by another program": func(t *testing.T, _ *Store, other *sqlite3.Conn) (int64, int64) {
 			execute(t, other, "DELETE FROM Cache WHERE key IN (40, 60)")
 			return 41, 59
 		},
-		"dropped": func(t *testing.T, s *Store, _ *lite.Conn) (int64, int64) {
+		"dropped": func(t *testing.T, s *Store, _ *sqlite3.Conn) (int64, int64) {
 			if err := s.Drop(t.Context(), ""); err != nil {
 				t.Error(err)
 			}
 			return 0, 0
 		},
-		"mended": func(t *testing.T, s *Store, other *lite.Conn) (int64, int64) {
+		"mended": func(t *testing.T, s *Store, other *sqlite3.Conn) (int64, int64) {
 			// The other program's commit is noticed before the check removes the row.
 			execute(t, other, "INSERT INTO Cache (key, raw, mode, filename, size, store_time, access_time) VALUES (61, 1, 2, 'gone.val', 1, 1, 1)")
 			put(t, s, collectionOf(t, s, ""), driver.Put{Key: codec.IntegerValue(50)})
@@ -74,7 +74,7 @@ func TestEdges(t *testing.T) {
 			}
 			return 40, 60
 		},
-		"rolled back": func(t *testing.T, s *Store, _ *lite.Conn) (int64, int64) {
+		"rolled back": func(t *testing.T, s *Store, _ *sqlite3.Conn) (int64, int64) {
 			failure := errors.New("rolled back")
 			c := collectionOf(t, s, "")
 			err := s.Update(t.Context(), driver.Alone, func(tx driver.Tx) error {
@@ -101,7 +101,7 @@ func TestEdges(t *testing.T) {
 			for k := int64(40); k <= 60; k++ {
 				put(t, s, c, driver.Put{Key: codec.IntegerValue(k), Value: codec.IntegerValue(k)})
 			}
-			other, err := lite.Open(filepath.Join(s.Dir(), databaseName), lite.ReadWrite|lite.DefaultVFS)
+			other, err := sqlite3.Open(filepath.Join(s.Dir(), databaseName), sqlite3.ReadWrite|sqlite3.DefaultVFS)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +203,7 @@ func bothEndsIn(t *testing.T, tx driver.Tx, c driver.Collection) (first, last in
 	return first, last
 }
 
-func execute(t *testing.T, c *lite.Conn, sql string) {
+func execute(t *testing.T, c *sqlite3.Conn, sql string) {
 	t.Helper()
 	if err := c.Exec(sql); err != nil {
 		t.Fatal(fmt.Errorf("%s: %w", sql, err))

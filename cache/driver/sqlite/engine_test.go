@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -27,7 +27,7 @@ import (
 // that tests start choose themselves.
 func TestMain(m *testing.M) {
 	if os.Getenv("DISKCACHE_SQLITE_CHILD") == "" { // childVar, which only Linux has
-		lite.UseOFDLocks()
+		sqlite3.UseOFDLocks()
 	}
 	os.Exit(m.Run())
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // readOnlyDirectory is SQLITE_READONLY_DIRECTORY: no log can be made beside
@@ -27,8 +27,8 @@ func translate(err error) error {
 	if err == nil {
 		return nil
 	}
-	var le *lite.Error
-	if errors.As(err, &le) && lite.IsInterrupt(le) && le.Cause != nil {
+	var le *sqlite3.Error
+	if errors.As(err, &le) && sqlite3.IsInterrupt(le) && le.Cause != nil {
 		return le.Cause
 	}
 	for _, known := range []error{
@@ -41,15 +41,15 @@ func translate(err error) error {
 	}
 	if le != nil {
 		switch {
-		case lite.IsFull(err):
+		case sqlite3.IsFull(err):
 			return fmt.Errorf("%w: %w", driver.ErrFull, err)
-		case lite.IsCorrupt(err), lite.IsMissing(err): // what is asked for is always there
+		case sqlite3.IsCorrupt(err), sqlite3.IsMissing(err): // what is asked for is always there
 			return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
-		case errors.Is(err, fs.ErrPermission), lite.IsCantOpen(err) && le.Errno == syscall.EACCES, le.Code == readOnlyDirectory:
+		case errors.Is(err, fs.ErrPermission), sqlite3.IsCantOpen(err) && le.Errno == syscall.EACCES, le.Code == readOnlyDirectory:
 			return fmt.Errorf("%w: %w", driver.ErrPermission, err)
-		case lite.IsReadOnly(err):
+		case sqlite3.IsReadOnly(err):
 			return fmt.Errorf("%w: %w", driver.ErrReadOnly, err)
-		case lite.IsBusy(err), le.Code == lockingProtocol:
+		case sqlite3.IsBusy(err), le.Code == lockingProtocol:
 			return fmt.Errorf("%w: %w", driver.ErrTimeout, err)
 		}
 		return err

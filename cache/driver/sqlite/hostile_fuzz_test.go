@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // FuzzHostile has somebody who may write to the directory of a store prepare it:
@@ -193,7 +193,7 @@ func (a *adversary) query() {
 		}
 	}
 	a.note("%.200q", sql)
-	c, err := lite.Open(a.path(databaseName), lite.ReadWrite|lite.DefaultVFS)
+	c, err := sqlite3.Open(a.path(databaseName), sqlite3.ReadWrite|sqlite3.DefaultVFS)
 	if err != nil {
 		return
 	}

@@ -25,8 +25,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/session"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -497,9 +497,9 @@ func TestHostileLists(t *testing.T) {
 }
 
 // openSQL opens the database of a store as any program may.
-func openSQL(t *testing.T, dir string) *lite.Conn {
+func openSQL(t *testing.T, dir string) *sqlite3.Conn {
 	t.Helper()
-	c, err := lite.Open(filepath.Join(dir, databaseName), lite.ReadWrite|lite.DefaultVFS)
+	c, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite|sqlite3.DefaultVFS)
 	if err != nil {
 		t.Fatal(err)
 	}

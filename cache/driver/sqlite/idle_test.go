@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
-// A program that knows nothing of lite's deferred unlocks wants the log for itself
+// A program that knows nothing of package vfs's deferred unlocks wants the log for itself
 // for a moment, as DiskCache does at the end of each process. It gets it soon
 // after this process stopped working, and while it only reads, whichever
 // connections were at work.
@@ -70,7 +70,7 @@ func TestOthersRestartTheLog(t *testing.T) {
 		return func() bool { return time.Now().After(end) }
 	}
 
-	other, err := lite.Open(filepath.Join(s.Dir(), databaseName), lite.ReadWrite|lite.DefaultVFS)
+	other, err := sqlite3.Open(filepath.Join(s.Dir(), databaseName), sqlite3.ReadWrite|sqlite3.DefaultVFS)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,12 +82,12 @@ func TestOthersRestartTheLog(t *testing.T) {
 			time.Sleep(200 * time.Microsecond)
 			return time.Since(start) < time.Minute
 		})
-		for _, mode := range []lite.CheckpointMode{lite.Restart, lite.Truncate} {
+		for _, mode := range []sqlite3.CheckpointMode{sqlite3.Restart, sqlite3.Truncate} {
 			if err := other.Exec("UPDATE Settings SET value = value WHERE key = 'count'"); err != nil {
 				t.Fatal(err)
 			}
 			log, done, err := other.Checkpoint(mode)
-			for lite.IsBusy(err) && log < 0 { // our own is not over
+			for sqlite3.IsBusy(err) && log < 0 { // our own is not over
 				time.Sleep(time.Millisecond)
 				log, done, err = other.Checkpoint(mode)
 			}

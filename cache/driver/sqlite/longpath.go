@@ -7,8 +7,8 @@ import (
 	"syscall"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // checkLength refuses a directory, before anything is made in it or above it,
@@ -22,7 +22,7 @@ func checkLength(dir string) error {
 	case err != nil:
 		return translate(err)
 	}
-	most, err := lite.MaxPath()
+	most, err := sqlite3.MaxPath()
 	if err != nil {
 		return translate(err)
 	}

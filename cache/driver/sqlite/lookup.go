@@ -6,8 +6,8 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -160,7 +160,7 @@ func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r
 	if bare {
 		byKey, at = table.GetBare, table.GetBareAt
 	}
-	err = cn.seek(c, hash, key, byKey, at, func(s *lite.Stmt) {
+	err = cn.seek(c, hash, key, byKey, at, func(s *sqlite3.Stmt) {
 		table.ScanRow(s, &r, bare)
 		r.Key = key
 		ok = true
@@ -171,7 +171,7 @@ func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r
 // seek looks the row of a key up and has scan read it, if there is one: where
 // a hint says, or with the index of keys. The statements are the two ways to
 // read the same columns.
-func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at table.Statement, scan func(*lite.Stmt)) error {
+func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at table.Statement, scan func(*sqlite3.Stmt)) error {
 	hints := c.core.hints
 	if id := hints.Rowid(hash); id != 0 {
 		s, err := cn.stmt(c, at)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
@@ -223,18 +223,18 @@ func (m *maintainer) close() error {
 	cn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
 	var e error
 	if m.core.hasBytes(databaseName + "-wal") {
-		_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
-		if lite.IsFull(e) && m.core.reserve.Spend() {
-			_, _, e = m.core.durable.checkpoint(cn, lite.Truncate)
+		_, _, e = m.core.durable.checkpoint(cn, sqlite3.Truncate)
+		if sqlite3.IsFull(e) && m.core.reserve.Spend() {
+			_, _, e = m.core.durable.checkpoint(cn, sqlite3.Truncate)
 		}
 	}
-	if lite.IsBusy(e) && m.core.opts.syncing() == syncLater { // some of it is only in the log
+	if sqlite3.IsBusy(e) && m.core.opts.syncing() == syncLater { // some of it is only in the log
 		err = errors.Join(err, m.core.durable.syncLog())
 	}
-	if e == nil || lite.IsBusy(e) { // by a reader that may be gone in a moment
+	if e == nil || sqlite3.IsBusy(e) { // by a reader that may be gone in a moment
 		err = errors.Join(err, cn.SetCheckpointOnClose(true))
 	}
-	if e != nil && !lite.IsBusy(e) && !lite.IsFull(e) {
+	if e != nil && !sqlite3.IsBusy(e) && !sqlite3.IsFull(e) {
 		err = errors.Join(err, translate(e))
 	}
 	return err

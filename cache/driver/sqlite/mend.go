@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
@@ -50,12 +50,12 @@ func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 		if err := c.readers.drain(); err != nil {
 			return nil, translate(err)
 		}
-		cut, err := lite.CutLog(c.path(databaseName), []byte(broken[0].path))
+		cut, err := sqlite3.CutLog(c.path(databaseName), []byte(broken[0].path))
 		switch {
 		case cut:
 			cuts++
 			continue
-		case lite.IsBusy(err) && time.Now().Before(deadline):
+		case sqlite3.IsBusy(err) && time.Now().Before(deadline):
 			// Perhaps another process opens the store and cuts the log, too.
 			select {
 			case <-time.After(10 * time.Millisecond):
@@ -63,7 +63,7 @@ func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 			case <-ctx.Done():
 				return nil, context.Cause(ctx)
 			}
-		case err != nil && !lite.IsBusy(err):
+		case err != nil && !sqlite3.IsBusy(err):
 			return nil, translate(err)
 		}
 		for _, u := range broken {
@@ -171,7 +171,7 @@ func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
 		s.BindText(2, u.path)
 		used, err = s.First(func() { size = s.ColumnInt(0) })
 	}
-	if lite.MissingTable(err) == c.tables.Rows {
+	if sqlite3.MissingTable(err) == c.tables.Rows {
 		return 0, false, nil
 	}
 	return size, used, translate(err)

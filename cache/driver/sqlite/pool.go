@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // pool keeps the connections for reading. A reader never waits for one: when
@@ -42,12 +42,12 @@ func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) 
 		return cn, nil
 	}
 	p.mu.Unlock()
-	flags := lite.ReadWrite // needed for a WAL that has to be recovered
+	flags := sqlite3.ReadWrite // needed for a WAL that has to be recovered
 	switch {
 	case p.core.immutable:
-		flags = lite.Immutable
+		flags = sqlite3.Immutable
 	case p.core.opts.ReadOnly:
-		flags = lite.ReadOnly
+		flags = sqlite3.ReadOnly
 	}
 	cn, err := p.core.openConn(flags, p.cacheSize())
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
@@ -79,7 +79,7 @@ func (cn *conn) create(t *table.Tables, have table.Set) error {
 		return err
 	}
 	err := cn.Exec(keys)
-	if lite.IsConstraint(err) {
+	if sqlite3.IsConstraint(err) {
 		cn.core.log.Warn("the index of keys cannot be made, since several rows have one key: run Check with Mend", "table", t.Rows)
 		return nil
 	}

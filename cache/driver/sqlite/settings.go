@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/codec"
 )
@@ -192,7 +192,7 @@ func set(to *int64, n int64, ok bool) {
 
 // numberColumn returns a column that holds a number, as the nearest integer
 // below: Python's limits may be floats.
-func numberColumn(s *lite.Stmt, i int) (n int64, ok bool) {
+func numberColumn(s *sqlite3.Stmt, i int) (n int64, ok bool) {
 	switch s.ColumnType(i) {
 	case codec.Integer, codec.Real:
 		return s.ColumnInt(i), true

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/codec"
@@ -57,7 +57,7 @@ func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {
 		return found, err
 	}
 	defer m.core.readers.put(cn)
-	err = cn.each("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000", func(s *lite.Stmt) {
+	err = cn.each("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000", func(s *sqlite3.Stmt) {
 		found.Discard(s.ColumnText(1), s.ColumnInt(0))
 	}, codec.IntegerValue(after))
 	return found, err
@@ -123,5 +123,5 @@ func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error 
 
 // eachFile calls fn with the value files that rows of c refer to.
 func (cn *conn) eachFile(id int64, fn func(rel string)) error {
-	return cn.each("SELECT filename FROM "+table.Of(id).Rows+" WHERE filename IS NOT NULL", func(s *lite.Stmt) { fn(s.ColumnText(0)) })
+	return cn.each("SELECT filename FROM "+table.Of(id).Rows+" WHERE filename IS NOT NULL", func(s *sqlite3.Stmt) { fn(s.ColumnText(0)) })
 }

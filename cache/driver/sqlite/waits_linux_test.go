@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -127,7 +127,7 @@ func sessionChild(args []string, hear func() string) error {
 // before, so that its locks are POSIX locks, and closes one.
 func posixChild(args []string, hear func() string) error {
 	ctx := context.Background()
-	early, err := lite.Open(args[1], lite.ReadWriteCreate)
+	early, err := sqlite3.Open(args[1], sqlite3.ReadWriteCreate)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func posixChild(args []string, hear func() string) error {
 	if err != nil {
 		return err
 	}
-	if lite.UseOFDLocks() {
+	if sqlite3.UseOFDLocks() {
 		return errors.New("SQLite has OFD locks")
 	}
 	fmt.Println("open")

@@ -7,8 +7,8 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/inotify"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // netEvery is how often watches and sessions look, as a safety net, at what other
@@ -26,7 +26,7 @@ func (c *core) openChanges() {
 	}
 	if !c.immutable { // else no process can change it
 		o.OpenProber = func() (notify.Prober, error) {
-			cn, err := c.openConn(lite.ReadOnly, minCacheSize/4)
+			cn, err := c.openConn(sqlite3.ReadOnly, minCacheSize/4)
 			if err != nil {
 				return nil, err
 			}

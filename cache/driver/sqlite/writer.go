@@ -7,7 +7,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/group"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
@@ -50,7 +50,7 @@ func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, er
 			}
 		}
 	}()
-	if w.conn, err = c.openConn(lite.ReadWriteCreate, c.readers.cacheSize()); err != nil {
+	if w.conn, err = c.openConn(sqlite3.ReadWriteCreate, c.readers.cacheSize()); err != nil {
 		return nil, err
 	}
 	w.conn.bound(ctx, deadline)
@@ -259,7 +259,7 @@ func (t turns) Barge(ctx context.Context) (begun bool, err error) {
 	if err == nil {
 		return true, t.w.begun()
 	}
-	if lite.IsBusy(err) && ctx.Err() == nil {
+	if sqlite3.IsBusy(err) && ctx.Err() == nil {
 		return false, nil
 	}
 	return false, t.w.conn.waitErr(err)

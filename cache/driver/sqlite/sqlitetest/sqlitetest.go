@@ -5,18 +5,18 @@ package sqlitetest
 import (
 	"errors"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
 // DB is a connection to a database.
-type DB struct{ c *lite.Conn }
+type DB struct{ c *sqlite3.Conn }
 
 // Open opens the database in a file, and makes it if it does not exist. Where
 // somebody else holds a lock, statements wait for up to a minute, as those of
 // Python's DiskCache do.
 func Open(path string) (*DB, error) {
-	c, err := lite.Open(path, lite.ReadWriteCreate|lite.DefaultVFS)
+	c, err := sqlite3.Open(path, sqlite3.ReadWriteCreate|sqlite3.DefaultVFS)
 	if err != nil {
 		return nil, err
 	}

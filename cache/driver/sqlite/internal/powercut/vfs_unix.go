@@ -9,25 +9,18 @@ import (
 
 	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/cabi"
 )
 
 // SQLite's own VFS is changed in its place, for the whole process and before
-// anybody opens a database: package lite takes what it finds there for the
+// anybody opens a database: package vfs takes what it finds there for the
 // system's. Each file keeps its methods but for those that change it.
-
-type (
-	openFunc   = func(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
-	deleteFunc = func(tls *libc.TLS, vfs, name uintptr, syncFolder int32) int32
-	fileFunc   = func(tls *libc.TLS, id uintptr) int32
-	flagFunc   = func(tls *libc.TLS, id uintptr, arg int32) int32
-	ioFunc     = func(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32
-	truncFunc  = func(tls *libc.TLS, id uintptr, size int64) int32
-)
 
 var below struct {
 	once   sync.Once
-	open   openFunc
-	delete deleteFunc
+	open   cabi.OpenFunc
+	delete cabi.DeleteFunc
 
 	mu     sync.Mutex
 	disks  []*Disk
@@ -39,10 +32,10 @@ var below struct {
 type table struct {
 	was, is uintptr
 
-	close    fileFunc
-	write    ioFunc
-	truncate truncFunc
-	sync     flagFunc
+	close    cabi.FileFunc
+	write    cabi.IOFunc
+	truncate cabi.TruncateFunc
+	sync     cabi.FlagFunc
 }
 
 // opened is a file that SQLite has open.
@@ -60,11 +53,11 @@ func Install() {
 		tls := libc.NewTLS()
 		defer tls.Close()
 		lib.Xsqlite3_initialize(tls)
-		vfs := (*lib.Tsqlite3_vfs)(at(lib.Xsqlite3_vfs_find(tls, 0)))
+		vfs := cabi.At[lib.Tsqlite3_vfs](lib.Xsqlite3_vfs_find(tls, 0))
 		below.tables = make(map[uintptr]*table)
 		below.files = make(map[uintptr]*opened)
-		below.open, below.delete = goFunc[openFunc](vfs.FxOpen), goFunc[deleteFunc](vfs.FxDelete)
-		vfs.FxOpen, vfs.FxDelete = function(xOpen), function(xDelete)
+		below.open, below.delete = cabi.GoFunc[cabi.OpenFunc](vfs.FxOpen), cabi.GoFunc[cabi.DeleteFunc](vfs.FxDelete)
+		vfs.FxOpen, vfs.FxDelete = cabi.Function(xOpen), cabi.Function(xDelete)
 	})
 }
 
@@ -101,7 +94,7 @@ func xOpen(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
 	below.mu.Lock()
 	defer below.mu.Unlock()
 	f := &opened{table: tableOf(tls, id)}
-	*(*uintptr)(at(id)) = f.is
+	*cabi.At[uintptr](id) = f.is
 	below.files[id] = f
 	if name == 0 {
 		return rc
@@ -118,20 +111,20 @@ func xOpen(tls *libc.TLS, vfs, name, id uintptr, flags int32, out uintptr) int32
 
 // tableOf returns the methods for a file that was just opened.
 func tableOf(tls *libc.TLS, id uintptr) *table {
-	was := *(*uintptr)(at(id))
+	was := *cabi.At[uintptr](id)
 	t := below.tables[was]
 	if t != nil {
 		return t
 	}
-	m := *(*lib.Tsqlite3_io_methods)(at(was))
+	m := *cabi.At[lib.Tsqlite3_io_methods](was)
 	t = &table{
-		was: was, close: goFunc[fileFunc](m.FxClose), write: goFunc[ioFunc](m.FxWrite),
-		truncate: goFunc[truncFunc](m.FxTruncate), sync: goFunc[flagFunc](m.FxSync),
+		was: was, close: cabi.GoFunc[cabi.FileFunc](m.FxClose), write: cabi.GoFunc[cabi.IOFunc](m.FxWrite),
+		truncate: cabi.GoFunc[cabi.TruncateFunc](m.FxTruncate), sync: cabi.GoFunc[cabi.FlagFunc](m.FxSync),
 	}
-	m.FxClose, m.FxWrite = function(xClose), function(xWrite)
-	m.FxTruncate, m.FxSync = function(xTruncate), function(xSync)
+	m.FxClose, m.FxWrite = cabi.Function(xClose), cabi.Function(xWrite)
+	m.FxTruncate, m.FxSync = cabi.Function(xTruncate), cabi.Function(xSync)
 	t.is = libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(m)))
-	*(*lib.Tsqlite3_io_methods)(at(t.is)) = m
+	*cabi.At[lib.Tsqlite3_io_methods](t.is) = m
 	below.tables[was] = t
 	return t
 }
@@ -157,7 +150,7 @@ func xWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	if rc == lib.SQLITE_OK && f.disk != nil {
 		f.disk.mu.Lock()
 		defer f.disk.mu.Unlock()
-		f.disk.write(f.node, off, unsafe.Slice((*byte)(at(buf)), n))
+		f.disk.write(f.node, off, cabi.Bytes(buf, int(n)))
 	}
 	return rc
 }
@@ -179,7 +172,7 @@ func xSync(tls *libc.TLS, id uintptr, flags int32) int32 {
 		return f.sync(tls, id, flags)
 	}
 	// The first sync of a journal or a WAL is one of its folder too.
-	folderToo := (*lib.TunixFile)(at(id)).FctrlFlags&lib.UNIXFILE_DIRSYNC != 0
+	folderToo := cabi.At[lib.TunixFile](id).FctrlFlags&lib.UNIXFILE_DIRSYNC != 0
 	f.disk.mu.Lock()
 	upto := len(f.disk.log)
 	f.disk.mu.Unlock()
@@ -219,10 +212,3 @@ func (d *Disk) syncFolderOf(rel string, upto int) {
 		d.sync(n, upto)
 	}
 }
-
-// goFunc makes a Go function of what translated C code calls, and function the
-// reverse, as package lite does.
-func goFunc[F any](p uintptr) F   { return *(*F)(unsafe.Pointer(&p)) }
-func function[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
-
-func at(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -55,7 +55,7 @@ func valueSize(v codec.Value) int64 {
 }
 
 // Bind binds the columns size, mode, filename and value, from parameter i on.
-func (v *Value) Bind(s *lite.Stmt, i int) {
+func (v *Value) Bind(s *sqlite3.Stmt, i int) {
 	s.BindInt(i, v.Size)
 	s.BindInt(i+1, v.mode)
 	if v.file != "" {
@@ -66,7 +66,7 @@ func (v *Value) Bind(s *lite.Stmt, i int) {
 }
 
 // ScanRow reads the columns of a row, bare or not.
-func ScanRow(s *lite.Stmt, r *driver.Row, bare bool) {
+func ScanRow(s *sqlite3.Stmt, r *driver.Row, bare bool) {
 	r.ID = s.ColumnInt(0)
 	r.Expire = Expire(s, 1)
 	mode := s.ColumnInt(2)
@@ -97,7 +97,7 @@ func ScanRow(s *lite.Stmt, r *driver.Row, bare bool) {
 }
 
 // Expire reads an expire_time.
-func Expire(s *lite.Stmt, i int) driver.Instant {
+func Expire(s *sqlite3.Stmt, i int) driver.Instant {
 	if s.ColumnType(i) == codec.Null {
 		return 0
 	}
@@ -108,7 +108,7 @@ func Expire(s *lite.Stmt, i int) driver.Instant {
 }
 
 // BindInstant binds a time, or NULL for 0.
-func BindInstant(s *lite.Stmt, i int, v driver.Instant) {
+func BindInstant(s *sqlite3.Stmt, i int, v driver.Instant) {
 	if v != 0 {
 		s.BindReal(i, float64(v))
 	}
@@ -125,7 +125,7 @@ type Found struct {
 }
 
 // Scan reads the columns that [Find] selects.
-func (f *Found) Scan(s *lite.Stmt) {
+func (f *Found) Scan(s *sqlite3.Stmt) {
 	f.Exists = true
 	f.ID = s.ColumnInt(0)
 	f.Expire = Expire(s, 1)
@@ -138,7 +138,7 @@ func (f *Found) Scan(s *lite.Stmt) {
 
 // Rows returns the rows that s reads, whose columns are those of a row, bare or not,
 // or none, and then key and raw.
-func Rows(s *lite.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
+func Rows(s *sqlite3.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // Schema is what is in a database, as far as it concerns a store.
@@ -51,7 +51,7 @@ func NewSchema(version int64) *Schema {
 }
 
 // Read takes in the object at which a statement of [Objects] stands.
-func (sc *Schema) Read(s *lite.Stmt) {
+func (sc *Schema) Read(s *sqlite3.Stmt) {
 	sc.Empty = false
 	o := object{kind: s.ColumnText(0), name: s.ColumnText(1), table: s.ColumnText(2), sql: s.ColumnText(3)}
 	if !sc.add(&o) && sc.intruder == "" {

@@ -15,7 +15,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
 // Tables are where the rows and the settings of collections are: Cache and
@@ -105,7 +105,7 @@ func newTables(rows, settings string, shared bool) *Tables {
 func (t *Tables) Expand(sql string) string { return t.words.Replace(sql) }
 
 // Bind says to a statement that Expand has made which collection it is about.
-func (t *Tables) Bind(s *lite.Stmt, id int64) {
+func (t *Tables) Bind(s *sqlite3.Stmt, id int64) {
 	if t.Shared {
 		s.BindInt(collParam, id-SharedFirst)
 	}

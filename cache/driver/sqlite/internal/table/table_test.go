@@ -10,18 +10,18 @@ import (
 	"testing"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/lite"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
 // db is a database that statements are run on.
 type db struct {
-	*lite.Conn
+	*sqlite3.Conn
 	t *testing.T
 }
 
 func newDB(t *testing.T) *db {
-	cn, err := lite.Open(filepath.Join(t.TempDir(), "db"), lite.ReadWriteCreate)
+	cn, err := sqlite3.Open(filepath.Join(t.TempDir(), "db"), sqlite3.ReadWriteCreate)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func (d *db) create(t *Tables, have Set) {
 }
 
 // query returns a statement about the collection with a number.
-func (d *db) query(t *Tables, id int64, sql string) *lite.Stmt {
+func (d *db) query(t *Tables, id int64, sql string) *sqlite3.Stmt {
 	d.t.Helper()
 	s, err := d.Prepare(sql)
 	if err != nil {
@@ -57,7 +57,7 @@ func (d *db) query(t *Tables, id int64, sql string) *lite.Stmt {
 	return s
 }
 
-func (d *db) step(s *lite.Stmt) bool {
+func (d *db) step(s *sqlite3.Stmt) bool {
 	d.t.Helper()
 	row, err := s.Step()
 	if err != nil {

@@ -1,0 +1,4 @@
+package vfs
+
+// IndexHasOFD reports whether the locks on WAL-indexes are OFD locks.
+func IndexHasOFD() bool { return indexOFD.Load() }
