@@ -10,7 +10,7 @@ import (
 // decodeKey decodes the key of a row.
 func (c *Cache[K, V]) decodeKey(r *driver.Row) (k K, err error) {
 	if r.ForeignKey {
-		return k, foreign("key")
+		return foreignTo[K](r.Key, "key")
 	}
 	if k, err = c.keys.Decode(r.Key); err != nil {
 		return k, undecodable("key", c.keys.Name(), err)
@@ -21,7 +21,7 @@ func (c *Cache[K, V]) decodeKey(r *driver.Row) (k K, err error) {
 // decodeValue decodes the value of a row, which fill or load has filled in.
 func (c *Cache[K, V]) decodeValue(r *driver.Row) (v V, err error) {
 	if r.ForeignValue {
-		return v, foreign("value")
+		return foreignTo[V](r.Value, "value")
 	}
 	if c.located != nil {
 		v, err = c.located.DecodeAt(r.Value, c.location(r.Key))

@@ -72,7 +72,7 @@ var (
 	ErrOverflow = errors.New("result is out of range")
 
 	// ErrNotFound means that what must exist does not: see [MustExist].
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = driver.ErrNotFound
 
 	// ErrInvalid means arguments or options that make no sense, alone or
 	// together. Nothing was changed.

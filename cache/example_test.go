@@ -596,3 +596,32 @@ func ExampleError() {
 	// true true
 	// cache: New in "cache/example": invalid argument: Options.TTL is negative; 0 is forever
 }
+
+func ExampleNewRaw() {
+	c := newCache[string, int](nil)
+	check(c.Set(ctx, "one", 1, cache.TTL(time.Hour)))
+	raw, err := cache.NewRaw(ctx, c.Store(), c.Name(), nil) // whatever it holds
+	check(err)
+	fmt.Println(raw.Schema().Keys, raw.Schema().Values)
+	for e, err := range raw.Sorted().All(ctx) {
+		check(err)
+		fmt.Println(e.Key.Kind(), e.Key, e.Value.Kind(), e.Value)
+	}
+	_, err = cache.NewRaw(ctx, c.Store(), "cache/none", nil)
+	fmt.Println(errors.Is(err, cache.ErrNotFound))
+	// Output:
+	// string int
+	// text 'one' integer 1
+	// true
+}
+
+func ExampleRange_Infos() {
+	c := newCache[string, []byte](nil)
+	check(c.Set(ctx, "large", make([]byte, 1<<20), cache.Tag("img")))
+	for e, err := range c.Sorted().Infos(ctx) { // reads no file
+		check(err)
+		fmt.Println(e.Key, e.Size, e.Tag.Text(), len(e.Value))
+	}
+	// Output:
+	// large 1048576 img 0
+}

@@ -208,7 +208,11 @@ func (c *Cache[K, V]) prefixBounds(p K) (lower, upper *driver.Bound, err error) 
 	if !whole {
 		return &driver.Bound{Key: enc}, &driver.Bound{Key: end, Open: true}, nil
 	}
-	if c.keys.Name() != codec.String[string]().Name() && c.keys.Name() != codec.Bytes[[]byte]().Name() {
+	_, raw := any(p).(Raw)
+	if raw && enc.Kind() != codec.Text && enc.Kind() != codec.Blob {
+		return nil, nil, invalid("Prefix of a key that is no text and no bytes")
+	}
+	if !raw && c.keys.Name() != codec.String[string]().Name() && c.keys.Name() != codec.Bytes[[]byte]().Name() {
 		return nil, nil, invalid("Prefix needs a key codec that keeps text or bytes as they are, or the beginning of a composite key, not %q", c.keys.Name())
 	}
 	lower = &driver.Bound{Key: enc}

@@ -32,7 +32,8 @@ type Store interface {
 	// [ErrCodecMismatch]; where none are stored they are accepted and kept.
 	// s.Configure, if not nil, is applied to the stored settings. Open writes
 	// only what differs, and nothing at all to a read-only store, where a
-	// missing collection is [ErrReadOnly].
+	// missing collection is [ErrReadOnly]. With s.Existing a missing one is
+	// [ErrNotFound], in any store.
 	Open(ctx context.Context, name string, s Spec) (Collection, error)
 
 	// Drop removes a collection, its rows and its value files. Using the
@@ -273,6 +274,15 @@ type NearCached interface {
 	Near() NearStats
 }
 
+// Coded is an optional interface of a Collection that can tell the names of its
+// codecs.
+type Coded interface {
+	Collection
+	// Codecs returns the names that are stored with the collection, as Open has read
+	// or written them last; "" where none is. It costs nothing.
+	Codecs() (keys, values string)
+}
+
 // Divided is an optional interface of a Collection whose size limit is
 // divided among parts, such as shards.
 type Divided interface {
@@ -287,6 +297,7 @@ type Spec struct {
 	KeyCodec, ValueCodec string // as stored with the collection; "" accepts any
 	Settings             Settings
 	Configure            func(*Settings)
+	Existing             bool // open, but do not create
 
 	// Durable says that what a transaction changes in the collection must survive
 	// more than the death of this process, namely whatever this kind of store

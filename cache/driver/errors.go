@@ -14,6 +14,7 @@ var (
 	ErrFull          = errors.New("disk or quota is full")
 	ErrCorrupt       = errors.New("data is corrupt")
 	ErrCodecMismatch = errors.New("codec does not match the stored data")
+	ErrNotFound      = errors.New("not found")
 	ErrNotStore      = errors.New("not a DiskCache directory")
 	ErrNewerFormat   = errors.New("made by a newer version")
 	ErrNetwork       = errors.New("directory is on a network file system")

@@ -113,6 +113,49 @@ var collectionTests = tests{
 		e.ok(open("k", "v"))
 	}},
 
+	{"Existing", func(e *env) {
+		open := func(s driver.Store, name string) (driver.Collection, error) {
+			return s.Open(e.ctx, name, driver.Spec{Existing: true})
+		}
+		_, err := open(e.s, "never was")
+		e.wantErr(err, driver.ErrNotFound)
+		names, err := e.s.Names(e.ctx)
+		e.ok(err)
+		if slices.Contains(names, "never was") {
+			e.Error("Open with Existing has created a collection")
+		}
+		e.put(pair("k", 1))
+		e.c, err = open(e.s, "test")
+		e.ok(err)
+		e.wantValue("k", 1)
+		e.collection(e.s, "dropped")
+		e.ok(e.s.Drop(e.ctx, "dropped"))
+		_, err = open(e.s, "dropped")
+		e.wantErr(err, driver.ErrNotFound)
+	}},
+
+	{"Codecs", func(e *env) {
+		want := func(name string, spec driver.Spec, keys, values string) {
+			e.Helper()
+			spec.Settings = driver.DefaultSettings()
+			c, err := e.s.Open(e.ctx, name, spec)
+			e.ok(err)
+			coded, ok := c.(driver.Coded)
+			if !ok {
+				e.Skip("the engine does not tell")
+			}
+			if k, v := coded.Codecs(); k != keys || v != values {
+				e.Errorf("codecs %q and %q, want %q and %q", k, v, keys, values)
+			}
+		}
+		want("new", driver.Spec{}, "", "")
+		want("new", driver.Spec{KeyCodec: "k"}, "k", "")
+		want("new", driver.Spec{Existing: true}, "k", "")
+		want("new", driver.Spec{ValueCodec: "v"}, "k", "v")
+		e.reopen()
+		want("new", driver.Spec{}, "k", "v")
+	}},
+
 	{"Drop", func(e *env) {
 		e.put(pair("k", 1), e.large(driver.Put{Key: val("f"), Now: now}, codec.Blob, make([]byte, 100)))
 		e.ok(e.s.Drop(e.ctx, "test"))

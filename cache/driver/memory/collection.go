@@ -16,6 +16,14 @@ type collection struct {
 
 func (c *collection) Name() string { return c.name }
 
+// Codecs implements [driver.Coded].
+func (c *collection) Codecs() (keys, values string) {
+	if t := c.store.data.state.Load().find(c); t != nil {
+		return t.keyCodec, t.valueCodec
+	}
+	return "", ""
+}
+
 func (c *collection) Settings() driver.Settings {
 	if t := c.store.data.state.Load().find(c); t != nil {
 		return t.settings
@@ -38,6 +46,9 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 	}
 	defer s.leave()
 	before := s.data.state.Load().tables[name]
+	if before == nil && spec.Existing {
+		return nil, driver.ErrNotFound
+	}
 	t, err := opened(before, name, spec)
 	if err != nil {
 		return nil, err
@@ -50,6 +61,9 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 	} else if before == nil || before.versionOf() != t.versionOf() {
 		err := s.write(ctx, func(x *tx) error {
 			before := x.state.tables[name]
+			if before == nil && spec.Existing {
+				return driver.ErrNotFound
+			}
 			if t, err = opened(before, name, spec); err != nil {
 				return err
 			}

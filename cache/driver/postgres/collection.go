@@ -22,12 +22,22 @@ type shared struct {
 	name    string
 	durable atomic.Bool // one of them is: all are
 	known   atomic.Pointer[known]
+	codecs  atomic.Pointer[codecs]
 }
 
 // known are settings, with the version of the row that they were read from.
 type known struct {
 	driver.Settings
 	xmin uint32
+}
+
+// codecs are their names, as stored with a collection.
+type codecs struct{ keys, values string }
+
+// Codecs implements [driver.Coded].
+func (c *collection) Codecs() (keys, values string) {
+	s := c.codecs.Load()
+	return s.keys, s.values
 }
 
 func (c *collection) Name() string              { return c.name }
@@ -149,6 +159,8 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 	switch {
 	case err != nil:
 		return nil, err
+	case spec.Existing && is == nil:
+		return nil, driver.ErrNotFound
 	case s.options.ReadOnly && is == nil:
 		return nil, driver.ErrReadOnly
 	case s.options.ReadOnly:
@@ -169,6 +181,7 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 		c.durable.Store(true)
 	}
 	c.known.Store(&known{want.settings, want.xmin})
+	c.codecs.Store(&codecs{want.keyCodec, want.valueCodec})
 	return &collection{shared: c, store: s}, nil
 }
 
@@ -185,6 +198,9 @@ func (s *Store) define(ctx context.Context, name string, spec driver.Spec) (want
 			}
 			if want, err = is.as(spec); err != nil {
 				return err
+			}
+			if is == nil && spec.Existing {
+				return driver.ErrNotFound
 			}
 			if is == nil {
 				return x.create(ctx, name, &want)

@@ -22,7 +22,10 @@ type collection struct {
 	looked  atomic.Int64        // when all parts were last read, in Unix nanoseconds
 }
 
-var _ driver.Divided = (*collection)(nil)
+var (
+	_ driver.Divided = (*collection)(nil)
+	_ driver.Coded   = (*collection)(nil)
+)
 
 // partsOf returns the parts of collections that a member has.
 func partsOf(m *member, all []driver.Collection) (parts []driver.Collection) {
@@ -53,6 +56,14 @@ func (c *collection) Settings() driver.Settings {
 		s.SizeLimit = add(s.SizeLimit, p.Settings().SizeLimit)
 	}
 	return s
+}
+
+// Codecs implements [driver.Coded].
+func (c *collection) Codecs() (keys, values string) {
+	if p, ok := c.parts[0].(driver.Coded); ok {
+		return p.Codecs()
+	}
+	return "", ""
 }
 
 // ValueLimit implements [driver.Divided].
@@ -133,12 +144,16 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 	if err := s.enter(ctx); err != nil {
 		return nil, err
 	}
-	h, ok, err := s.homeOf(ctx, name, true)
+	h, ok, err := s.homeOf(ctx, name, !spec.Existing)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		return nil, fmt.Errorf("collection does not exist: %w", driver.ErrReadOnly)
+		missing := driver.ErrReadOnly
+		if spec.Existing {
+			missing = driver.ErrNotFound
+		}
+		return nil, fmt.Errorf("collection does not exist: %w", missing)
 	}
 	c := &collection{store: s, name: name, members: s.shards}
 	if h.rel != "" {

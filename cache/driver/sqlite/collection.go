@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ type collection struct {
 	reads    access.Reads
 	looked   atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
 	dropped  atomic.Bool
-	settled  atomic.Uint64 // epoch of the near cache when the settings were read
-	told     atomic.Bool   // of damaged settings
+	codecs   atomic.Pointer[entry] // their names, as Open has read or written them last
+	settled  atomic.Uint64         // epoch of the near cache when the settings were read
+	told     atomic.Bool           // of damaged settings
 
 	// What follows is known under the write lock, and stale if epoch is not
 	// the writer's.
@@ -41,6 +43,12 @@ func (c *collection) Name() string { return c.name }
 
 // Settings implements [driver.Collection].
 func (c *collection) Settings() driver.Settings { return *c.settings.Load() }
+
+// Codecs implements [driver.Coded].
+func (c *collection) Codecs() (keys, values string) {
+	e := c.codecs.Load()
+	return e.keyCodec, e.valueCodec
+}
 
 func newCollection(core *core, name string, id int64) *collection {
 	return &collection{core: core, name: name, id: id, tables: table.Of(id)}
@@ -65,6 +73,8 @@ func (c *collection) explain(err error) error {
 	return translate(err)
 }
 
+var errMissing = fmt.Errorf("collection does not exist: %w", driver.ErrNotFound)
+
 // Open implements [driver.Store].
 func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver.Collection, error) {
 	if err := s.gate.enter(); err != nil {
@@ -78,8 +88,11 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 	if c != nil {
 		return c, nil
 	}
-	if s.ReadOnly() {
+	if s.ReadOnly() && !spec.Existing {
 		return nil, fmt.Errorf("collection does not exist: %w", driver.ErrReadOnly)
+	}
+	if s.ReadOnly() {
+		return nil, errMissing
 	}
 	err = s.Update(ctx, driver.Alone, func(t driver.Tx) error {
 		c, err = s.core.openInTx(t.(*tx), name, spec)
@@ -106,7 +119,10 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 	if err != nil {
 		return nil, cn.waitErr(err)
 	}
-	if !ok {
+	switch {
+	case !ok && spec.Existing:
+		return nil, errMissing
+	case !ok:
 		return nil, nil
 	}
 	if err := e.check(spec); err != nil {
@@ -129,6 +145,7 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 		return nil, nil
 	}
 	c.settings.Store(&stored)
+	c.codecs.Store(&e)
 	return s.core.adopt(c), nil
 }
 
@@ -143,6 +160,9 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 			return nil, err
 		}
 	} else {
+		if spec.Existing {
+			return nil, errMissing
+		}
 		e = entry{}
 		if e.id, err = t.conn.nextNumber(); err != nil {
 			return nil, t.fail(err)
@@ -186,6 +206,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 	// Another process may have changed them before; a change of this
 	// transaction takes effect with its commit.
 	coll.settings.CompareAndSwap(nil, &s)
+	coll.codecs.Store(&entry{e.id, cmp.Or(e.keyCodec, spec.KeyCodec), cmp.Or(e.valueCodec, spec.ValueCodec)})
 	return coll, nil
 }
 
@@ -215,6 +236,7 @@ func (c *core) adopt(coll *collection) *collection {
 	defer c.mu.Unlock()
 	old := c.colls[coll.name]
 	if old != nil && old.id == coll.id && !old.dropped.Load() {
+		old.codecs.Store(coll.codecs.Load())
 		return old
 	}
 	if old != nil {
