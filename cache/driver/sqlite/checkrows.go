@@ -82,7 +82,7 @@ type strayRow struct {
 // last stays; of those that were stored at once, the one with the highest ID.
 func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
 	coll := ""
-	if tables.Shared {
+	if tables.AreShared {
 		coll = "coll, "
 	}
 	// NOT INDEXED: what is in doubt is the index.
@@ -137,7 +137,7 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 		switch {
 		case !l.ok:
 			why = "the catalog has an impossible name or number"
-		case c.tables.Shared && shared:
+		case c.tables.AreShared && shared:
 			if _, err := t.conn.readSettings(c); err == errDropped {
 				why = "the catalog has a collection without settings"
 			} else if err != nil {
@@ -197,7 +197,7 @@ func (k *checker) strays(t *tx) error {
 	if err != nil {
 		return err
 	}
-	if err := k.remove(t, "", table.Shared, rows, "the row is no collection's"); err != nil {
+	if err := k.remove(t, "", table.SharedTables, rows, "the row is no collection's"); err != nil {
 		return err
 	}
 	n, err := t.conn.integer("SELECT count(*) FROM Settings_shared WHERE coll <> 0 AND " + notCataloged)
@@ -258,7 +258,7 @@ func (k *checker) badRows(t *tx, c *collection) error {
 			}
 		}
 	}
-	if c.tables.Shared {
+	if c.tables.AreShared {
 		return nil // their rowids are checked already
 	}
 	// Where SQLite cannot give the next rowid it gives any, so that the order of

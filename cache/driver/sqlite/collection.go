@@ -35,7 +35,7 @@ type collection struct {
 	nextExpiry      driver.Instant // no row expires before; if known
 	nextExpiryKnown bool
 	room            int64 // bytes that can surely be added before the size limit is reached
-	edges           edges
+	endKeys         endKeys
 }
 
 // Name implements [driver.Collection].
@@ -303,7 +303,7 @@ func (t *tx) drop(c *collection) error {
 	switch {
 	case c.id == 0:
 		steps = append(steps, "DELETE FROM {T}")
-	case c.tables.Shared:
+	case c.tables.AreShared:
 		steps = append(steps, "DELETE FROM {T} WHERE {in}true", "DELETE FROM {S} WHERE {in}true")
 	default:
 		steps = append(steps, "DROP TABLE {T}", "DROP TABLE {S}")
@@ -313,7 +313,7 @@ func (t *tx) drop(c *collection) error {
 	if c.id != 0 {
 		steps = append(steps, fmt.Sprintf("DELETE FROM Collections WHERE id = %d", c.id))
 	}
-	c.edges = edges{}
+	c.endKeys = endKeys{}
 	for _, sql := range steps {
 		if err := t.conn.do(c, sql); err != nil {
 			return err
@@ -325,7 +325,7 @@ func (t *tx) drop(c *collection) error {
 // createTables makes the tables of c, which has none.
 func (t *tx) createTables(c *collection) error {
 	t.core.writer.named = nil
-	if !c.tables.Shared {
+	if !c.tables.AreShared {
 		return t.conn.create(c.tables, table.Set{})
 	}
 	ids, err := t.conn.owners()

@@ -21,9 +21,6 @@ const (
 	maxDynamic = 128
 )
 
-// ownFiles are those that SQLite keeps beside the database.
-var ownFiles = [...]string{databaseName + "-wal", databaseName + "-shm", databaseName + "-journal"}
-
 // conn is a connection with its prepared statements. One goroutine uses it at
 // a time.
 type conn struct {
@@ -31,8 +28,8 @@ type conn struct {
 	core    *core
 	fixed   map[int64]*[table.NumStatements]*sqlite3.Stmt // by number of the collection, table.SharedFirst for all that share tables
 	dynamic map[string]*sqlite3.Stmt
-	scans   map[table.Scan]string // SQL of scans
-	copied  []byte                // scratch memory for a copy of a row
+	scans   map[table.ScanShape]string // SQL of scans
+	copied  []byte                     // scratch memory for a copy of a row
 
 	// ctx interrupts what runs. It and the rest bound the wait while another
 	// connection holds a lock, for the busy handler: until a moment, or for a time
@@ -59,7 +56,7 @@ func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err 
 		core:    c,
 		fixed:   make(map[int64]*[table.NumStatements]*sqlite3.Stmt),
 		dynamic: make(map[string]*sqlite3.Stmt),
-		scans:   make(map[table.Scan]string),
+		scans:   make(map[table.ScanShape]string),
 		ctx:     context.Background(),
 	}
 	defer func() {

@@ -48,7 +48,7 @@ const noExpiry = driver.Instant(1e300)
 
 func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	if !c.nextExpiryKnown {
-		s, err := t.conn.stmt(c, table.NextExpiry)
+		s, err := t.conn.stmt(c, table.FindNextExpiry)
 		if err != nil {
 			return nil, err
 		}

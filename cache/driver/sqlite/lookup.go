@@ -161,7 +161,7 @@ func (cn *conn) fetch(c *collection, hash uint64, key codec.Value, bare bool) (r
 		byKey, at = table.GetBare, table.GetBareAt
 	}
 	err = cn.seek(c, hash, key, byKey, at, func(s *sqlite3.Stmt) {
-		table.ScanRow(s, &r, bare)
+		table.ReadRow(s, &r, bare)
 		r.Key = key
 		ok = true
 	})
@@ -208,19 +208,19 @@ func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at tabl
 
 // find looks the row of key up.
 func (t *tx) find(c *collection, key codec.Value) (f table.Found, err error) {
-	if c.edges.absent(key) {
+	if c.endKeys.absent(key) {
 		return f, nil
 	}
 	gathered := c.reads.Pending() || len(t.noted) > 0
 	hash := near.Hash(c.id, key)
-	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Scan)
+	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Read)
 	if err == nil && f.Exists && gathered {
 		// What was gathered is about the row as it was stored before, and may
 		// have moved its expiry.
 		if err := t.flushRow(c, f.ID); err != nil {
 			return f, err
 		}
-		err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Scan)
+		err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Read)
 	}
 	return f, err
 }

@@ -63,17 +63,6 @@ func (m *maintainer) remind(now bool) {
 	}
 }
 
-// emptied is told which lines of Trash are done with.
-func (m *maintainer) emptied(ids []int64) {
-	if m == nil || len(ids) == 0 {
-		return
-	}
-	m.mu.Lock()
-	m.gone = append(m.gone, ids...)
-	m.mu.Unlock()
-	m.remind(false)
-}
-
 // synced is told which lines of Unsynced are done with.
 func (m *maintainer) synced(done []unsynced) {
 	if m == nil || len(done) == 0 {
@@ -181,21 +170,6 @@ func (m *maintainer) slides() bool {
 		}
 	}
 	return false
-}
-
-// emptied strikes lines of Trash off.
-func (t *tx) emptied(ids []int64) error {
-	s, err := t.conn.query("DELETE FROM Trash WHERE id = ?1")
-	if err != nil {
-		return t.fail(err)
-	}
-	for _, id := range ids {
-		s.BindInt(1, id)
-		if err := s.Run(); err != nil {
-			return t.fail(err)
-		}
-	}
-	return nil
 }
 
 // close writes what is gathered and ends the goroutine. Nothing is written to

@@ -94,7 +94,7 @@ var auditedKeys = []codec.Value{
 var compareValues = cmp.Comparer(func(a, b codec.Value) bool { return a.Kind() == b.Kind() && codec.Equal(a, b) })
 
 func (a audited) audit() {
-	a.auditEdges()
+	a.auditEndKeys()
 	ctx := context.Background()
 	n := &a.core.near
 	cn, err := a.core.readers.take(ctx, 0)

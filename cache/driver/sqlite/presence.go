@@ -1,8 +1,14 @@
 package sqlite
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
 // presence is what readers know of whether the database is still under its name.
@@ -43,4 +49,18 @@ func (c *core) findOut() error {
 		time.AfterFunc(presentFor, func() { p.state.CompareAndSwap(presenceThere, presenceUnknown) })
 	}
 	return err
+}
+
+// present fails if the database is no longer the file that was opened: other
+// processes would never see what this one writes to it.
+func (c *core) present() error {
+	db, err := c.files.LstatByPath(databaseName)
+	switch {
+	case err == nil && db.Same(c.db):
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		return nil // it may well be there
+	}
+	return fmt.Errorf("%w any more: the directory or its %s was removed or replaced while it was open",
+		driver.ErrNotStore, databaseName)
 }

@@ -134,7 +134,7 @@ func (t *tx) flushing(c *collection) {
 func (t *tx) writeRead(c *collection, id int64, e *access.Change) error {
 	t.changedHash(e.Hash)
 	if e.Count > 0 {
-		s, err := t.conn.stmt(c, table.Access)
+		s, err := t.conn.stmt(c, table.CountAccess)
 		if err != nil {
 			return err
 		}

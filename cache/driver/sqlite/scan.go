@@ -19,9 +19,9 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 			return nil, t.fail(err)
 		}
 	}
-	edge, here, there := t.asked(c, &s)
-	if edge != nil {
-		if page, ok := edge.answer(here, there); ok {
+	end, here, there := t.cachedEnd(c, &s)
+	if end != nil {
+		if page, ok := end.page(here, there); ok {
 			return page, nil
 		}
 	}
@@ -32,8 +32,8 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 	if err != nil {
 		return nil, t.fail(c.explain(err))
 	}
-	if edge != nil {
-		edge.learn(rows, here, there)
+	if end != nil {
+		end.keep(rows, here, there)
 	}
 	return rows, nil
 }
@@ -41,7 +41,7 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 // scan selects a page. An expiredAt that is not 0 selects only rows that have
 // expired then.
 func (t *tx) scan(c *collection, s driver.Scan, expiredAt driver.Instant) ([]driver.Row, error) {
-	sh := c.tables.NewScan(&s, expiredAt, c.settings.Load().Policy != driver.NoEviction)
+	sh := c.tables.ShapeOf(&s, expiredAt, c.settings.Load().Policy != driver.NoEviction)
 	sql, ok := t.conn.scans[sh]
 	if !ok {
 		if len(t.conn.scans) >= maxDynamic {
@@ -68,7 +68,7 @@ func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]
 		return nil, c.explain(err)
 	}
 	c.tables.Bind(s, c.id)
-	return table.Rows(s, bare, args...)
+	return table.ReadRows(s, bare, args...)
 }
 
 // Remove implements [driver.Tx].
@@ -141,7 +141,7 @@ func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error)
 	if err != nil {
 		return r, false, err
 	}
-	rows, err := table.Rows(s, true, codec.IntegerValue(id))
+	rows, err := table.ReadRows(s, true, codec.IntegerValue(id))
 	if err != nil || len(rows) == 0 {
 		return r, false, err
 	}

@@ -89,7 +89,7 @@ func (cn *conn) putSettings(c *collection, insert string, rows ...setting) error
 // counter reads a counter from the Settings of c. It is not ok if there is none,
 // or anything but a number of things.
 func (cn *conn) counter(c *collection, key string) (n int64, ok bool, err error) {
-	s, err := cn.stmt(c, table.Setting)
+	s, err := cn.stmt(c, table.GetSetting)
 	if err != nil {
 		return 0, false, err
 	}
@@ -119,7 +119,7 @@ func (cn *conn) damaged(c *collection, what string) error {
 // missed is asked when no row of c was found. Where tables are not shared, a
 // collection that was dropped has none.
 func (cn *conn) missed(c *collection) error {
-	if !c.tables.Shared {
+	if !c.tables.AreShared {
 		return nil
 	}
 	_, ok, err := cn.counter(c, "count")
@@ -178,7 +178,7 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 			c.tellDamage(key)
 		}
 	})
-	if err == nil && rows == 0 && c.tables.Shared {
+	if err == nil && rows == 0 && c.tables.AreShared {
 		err = errDropped
 	}
 	return out, err
@@ -235,7 +235,7 @@ func (c *collection) refresh(t *tx) error {
 	c.epoch = t.epoch
 	c.room = 0
 	c.nextExpiryKnown = false
-	c.edges = edges{}
+	c.endKeys = endKeys{}
 	return nil
 }
 
@@ -305,7 +305,7 @@ func (t *tx) createTagIndex(c *collection) error {
 
 // dropTagIndex removes it. One that other collections share stays.
 func (t *tx) dropTagIndex(c *collection) error {
-	if c.tables.Shared {
+	if c.tables.AreShared {
 		return nil
 	}
 	return t.conn.do(c, "DROP INDEX IF EXISTS {T}_tag_rowid")

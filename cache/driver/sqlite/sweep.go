@@ -3,14 +3,11 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
-	"github.com/go-diskcache/diskcache/codec"
 )
 
 // sweepPatience is how long Close waits for the sweep: where processes only open a
@@ -27,40 +24,6 @@ func (m *maintainer) sweep() {
 	if err != nil && ctx.Err() == nil { // else the rest is found when the store is opened again
 		m.core.log.Warn("sweep failed", "error", err)
 	}
-}
-
-func (m *maintainer) sweepTrash(ctx context.Context) error {
-	last := int64(math.MinInt64)
-	for {
-		found, err := m.listTrash(last)
-		if err != nil || found.IsEmpty() {
-			return err
-		}
-		last = found.Last()
-		m.core.log.Info("emptying the trash", "files", found.Old())
-		// The process that took the rows away may have died before that was on the disk.
-		if err := m.core.durable.remove(ctx, found); err != nil {
-			return err
-		}
-		if ctx.Err() != nil {
-			return nil // the rest is found when the store is opened again
-		}
-	}
-}
-
-// listTrash reads some lines of Trash after one. A line may be that of another
-// process, which is just removing the file: to do it twice does no harm, since
-// names are not used again.
-func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {
-	cn, err := m.core.readers.take(context.Background(), defaultTimeout)
-	if err != nil {
-		return found, err
-	}
-	defer m.core.readers.put(cn)
-	err = cn.each("SELECT id, path FROM Trash WHERE id > ?1 ORDER BY id LIMIT 1000", func(s *sqlite3.Stmt) {
-		found.Discard(s.ColumnText(1), s.ColumnInt(0))
-	}, codec.IntegerValue(after))
-	return found, err
 }
 
 // sweepTemp removes the folders of sessions that have ended, and for each

@@ -65,8 +65,8 @@ func (v *Value) Bind(s *sqlite3.Stmt, i int) {
 	s.BindValue(i+3, v.value)
 }
 
-// ScanRow reads the columns of a row, bare or not.
-func ScanRow(s *sqlite3.Stmt, r *driver.Row, bare bool) {
+// ReadRow reads the columns of a row, bare or not.
+func ReadRow(s *sqlite3.Stmt, r *driver.Row, bare bool) {
 	r.ID = s.ColumnInt(0)
 	r.Expire = Expire(s, 1)
 	mode := s.ColumnInt(2)
@@ -124,8 +124,8 @@ type Found struct {
 	Exists bool
 }
 
-// Scan reads the columns that [Find] selects.
-func (f *Found) Scan(s *sqlite3.Stmt) {
+// Read reads the columns that [Find] selects.
+func (f *Found) Read(s *sqlite3.Stmt) {
 	f.Exists = true
 	f.ID = s.ColumnInt(0)
 	f.Expire = Expire(s, 1)
@@ -136,9 +136,9 @@ func (f *Found) Scan(s *sqlite3.Stmt) {
 	f.Stored = driver.Instant(s.ColumnReal(4))
 }
 
-// Rows returns the rows that s reads, whose columns are those of a row, bare or not,
+// ReadRows returns the rows that s reads, whose columns are those of a row, bare or not,
 // or none, and then key and raw.
-func Rows(s *sqlite3.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
+func ReadRows(s *sqlite3.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error) {
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}
@@ -147,7 +147,7 @@ func Rows(s *sqlite3.Stmt, bare bool, args ...codec.Value) ([]driver.Row, error)
 	err := s.Each(func() {
 		var r driver.Row
 		if raw > 1 {
-			ScanRow(s, &r, bare)
+			ReadRow(s, &r, bare)
 		}
 		r.Key = s.ColumnValue(raw - 1)
 		r.ForeignKey = s.ColumnInt(raw) == 0

@@ -8,9 +8,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// Scan is what the SQL of a scan depends on. That is put together once, since it takes
+// ScanShape is what the SQL of a scan depends on. That is put together once, since it takes
 // as long as to run it.
-type Scan struct {
+type ScanShape struct {
 	table        string
 	order        driver.Order
 	limit        int
@@ -19,10 +19,10 @@ type Scan struct {
 	desc, bare, keys, after, tag, live, ahead, expired, skip bool
 }
 
-// NewScan returns the scan of a page of rows. An expiredAt that is not 0 selects only
+// ShapeOf returns the shape of a scan. An expiredAt that is not 0 selects only
 // rows that have expired then; with evicts, live rows are those that were not stored
 // too far ahead of the time either.
-func (t *Tables) NewScan(s *driver.Scan, expiredAt driver.Instant, evicts bool) Scan {
+func (t *Tables) ShapeOf(s *driver.Scan, expiredAt driver.Instant, evicts bool) ScanShape {
 	operator := func(b *driver.Bound, op, orEqual string) string {
 		switch {
 		case b == nil:
@@ -32,7 +32,7 @@ func (t *Tables) NewScan(s *driver.Scan, expiredAt driver.Instant, evicts bool) 
 		}
 		return orEqual
 	}
-	return Scan{
+	return ScanShape{
 		table: t.Rows, order: s.Order, limit: s.Limit,
 		lower: operator(s.Lower, ">", ">="), upper: operator(s.Upper, "<", "<="),
 		desc: s.Desc, bare: s.Bare, keys: s.Keys, after: s.After != nil, tag: !s.Tag.IsNull(),
@@ -41,7 +41,7 @@ func (t *Tables) NewScan(s *driver.Scan, expiredAt driver.Instant, evicts bool) 
 }
 
 // SQL returns the SQL of a scan, for Expand.
-func (sh *Scan) SQL() string {
+func (sh *ScanShape) SQL() string {
 	var where []string
 	add := func(wanted bool, sql string) {
 		if wanted {
@@ -101,7 +101,7 @@ func (sh *Scan) SQL() string {
 }
 
 // Args adds to args the values for the parameters in the SQL.
-func (sh *Scan) Args(args []codec.Value, s *driver.Scan, expiredAt driver.Instant) []codec.Value {
+func (sh *ScanShape) Args(args []codec.Value, s *driver.Scan, expiredAt driver.Instant) []codec.Value {
 	if a := s.After; a != nil {
 		switch s.Order {
 		case driver.ByKey:

@@ -109,7 +109,7 @@ func (sc *Schema) Missing() []string {
 		out = append(out, Of(n).Lost(sc.own[n])...)
 	}
 	if sc.version >= FormatShared || sc.shared.all != 0 {
-		out = append(out, Shared.Lost(sc.shared)...)
+		out = append(out, SharedTables.Lost(sc.shared)...)
 	}
 	return out
 }
@@ -158,7 +158,7 @@ func (sc *Schema) add(o *object) bool {
 			return true
 		}
 	case id == SharedFirst:
-		if sc.shared.take(sharedShapes(), o, Shared) {
+		if sc.shared.take(sharedShapes(), o, SharedTables) {
 			return true
 		}
 	default:
@@ -196,7 +196,7 @@ type shapeOfPart struct {
 
 var (
 	ownShapes    = sync.OnceValue(func() shapes { return shapesOf(Default) })
-	sharedShapes = sync.OnceValue(func() shapes { return shapesOf(Shared) })
+	sharedShapes = sync.OnceValue(func() shapes { return shapesOf(SharedTables) })
 	storeShapes  = sync.OnceValue(func() shapes { return shapesOf(Store) })
 )
 

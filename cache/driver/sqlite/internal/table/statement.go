@@ -2,7 +2,7 @@ package table
 
 import "github.com/go-diskcache/diskcache/cache/driver"
 
-// Statement names a statement that every collection has.
+// Statement names a statement that every collection has, by what it does to a row or a setting.
 type Statement int
 
 // The statements.
@@ -19,19 +19,19 @@ const (
 	Replace      // value and store time only
 	Touch
 	Delete
-	Access
+	CountAccess
 	Slide
-	Setting
-	NextExpiry
+	GetSetting
+	FindNextExpiry
 
 	// NumStatements is their number.
 	NumStatements
 )
 
-// The columns of a row that a Get or a Scan reads, in the order of [ScanRow].
+// The columns of a row that a Get or a Scan reads, in the order of [ReadRow].
 // bareColumns leaves the value out and has its length instead. findColumns are
 // what a write wants to know, and keyColumns come last where a row is not read by its
-// key. BareRow is what [Rows] reads of a row without its value.
+// key. BareRow is what [ReadRows] reads of a row without its value.
 const (
 	rowColumns  = "{id}, expire_time, mode, filename, value, store_time, access_time, access_count, tag, size"
 	findColumns = "{id}, expire_time, tag, filename, store_time"
@@ -66,12 +66,12 @@ var statements = [NumStatements]string{
 	Replace: "UPDATE {T} SET store_time = ?2, size = ?3, mode = ?4, filename = ?5, value = ?6 WHERE rowid = ?1{base}",
 	Touch:   "UPDATE {T} SET expire_time = ?2 WHERE rowid = ?1{base}",
 	Delete:  "DELETE FROM {T} WHERE rowid = ?1{base}",
-	Access: "UPDATE {T} SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
+	CountAccess: "UPDATE {T} SET access_time = max(access_time, ?3), access_count = access_count + ?4" +
 		" WHERE rowid = ?1{base} AND store_time = ?2",
 	Slide: "UPDATE {T} SET expire_time = ?3 WHERE rowid = ?1{base} AND store_time = ?2 AND expire_time = ?4",
 	// A setting that is missing reads as 0.
-	Setting:    "SELECT value FROM {S} WHERE {in}key = ?1",
-	NextExpiry: "SELECT expire_time FROM {T} WHERE {in}expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",
+	GetSetting:     "SELECT value FROM {S} WHERE {in}key = ?1",
+	FindNextExpiry: "SELECT expire_time FROM {T} WHERE {in}expire_time IS NOT NULL ORDER BY expire_time LIMIT 1",
 }
 
 // EvictionColumn is the column by which a policy evicts. An index on it, with

@@ -2,7 +2,7 @@
 // makes them, the SQL that reads and writes them, and what their columns mean.
 //
 // [Tables] are those of a collection. A [Statement] is SQL that every collection has,
-// and a [Scan] puts the SQL of a page of rows together. [ScanRow], [Found] and
+// and a [ScanShape] puts the SQL of a page of rows together. [ReadRow], [Found] and
 // [Value] are the way from columns to a row and back. [Schema] is what a database has
 // of all that, and refuses what could run.
 //
@@ -26,7 +26,7 @@ import (
 // the order of their IDs.
 type Tables struct {
 	Rows, Settings string // the names of the tables; "" for [Store]
-	Shared         bool
+	AreShared      bool
 
 	parts []part
 	words *strings.Replacer
@@ -54,8 +54,8 @@ const MaxOwn = 32
 var (
 	// Default are the tables of the default collection.
 	Default = newTables("Cache", "Settings", false)
-	// Shared are those of all collections that have none of their own.
-	Shared = newTables("Cache_shared", "Settings_shared", true)
+	// SharedTables are those of all collections that have none of their own.
+	SharedTables = newTables("Cache_shared", "Settings_shared", true)
 	// Store are the tables that the store has once, which no collection's row is in.
 	Store = &Tables{parts: storeParts, words: strings.NewReplacer()}
 )
@@ -68,7 +68,7 @@ func Of(id int64) *Tables {
 	case id < SharedFirst:
 		return newTables(fmt.Sprintf("Cache_%d", id), fmt.Sprintf("Settings_%d", id), false)
 	}
-	return Shared
+	return SharedTables
 }
 
 func newTables(rows, settings string, shared bool) *Tables {
@@ -88,7 +88,7 @@ func newTables(rows, settings string, shared bool) *Tables {
 	} else {
 		words = append(words, "{in}", "", "{all}", "", "{id}", "rowid", "{base}", "", "{new}", "", "{next}", "", "{coll}", "", "{?}", "")
 	}
-	return &Tables{Rows: rows, Settings: settings, Shared: shared, parts: parts, words: strings.NewReplacer(words...)}
+	return &Tables{Rows: rows, Settings: settings, AreShared: shared, parts: parts, words: strings.NewReplacer(words...)}
 }
 
 // Expand puts into SQL
@@ -106,7 +106,7 @@ func (t *Tables) Expand(sql string) string { return t.words.Replace(sql) }
 
 // Bind says to a statement that Expand has made which collection it is about.
 func (t *Tables) Bind(s *sqlite3.Stmt, id int64) {
-	if t.Shared {
+	if t.AreShared {
 		s.BindInt(collParam, id-SharedFirst)
 	}
 }
@@ -114,7 +114,7 @@ func (t *Tables) Bind(s *sqlite3.Stmt, id int64) {
 // RowID returns the ID of the row with a rowid, of the collection with number id. It
 // is not ok if that is none of the collection's.
 func (t *Tables) RowID(id, rowid int64) (row int64, ok bool) {
-	if !t.Shared {
+	if !t.AreShared {
 		return rowid, true
 	}
 	row = rowid - (id-SharedFirst)<<40

@@ -90,7 +90,7 @@ func store(t *testing.T) *db {
 	d.create(Default, Set{})
 	d.create(Store, Set{})
 	d.create(Of(7), Set{})
-	d.create(Shared, Set{})
+	d.create(SharedTables, Set{})
 	d.exec(CreateUnsynced)
 	d.exec(FirstRows + fmt.Sprintf("PRAGMA user_version = %d", FormatShared))
 	for _, id := range numbers {
@@ -128,7 +128,7 @@ func (d *db) insert(id int64, r driver.Row) (row int64) {
 
 func (d *db) setting(id int64, key string) int64 {
 	d.t.Helper()
-	s := d.query(Of(id), id, Of(id).SQL(Setting))
+	s := d.query(Of(id), id, Of(id).SQL(GetSetting))
 	s.BindText(1, key)
 	d.step(s)
 	return s.ColumnInt(0)
@@ -166,7 +166,7 @@ func TestRow(t *testing.T) {
 				if bare {
 					want.Value = codec.Value{}
 				}
-				ScanRow(s, &got, bare)
+				ReadRow(s, &got, bare)
 				if fmt.Sprint(got) != fmt.Sprint(want) {
 					t.Errorf("collection %d, statement %d: got %v, want %v", id, which, got, want)
 				}
@@ -176,7 +176,7 @@ func TestRow(t *testing.T) {
 				s.BindValue(1, by)
 				d.step(s)
 				var f Found
-				f.Scan(s)
+				f.Read(s)
 				if f != (Found{ID: want.ID, Expire: want.Expire, Stored: want.Stored, File: want.File, Tagged: !want.Tag.IsNull(), Exists: true}) {
 					t.Errorf("collection %d, statement %d: got %+v, want %+v", id, which, f, want)
 				}
@@ -210,7 +210,7 @@ func TestForeignRow(t *testing.T) {
 	d.exec("INSERT INTO Cache (key, raw, expire_time, mode, value) VALUES ('early', 1, -5.0, 4, x'80')")
 	s := d.query(Default, 0, Default.SQL(GetAt))
 	s.BindInt(1, 1)
-	rows, err := Rows(s, false, codec.IntegerValue(1))
+	rows, err := ReadRows(s, false, codec.IntegerValue(1))
 	if err != nil || len(rows) != 1 {
 		t.Fatal(rows, err)
 	}
@@ -296,9 +296,9 @@ func TestScan(t *testing.T) {
 		}
 		for _, id := range numbers {
 			tables := Of(id)
-			sh := tables.NewScan(&s, expiredAt, evicts)
+			sh := tables.ShapeOf(&s, expiredAt, evicts)
 			sql := tables.Expand(sh.SQL())
-			rows, err := Rows(d.query(tables, id, sql), s.Bare, sh.Args(nil, &s, expiredAt)...)
+			rows, err := ReadRows(d.query(tables, id, sql), s.Bare, sh.Args(nil, &s, expiredAt)...)
 			if err != nil {
 				t.Fatalf("%s: %v", sql, err)
 			}
@@ -372,7 +372,7 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 	for _, rowid := range []int64{0, 1 << 40, 2<<40 + 1, 3 << 40} {
-		if row, ok := Shared.RowID(SharedFirst+2, rowid); ok != (rowid == 2<<40+1) || ok && row != 1 {
+		if row, ok := SharedTables.RowID(SharedFirst+2, rowid); ok != (rowid == 2<<40+1) || ok && row != 1 {
 			t.Errorf("rowid %d is row %d, %v", rowid, row, ok)
 		}
 	}

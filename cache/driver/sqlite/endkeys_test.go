@@ -12,15 +12,15 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// auditEdges looks whether what is known of edges is what the database holds.
-func (a audited) auditEdges() {
+// auditEndKeys looks whether what is the end-key cache says is what the database holds.
+func (a audited) auditEndKeys() {
 	err := a.core.writer.update(context.Background(), a.deadline(), driver.Shared, func(dt driver.Tx) error {
 		t := dt.(*tx)
 		for _, c := range a.core.opened() {
 			if c.dropped.Load() || c.epoch != t.epoch {
 				continue
 			}
-			for _, e := range []edge{c.edges.front, c.edges.back} {
+			for _, e := range []endKey{c.endKeys.front, c.endKeys.back} {
 				if !e.known {
 					continue
 				}
@@ -41,8 +41,8 @@ func (a audited) auditEdges() {
 	}
 }
 
-// TestEdges: what is known of a queue's end does not outlive what changes it.
-func TestEdges(t *testing.T) {
+// TestEndKeys: what is known of a queue's end does not outlive what changes it.
+func TestEndKeys(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, s *Store, other *sqlite3.Conn) (first, last int64){
 		"nothing": func(*testing.T, *Store, *sqlite3.Conn) (int64, int64) { return 40, 60 },
 		"pushed by another program": func(t *testing.T, _ *Store, other *sqlite3.Conn) (int64, int64) {
@@ -143,9 +143,9 @@ func TestEdges(t *testing.T) {
 	}
 }
 
-// TestEdgeIsWrong: should what is known be wrong, nothing is overwritten, and
+// TestEndKeyIsWrong: should what is known be wrong, nothing is overwritten, and
 // the next operation looks again.
-func TestEdgeIsWrong(t *testing.T) {
+func TestEndKeyIsWrong(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	c := collectionOf(t, s, "")
 	for k := int64(40); k <= 60; k++ {
@@ -153,7 +153,7 @@ func TestEdgeIsWrong(t *testing.T) {
 	}
 	bothEnds(t, s)
 	for mode := range driver.Mode(2) {
-		c.(*collection).edges.back = edge{known: true, key: codec.IntegerValue(50), bound: codec.IntegerValue(100)}
+		c.(*collection).endKeys.back = endKey{known: true, key: codec.IntegerValue(50), bound: codec.IntegerValue(100)}
 		err := s.Update(t.Context(), mode, func(tx driver.Tx) error {
 			_, last := bothEndsIn(t, tx, c)
 			return errOf(tx.Put(t.Context(), c, driver.Put{Key: codec.IntegerValue(last + 1), Value: codec.TextValue("pushed"), Now: at()}))

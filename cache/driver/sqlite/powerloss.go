@@ -10,7 +10,6 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
-	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
@@ -102,19 +101,6 @@ func (c *core) leaveLog() ([]unsynced, error) {
 	return c.durable.syncList(list), nil
 }
 
-// listed returns the list of files that may not be on the disk.
-func (c *core) listed() ([]unsynced, error) {
-	cn, err := c.readers.take(context.Background(), c.opts.Timeout)
-	if err != nil {
-		return nil, err
-	}
-	defer c.readers.put(cn)
-	if n, err := cn.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Unsynced'"); err != nil || n == 0 {
-		return nil, err
-	}
-	return cn.unsynced()
-}
-
 // brokenFiles returns those of the listed files that are not whole, although a
 // row refers to them, oldest first. Nothing is wrong with those of processes that
 // live. whole remembers what was looked at.
@@ -154,27 +140,6 @@ func (c *core) brokenFiles(whole map[string]bool) (broken []unsynced, err error)
 		}
 	}
 	return broken, nil
-}
-
-// refersTo reports whether a row still refers to a file, and what size it says
-// that this has. Another process may drop the collection at any moment, also one whose
-// tables this connection has just seen.
-func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
-	if !table.IsNumber(u.coll) {
-		return 0, false, nil
-	}
-	c := newCollection(cn.core, "", u.coll)
-	s, err := cn.query(c.tables.Expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
-	if err == nil {
-		c.tables.Bind(s, c.id)
-		s.BindInt(1, u.row)
-		s.BindText(2, u.path)
-		used, err = s.First(func() { size = s.ColumnInt(0) })
-	}
-	if sqlite3.MissingTable(err) == c.tables.Rows {
-		return 0, false, nil
-	}
-	return size, used, translate(err)
 }
 
 // isWhole reports whether a file is what was written.

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"slices"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/near"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// changes is what a transaction means for copies in memory.
+type changes struct {
+	hashes  []uint64 // of keys that it has changed
+	all     bool     // it has changed any number of keys, or settings
+	entries []byte   // of rows that it has written
+	steps   []step
+}
+
+// step says that what is known of a key is an entry, or nothing.
+type step struct {
+	hash     uint64
+	from, to int // in entries
+	stamp    near.Stamp
+	ok       bool // there is a stamp
+}
+
+// maxEntries bounds the bytes of rows that are kept when a transaction commits.
+const maxEntries = 1 << 20
+
+func (ch *changes) reset() {
+	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
+}
+
+// has reports whether the transaction may have changed the row of a key with a
+// hash. Where it has changed many it does not look.
+func (ch *changes) has(hash uint64) bool {
+	return ch.all || len(ch.hashes) > 16 || slices.Contains(ch.hashes, hash)
+}
+
+// changedAll notes that the transaction changes what no key's version tells.
+func (t *tx) changedAll() { t.changes.all = true }
+
+// changedRow notes that the transaction changes the row of a key. What its row
+// is then is not known. A Null key is that of a row which no Get returns.
+func (t *tx) changedRow(c *collection, key codec.Value) {
+	if t.core.near.kept() && !key.IsNull() {
+		t.changedHash(near.Hash(c.id, key))
+	}
+}
+
+func (t *tx) changedHash(hash uint64) {
+	ch := &t.changes
+	if !t.core.near.kept() || ch.all {
+		return
+	}
+	if len(ch.hashes) == near.MaxMarked {
+		ch.all = true
+		return
+	}
+	ch.hashes = append(ch.hashes, hash)
+	ch.steps = append(ch.steps, step{hash: hash})
+}
+
+// wrote notes the row that a key has now; nil: it has none.
+func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
+	n := &t.core.near
+	if !n.kept() {
+		return
+	}
+	hash := near.Hash(c.id, key)
+	t.changedHash(hash)
+	ch := &t.changes
+	if ch.all || !n.answers() || len(ch.entries) > maxEntries {
+		return
+	}
+	from := len(ch.entries)
+	ch.entries = near.Append(ch.entries, hash, c.id, key, row)
+	s := &ch.steps[len(ch.steps)-1]
+	s.from, s.to = from, len(ch.entries)
+}
+
+// wrotePut is wrote for a row that was put. The row is what a Get would find.
+func (t *tx) wrotePut(c *collection, p *driver.Put, id int64) {
+	if !t.core.near.kept() {
+		return
+	}
+	if p.File != nil || p.Expire < 0 {
+		t.changedRow(c, p.Key)
+		return
+	}
+	t.wrote(c, p.Key, &driver.Row{
+		ID: id, Value: p.Value, Stored: p.Now, Expire: p.Expire, Accessed: p.Now, Tag: p.Tag,
+	})
+}

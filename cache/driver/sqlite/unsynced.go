@@ -1,0 +1,139 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
+)
+
+// unsynced is a line of the list of value files that may not be on the disk.
+type unsynced struct {
+	id      int64
+	path    string
+	sum     uint32 // of the content, see [valuefile.Checksum]
+	session string // of the process that has written it
+
+	// The ID of the row that refers to it, unless that has changed since.
+	coll, row int64
+
+	trashed bool // no row does any more, or the line names no value file
+}
+
+// needed returns the files of a list that rows refer to.
+func needed(list []unsynced) (files []string) {
+	for _, u := range list {
+		if !u.trashed {
+			files = append(files, u.path)
+		}
+	}
+	return files
+}
+
+// list adds a file to the list, in the transaction that makes its row.
+func (t *tx) list(f *file, c *collection, row int64) error {
+	s, err := t.conn.query("INSERT INTO Unsynced (path, sum, session, coll, row) VALUES (?1, ?2, ?3, ?4, ?5)")
+	if err != nil {
+		return err
+	}
+	s.BindText(1, f.Path())
+	s.BindInt(2, int64(f.Sum()))
+	s.BindText(3, f.Session())
+	s.BindInt(4, c.id)
+	s.BindInt(5, row)
+	return s.Run()
+}
+
+// unsynced returns the list, oldest first.
+func (cn *conn) unsynced() (all []unsynced, err error) {
+	err = cn.each("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id", func(s *sqlite3.Stmt) {
+		all = append(all, unsynced{
+			id: s.ColumnInt(0), path: s.ColumnText(1), sum: uint32(s.ColumnInt(2)), session: s.ColumnText(3),
+			coll: s.ColumnInt(4), row: s.ColumnInt(5), trashed: s.ColumnInt(6) != 0 || !isValueName(s.ColumnText(1)),
+		})
+	})
+	return all, err
+}
+
+// dropListed takes those files out that came to the list or to the trash with
+// the commit of their rows, and are no left-overs.
+func (cn *conn) dropListed(files map[string]bool) error {
+	list, err := cn.unsynced()
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		if !files[u.path] {
+			continue
+		}
+		_, used, err := cn.refersTo(u)
+		if err != nil {
+			return err
+		}
+		if used || u.trashed {
+			delete(files, u.path)
+		}
+	}
+	s, err := cn.query("SELECT 1 FROM Trash WHERE path = ?1")
+	if err != nil {
+		return translate(err)
+	}
+	for rel := range files {
+		s.BindText(1, rel)
+		if _, err := s.First(func() { delete(files, rel) }); err != nil {
+			return translate(err)
+		}
+	}
+	return nil
+}
+
+// unlist takes lines off the list.
+func (t *tx) unlist(done []unsynced) error {
+	// An id can be used again when all after it are gone.
+	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND CAST(path AS TEXT) = ?2")
+	if err != nil {
+		return t.fail(err)
+	}
+	for _, u := range done {
+		s.BindInt(1, u.id)
+		s.BindText(2, u.path)
+		if err := s.Run(); err != nil {
+			return t.fail(err)
+		}
+	}
+	return nil
+}
+
+// listed returns the list of files that may not be on the disk.
+func (c *core) listed() ([]unsynced, error) {
+	cn, err := c.readers.take(context.Background(), c.opts.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer c.readers.put(cn)
+	if n, err := cn.integer("SELECT count(*) FROM sqlite_master WHERE name = 'Unsynced'"); err != nil || n == 0 {
+		return nil, err
+	}
+	return cn.unsynced()
+}
+
+// refersTo reports whether a row still refers to a file, and what size it says
+// that this has. Another process may drop the collection at any moment, also one whose
+// tables this connection has just seen.
+func (cn *conn) refersTo(u unsynced) (size int64, used bool, err error) {
+	if !table.IsNumber(u.coll) {
+		return 0, false, nil
+	}
+	c := newCollection(cn.core, "", u.coll)
+	s, err := cn.query(c.tables.Expand("SELECT size FROM {T} WHERE rowid = ?1{base} AND filename = ?2"))
+	if err == nil {
+		c.tables.Bind(s, c.id)
+		s.BindInt(1, u.row)
+		s.BindText(2, u.path)
+		used, err = s.First(func() { size = s.ColumnInt(0) })
+	}
+	if sqlite3.MissingTable(err) == c.tables.Rows {
+		return 0, false, nil
+	}
+	return size, used, translate(err)
+}
