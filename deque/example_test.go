@@ -393,3 +393,29 @@ func ExampleDeque_In() {
 	// b
 	// a
 }
+
+func ExampleLook() {
+	ctx := context.Background()
+	jobs, done := words("a", "b")
+	defer done()
+	if _, _, err := jobs.Claim(ctx, time.Hour); err != nil {
+		log.Fatal(err)
+	}
+	s, err := deque.Look(ctx, jobs.Store(), "") // needs no type
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Ready, "ready", s.Claimed, "claimed")
+	for _, c := range s.Claims {
+		fmt.Println("attempt", c.Attempt, c.Alive)
+		if err := deque.Requeue(ctx, jobs.Store(), "", c.ID); err != nil { // the work will not be done
+			log.Fatal(err)
+		}
+	}
+	v, _, err := jobs.PeekFront(ctx)
+	fmt.Println(v, err)
+	// Output:
+	// 1 ready 1 claimed
+	// attempt 1 true
+	// a <nil>
+}
