@@ -28,6 +28,7 @@ import (
 // opened is a store with a durable collection, in a schema of the test's own.
 func opened(t testing.TB, dsn string, o postgres.Options) (driver.Store, driver.Collection) {
 	t.Helper()
+	counted(t)
 	if o.Schema == "" {
 		o.Schema = schemaOf(t.Name())
 	}
@@ -120,7 +121,11 @@ func TestRights(t *testing.T) {
 	a := admin(t, dsn)
 	for _, role := range []string{"plain", "maker"} {
 		run(t, a, `CREATE ROLE `+role+` LOGIN`)
-		defer run(t, a, `DROP OWNED BY `+role)
+		t.Cleanup(func() { // when its stores are closed
+			if _, err := a.Exec(context.Background(), `DROP OWNED BY `+role+`; DROP ROLE `+role); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	run(t, a, `GRANT CREATE ON DATABASE postgres TO maker`)
 	as := func(role string) string { return strings.Replace(dsn, "user=postgres", "user="+role, 1) }

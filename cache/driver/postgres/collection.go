@@ -360,6 +360,7 @@ func (x *tx) empty(ctx context.Context, h *head) error {
 		_, err = x.conn.Exec(ctx, `DELETE FROM entry WHERE c = $1`, h.c)
 	}
 	h.rows, h.volume, h.expire = 0, 0, 0
+	h.touched.all = true
 	x.swept = true
 	return failed(ctx, err)
 }

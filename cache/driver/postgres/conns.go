@@ -17,17 +17,19 @@ import (
 // conns are a store's connections for reads and transactions. There is no upper bound
 // to those in use: whoever has one may need another one before giving it back, as
 // a function does that reads in its own View, and would otherwise wait for itself.
-// What is short and needs one only, a Get, waits for a slot first.
+// Gets, which need one only, use a few of them.
 type conns struct {
 	config   *pgx.ConnConfig
 	settings string // statements for a new connection
-	slots    chan struct{}
 
 	mu      sync.Mutex
 	idle    []*pgx.Conn
 	closed  bool
 	leaving sync.WaitGroup // connections that are being closed
 }
+
+// maxIdle is the most connections that are kept while nobody uses them.
+const maxIdle = 8
 
 // dialTimeout bounds the making of a connection whose context has no end.
 const dialTimeout = 30 * time.Second
@@ -67,7 +69,7 @@ SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 SET default_transaction_read_only = ` + onOff(o.ReadOnly) + `;
 SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()`
-	return &conns{config: config, settings: settings, slots: make(chan struct{}, o.Conns)}
+	return &conns{config: config, settings: settings}
 }
 
 func onOff(b bool) string {
@@ -158,7 +160,7 @@ func (p *conns) put(c *pgx.Conn) {
 		return
 	}
 	p.mu.Lock()
-	keep := !p.closed && len(p.idle) < cap(p.slots)
+	keep := !p.closed && len(p.idle) < maxIdle
 	if keep {
 		p.idle = append(p.idle, c)
 	}
@@ -222,15 +224,5 @@ func (p *conns) with(ctx context.Context, fn func(c *pgx.Conn) error) error {
 			return fmt.Errorf("postgres: the connection to the server is lost: %w", err)
 		}
 		return failed(ctx, err)
-	}
-}
-
-// slot waits until a Get may have a connection.
-func (p *conns) slot(ctx context.Context) (free func(), err error) {
-	select {
-	case p.slots <- struct{}{}:
-		return func() { <-p.slots }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
 	}
 }

@@ -70,3 +70,25 @@ func PinLock(s driver.Store, value int64) (int32, int32) {
 
 // Redial has a store make new connections.
 func Redial(s driver.Store) { s.(*Store).conns.drop() }
+
+// Asking returns when exactly n Gets wait for those that ask the server.
+func Asking(s driver.Store, n int) {
+	a := &s.(*Store).asks
+	for {
+		a.mu.Lock()
+		waiting, leaders := len(a.waiting), a.leaders
+		a.mu.Unlock()
+		if waiting == n && leaders > 0 {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Trips returns how often Gets have asked the server.
+func Trips(s driver.Store) uint64 {
+	n := &s.(*Store).near
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.trips
+}

@@ -19,6 +19,8 @@ type head struct {
 	n, seen, mark int64
 	rows, volume  int64
 	expire        driver.Instant // no row expires before it; 0: none does
+
+	touched touched // by the transaction that has the head
 }
 
 // headColumns are those of scanHead, of tables o and h of headTables.
@@ -59,8 +61,8 @@ func (h *head) next(b *pgx.Batch, seen bool) {
 		h.seen++
 	}
 	h.mark = rand.Int64()
-	b.Queue(`INSERT INTO change (c, n, seen, mark, rows, volume, expire) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		h.c, h.n, h.seen, h.mark, h.rows, h.volume, float64(h.expire))
+	b.Queue(`INSERT INTO change (c, n, seen, mark, rows, volume, expire, ids) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		h.c, h.n, h.seen, h.mark, h.rows, h.volume, float64(h.expire), h.touched.column())
 	if h.n%pruneEvery == 0 {
 		b.Queue(`DELETE FROM change WHERE c = $1 AND n < $2`, h.c, h.n-pruneEvery)
 	}

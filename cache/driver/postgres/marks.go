@@ -183,6 +183,7 @@ func (x *tx) write(ctx context.Context, h *head) error {
 		ids, lives = append(ids, at.id), append(lives, at.life)
 		accesses, accessed, slides = append(accesses, m.accesses), append(accessed, float64(m.accessed)), append(slides, float64(m.slide))
 		h.expires(m.slide)
+		h.touched.add(at.id)
 	}
 	_, err := x.conn.Exec(ctx, `UPDATE entry SET
 			accesses = entry.accesses + u.accesses,

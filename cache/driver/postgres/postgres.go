@@ -78,10 +78,21 @@ type Options struct {
 	// read-only store reads is not counted.
 	ReadOnly bool
 
-	// Conns is the most connections that Gets use at the same time; others wait. Each
-	// View and Update that runs has one besides, and so have the session and the
-	// watches of a store. Defaults to 8.
+	// Conns is the most connections that Gets use at the same time. Others wait
+	// meanwhile, and then ask together. Each View and Update that runs has a connection
+	// besides, and so have the session and the watches of a store. Defaults to 2.
 	Conns int
+
+	// NearCache is the memory, in bytes, for copies of rows that Gets are answered
+	// with. Before that the server is asked what has changed in the collection, once
+	// for all Gets that wait: a Get returns what was so at some moment since its call.
+	// Defaults to 64 MiB; if negative, or with ReadOnly, no copies are kept.
+	NearCache int64
+
+	// MaxStale is for how long after such a question Gets may be answered with copies
+	// without another one, and so not yet know what other programs have written
+	// meanwhile. What this store writes they know. Defaults to 0: each Get asks.
+	MaxStale time.Duration
 
 	// Logger is told of what goes wrong in the background. Defaults to none.
 	Logger *slog.Logger
@@ -90,7 +101,7 @@ type Options struct {
 const (
 	defaultSchema  = "diskcache"
 	defaultTimeout = time.Minute
-	defaultConns   = 8
+	defaultConns   = 2
 )
 
 func (o *Options) withDefaults() Options {
@@ -106,6 +117,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if out.Conns <= 0 {
 		out.Conns = defaultConns
+	}
+	if out.NearCache == 0 {
+		out.NearCache = defaultNearCache
 	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)

@@ -43,10 +43,39 @@ func dsn(t testing.TB) string {
 	return s.DSN()
 }
 
-// schemaOf returns a schema for a directory.
+// rounds counts how often tests have run: each time in a schema of its own.
+var rounds struct {
+	mu   sync.Mutex
+	of   map[string]int
+	runs map[string]bool
+}
+
+// counted has a test that runs again have another schema.
+func counted(t testing.TB) {
+	rounds.mu.Lock()
+	defer rounds.mu.Unlock()
+	if rounds.runs[t.Name()] {
+		return
+	}
+	if rounds.of == nil {
+		rounds.of, rounds.runs = make(map[string]int), make(map[string]bool)
+	}
+	rounds.runs[t.Name()] = true
+	t.Cleanup(func() {
+		rounds.mu.Lock()
+		defer rounds.mu.Unlock()
+		rounds.of[t.Name()]++
+		delete(rounds.runs, t.Name())
+	})
+}
+
+// schemaOf returns a schema for a directory, or a test.
 func schemaOf(dir string) string {
 	h := fnv.New64a()
 	h.Write([]byte(dir))
+	rounds.mu.Lock()
+	defer rounds.mu.Unlock()
+	fmt.Fprint(h, rounds.of[dir])
 	return fmt.Sprintf("test_%x", h.Sum64())
 }
 

@@ -88,6 +88,7 @@ func (x *tx) replace(ctx context.Context, h *head, p *driver.Put, value []byte, 
 			return nil, failed(ctx, err)
 		}
 		if len(old) > 0 {
+			h.touched.add(old[0].ID)
 			h.volume += length - old[0].Size
 			return &old[0], x.unlink(ctx, old)
 		}
@@ -109,6 +110,7 @@ func (x *tx) replace(ctx context.Context, h *head, p *driver.Put, value []byte, 
 		h.rows++
 		return nil, nil
 	}
+	h.touched.add(old[0].ID)
 	h.volume -= old[0].weight
 	return &old[0], x.unlink(ctx, old)
 }
@@ -133,7 +135,7 @@ func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) 
 	return driver.PutEach(ctx, x, c, ps)
 }
 
-var touchSQL = `UPDATE entry SET expire = $4 WHERE c = $1 AND k = $2 AND h = $3 AND NOT ` + overSQL("entry", "$5", "$6", "$7")
+var touchSQL = `UPDATE entry SET expire = $4 WHERE c = $1 AND k = $2 AND h = $3 AND NOT ` + overSQL("entry", "$5", "$6", "$7") + ` RETURNING id`
 
 // Touch implements [driver.Tx].
 func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
@@ -142,14 +144,16 @@ func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, ex
 		return false, err
 	}
 	k := keyOf(key)
-	tag, err := x.conn.Exec(ctx, touchSQL, h.c, k.k, k.h, float64(expire), float64(now), float64(now+driver.MaxAhead),
-		h.settings.Policy != driver.NoEviction)
+	var id int64
+	err = x.conn.QueryRow(ctx, touchSQL, h.c, k.k, k.h, float64(expire), float64(now), float64(now+driver.MaxAhead),
+		h.settings.Policy != driver.NoEviction).Scan(&id)
+	if err == pgx.ErrNoRows {
+		return false, nil
+	}
 	if err != nil {
 		return false, failed(ctx, err)
 	}
-	if tag.RowsAffected() == 0 {
-		return false, nil
-	}
+	h.touched.add(id)
 	h.expires(expire)
 	x.changed(h)
 	return true, nil
@@ -187,6 +191,7 @@ func (x *tx) removed(ctx context.Context, h *head, rows pgx.Rows) ([]row, error)
 	for i := range gone {
 		h.rows--
 		h.volume -= gone[i].weight
+		h.touched.add(gone[i].ID)
 	}
 	x.changed(h)
 	return gone, x.unlink(ctx, gone)

@@ -28,7 +28,8 @@ const oldest = 150000
 //     before one is not noted on the row after it.
 //   - change: one row for each commit in a collection. The one with the largest n is
 //     what the collection is now; seen counts those that watchers are told of, and
-//     expire is a lower bound of all expiries. Nothing is updated, since a long View
+//     expire is a lower bound of all expiries; ids are the rows that it has changed or
+//     removed, eight bytes each, NULL for any. Nothing is updated, since a long View
 //     would keep all versions of that row, and who reads it would go through them.
 //   - value, chunk: values outside of their rows. One that is not linked belongs to who
 //     writes it, one that is dead to nobody.
@@ -91,6 +92,7 @@ CREATE TABLE change (
 	rows bigint NOT NULL,
 	volume bigint NOT NULL,
 	expire float8 NOT NULL,
+	ids bytea,
 	PRIMARY KEY (c, n)
 );
 CREATE TABLE stat (c int PRIMARY KEY, hits bigint NOT NULL, misses bigint NOT NULL);

@@ -20,6 +20,8 @@ type Store struct {
 	locks   int32 // first number of its advisory locks
 
 	turns  turns
+	asks   asks
+	near   near
 	groups groups
 	marks  marks
 	stats  counts
@@ -49,11 +51,12 @@ type Store struct {
 }
 
 var (
-	_ driver.Store    = (*Store)(nil)
-	_ driver.Filer    = (*Store)(nil)
-	_ driver.Checker  = (*Store)(nil)
-	_ driver.Measurer = (*Store)(nil)
-	_ driver.Clocked  = (*Store)(nil)
+	_ driver.Store      = (*Store)(nil)
+	_ driver.Filer      = (*Store)(nil)
+	_ driver.Checker    = (*Store)(nil)
+	_ driver.Measurer   = (*Store)(nil)
+	_ driver.Clocked    = (*Store)(nil)
+	_ driver.NearCached = (*Store)(nil)
 )
 
 // maxSchema is how long the server lets a name be, in bytes.
@@ -66,6 +69,9 @@ func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store,
 	s.stats.turn = make(chan struct{}, 1)
 	s.watches.init()
 	s.ends.watches, s.ends.look = make(map[*endWatch]struct{}), make(chan struct{}, 1)
+	if !o.ReadOnly { // a standby cannot be asked for the incarnation
+		s.near.limit, s.near.maxStale = o.NearCache, o.MaxStale
+	}
 	s.sessions.init()
 	s.pins.init()
 	if ctx.Err() != nil {

@@ -304,6 +304,7 @@ func (x *tx) rowsOf(ctx context.Context, h *head, keys []codec.Value, bare bool)
 // note writes the mark of a read inside of the transaction.
 func (x *tx) note(ctx context.Context, h *head, r *row, m mark) error {
 	x.moved(h)
+	h.touched.add(r.ID)
 	h.expires(m.slide)
 	_, err := x.conn.Exec(ctx, `UPDATE entry SET
 			accesses = accesses + $3,

@@ -278,6 +278,7 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		s.committing(x.conn, false)
 	}
 	unwarned(x.conn)
+	defer s.near.wrote(changed)
 	r := x.conn.SendBatch(ctx, b)
 	if s.committing != nil {
 		s.committing(x.conn, true)

@@ -56,12 +56,7 @@ func (s *Store) snapshot(ctx context.Context, begun func(c *pgx.Conn)) error {
 	}
 }
 
-var fastSQL = [2]string{
-	`SELECT ` + columnsOf("e", false) + `, o.dropped, o.xmin FROM collection o LEFT JOIN entry e ON e.c = o.c AND e.k = $2 AND e.h = $3 WHERE o.c = $1`,
-	`SELECT ` + columnsOf("e", true) + `, o.dropped, o.xmin FROM collection o LEFT JOIN entry e ON e.c = o.c AND e.k = $2 AND e.h = $3 WHERE o.c = $1`,
-}
-
-// Get implements [driver.Store], with one statement.
+// Get implements [driver.Store].
 func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
 	if err := s.enter(ctx); err != nil {
 		return driver.Row{}, false, err
@@ -71,45 +66,8 @@ func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l
 	if err != nil {
 		return driver.Row{}, false, err
 	}
-	free, err := s.conns.slot(ctx)
-	if err != nil {
-		return driver.Row{}, false, err
-	}
-	defer free()
 	s.read.Store(true)
-	var r row
-	var found bool
-	var xmin uint32
-	k := keyOf(key)
-	err = s.conns.with(ctx, func(c *pgx.Conn) error {
-		rows, err := c.Query(ctx, fastSQL[index(l.Bare)], own.id, k.k, k.h)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		found = false
-		exists := false
-		for rows.Next() {
-			all := cells(rows.RawValues())
-			exists = all[width][0] == 0
-			xmin = uint32(all.integer(width + 1))
-			if found = !all.missing(); found {
-				if r, err = all.row(key); err != nil {
-					return err
-				}
-			}
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		if !exists {
-			return driver.ErrClosed
-		}
-		if own.known.Load().xmin != xmin {
-			return s.reread(ctx, c, own.id)
-		}
-		return nil
-	})
+	r, found, err := s.find(ctx, own, key, l.Bare)
 	if err != nil {
 		return driver.Row{}, false, err
 	}
@@ -131,6 +89,27 @@ func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l
 		s.marks.add(own.id, &r, m)
 	}
 	return r.Row, true, nil
+}
+
+// find returns the row of a key as it was at some moment since the call, or, with
+// MaxStale, a little before: a copy of it, or the server's.
+func (s *Store) find(ctx context.Context, c *collection, asked codec.Value, bare bool) (r row, found bool, err error) {
+	k := keyOf(asked)
+	some, fresh := s.near.has(c.id, k)
+	if some && !fresh {
+		if err := s.ask(ctx, &question{c: c, check: true}); err != nil {
+			return r, false, err
+		}
+	}
+	if some {
+		if r, ok := s.near.get(c.id, k, asked, bare); ok {
+			return r, true, nil
+		}
+	}
+	s.near.missed()
+	q := &question{c: c, key: k, asked: asked, bare: bare}
+	err = s.ask(ctx, q)
+	return q.row, q.found, err
 }
 
 // reread reads settings that have changed.
