@@ -76,10 +76,13 @@ func (h *handle) get(ctx context.Context, key codec.Value, l driver.Lookup) (dri
 	if err := h.ready(ctx); err != nil {
 		return driver.Row{}, false, err
 	}
-	if h.tx == nil {
-		return h.st.engine.Get(ctx, h.dc, key, l)
+	switch {
+	case h.tx != nil:
+		return h.getInTx(ctx, key, l)
+	case h.st.observe != nil:
+		return h.observedGet(ctx, key, l)
 	}
-	return h.getInTx(ctx, key, l)
+	return h.st.engine.Get(ctx, h.dc, key, l)
 }
 
 func (h *handle) getInTx(ctx context.Context, key codec.Value, l driver.Lookup) (r driver.Row, ok bool, err error) {
@@ -112,7 +115,7 @@ func (h *handle) view(ctx context.Context, fn func(driver.Tx) error) error {
 	if h.tx != nil {
 		return h.tx.do(ctx, false, fn)
 	}
-	return h.st.engine.View(ctx, fn)
+	return h.st.view(ctx, h.dc.Name(), fn)
 }
 
 // refusal is an error of an operation that has written nothing. It neither
@@ -148,7 +151,7 @@ func (h *handle) update(ctx context.Context, mode driver.Mode, fn func(driver.Tx
 	if h.tx != nil {
 		err = h.tx.do(ctx, true, run)
 	} else {
-		err = h.st.engine.Update(ctx, mode, run, h.shared.touches...)
+		err = h.st.update(ctx, h.dc.Name(), mode, run, h.shared.touches)
 	}
 	if err == nil {
 		err = refused

@@ -134,7 +134,7 @@ func TestNearPosted(t *testing.T) {
 		equal(t, v, i+1)
 	}
 	// At first it learns of settings. After a second, reads are written.
-	if near := must(c.Stats(ctx))(t).Near; near.Hits < n/2 {
+	if near := c.Store().Metrics().Near; near.Hits < n/2 {
 		t.Errorf("%+v", near)
 	}
 	finish()

@@ -165,10 +165,8 @@ func TestShardsMemory(t *testing.T) {
 		for range 3 {
 			has(t, c, "k", "v")
 		}
-		s, err := c.Stats(ctx)
-		ok(t, err)
-		if s.Near != (driver.NearStats{}) {
-			t.Errorf("with NearCache %d: %+v", size, s.Near)
+		if near := st.Metrics().Near; near != (driver.NearStats{}) {
+			t.Errorf("with NearCache %d: %+v", size, near)
 		}
 		ok(t, st.Close())
 	}

@@ -1,10 +1,6 @@
 package cache
 
-import (
-	"context"
-
-	"github.com/go-diskcache/diskcache/cache/driver"
-)
+import "context"
 
 // Stats counts reads, and writes that BestEffort gave up.
 type Stats struct {
@@ -12,19 +8,13 @@ type Stats struct {
 	Misses int64 // likewise
 
 	Dropped int64 // writes dropped through this handle since it was opened
-
-	// Near is about the near cache of the store, all collections included, in this
-	// process, since the store was opened: see [sqlite.Options.NearCache]. Its Hits
-	// are Gets that were answered from memory, those that found nothing included;
-	// its Misses Gets for which there was no valid copy; and its Bytes the memory in
-	// use. A reset leaves it alone.
-	Near driver.NearStats
 }
 
 // Stats returns the counts, exactly: those of Get, GetEntry, GetMany, GetOrSet
 // and OpenValue, and in an Update if it was committed. Other methods do not
 // count. The counts are off unless Options.Statistics or [Cache.Configure] turns
-// them on; then reads are gathered in memory and written with other writes.
+// them on; then reads are gathered in memory and written with other writes. What this
+// process alone has counted is in [Store.Metrics].
 func (c *Cache[K, V]) Stats(ctx context.Context) (Stats, error) {
 	return c.stats(ctx, "Stats", false)
 }
@@ -41,9 +31,6 @@ func (h *handle) stats(ctx context.Context, op string, reset bool) (Stats, error
 	if err == nil {
 		s, serr := h.st.engine.Stats(ctx, h.dc, reset)
 		out.Hits, out.Misses, err = s.Hits, s.Misses, serr
-		if e, ok := h.st.engine.(driver.NearCached); ok {
-			out.Near = e.Near()
-		}
 	}
 	return out, h.fail(ctx, op, err)
 }

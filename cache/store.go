@@ -23,6 +23,8 @@ type Store struct {
 	log    *slog.Logger
 	maxLen int64 // of a value in memory
 
+	observe func(context.Context, Observation) // nil: nobody does
+
 	closing closing
 
 	mu       sync.Mutex
@@ -55,7 +57,7 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 }
 
 // NewStore returns a store on an engine that is open already, such as package
-// memory's. Of the options only Logger, Now and MaxValueSize matter. Close
+// memory's. Of the options only Logger, Observe, Now and MaxValueSize matter. Close
 // closes the engine.
 func NewStore(engine driver.Store, o *StoreOptions) *Store {
 	opts := o.withDefaults()
@@ -66,7 +68,7 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 		}
 	}
 	files, _ := engine.(driver.Filer)
-	return &Store{engine: engine, files: files, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, decoders: map[string]decoder{}}
+	return &Store{engine: engine, files: files, now: opts.Now, log: opts.Logger, maxLen: opts.MaxValueSize, observe: opts.Observe, decoders: map[string]decoder{}}
 }
 
 // Close writes what is still to be written and releases the store. It waits

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"log/slog"
 	"math"
 	"time"
@@ -66,6 +67,13 @@ type StoreOptions struct {
 	// Logger is told what maintenance does, and what BestEffort and
 	// SkipUndecodable swallow. Defaults to none.
 	Logger *slog.Logger
+
+	// Observe is called when an operation on the store has ended, outside of
+	// transactions, on the goroutine that has called the method: for traces, histograms
+	// of how long operations take, or to log slow ones. It must return soon, and may be
+	// called by many goroutines at once. For counts see [Store.Metrics], which needs no
+	// Observe. Defaults to none, which costs nothing.
+	Observe func(ctx context.Context, o Observation)
 
 	// Now is the clock by which entries expire. Defaults to time.Now.
 	Now func() time.Time

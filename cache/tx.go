@@ -111,9 +111,9 @@ func (s *Store) transact(ctx context.Context, op, collection string, mode driver
 	}
 	var err error
 	if readOnly {
-		err = s.engine.View(ctx, run)
+		err = s.view(ctx, collection, run)
 	} else {
-		err = s.engine.Update(ctx, mode, run, touches...)
+		err = s.update(ctx, collection, mode, run, touches)
 	}
 	committed = err == nil
 	// After a run that the engine has rolled back by itself, failed may be older than err.

@@ -211,3 +211,25 @@ func ExampleDropThrottle() {
 	// false <nil>
 	// true <nil>
 }
+
+// Who holds what.
+func ExampleLocks() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	lock, err := dsync.NewLock(ctx, st, "report", nil)
+	check(err)
+	err = lock.Do(ctx, func(ctx context.Context) error {
+		for l, err := range dsync.Locks(ctx, st) {
+			if err != nil {
+				return err
+			}
+			for _, h := range l.Holders {
+				fmt.Println(l.Name, "is held, and its holder lives:", h.Alive)
+			}
+		}
+		return nil
+	})
+	check(err)
+	// Output: report is held, and its holder lives: true
+}

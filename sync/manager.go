@@ -59,6 +59,11 @@ var (
 	managerNumber atomic.Int64
 )
 
+// leases returns the rows of the locks and semaphores of a store.
+func leases(ctx context.Context, st *cache.Store) (*cache.Cache[string, lease], error) {
+	return cache.New(ctx, st, "leases", &cache.Options[string, lease]{Family: "sync", Persistent: true, Values: leaseCodec{}})
+}
+
 // managerOf returns the lock manager of a store.
 func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
 	if st == nil {
@@ -70,7 +75,7 @@ func managerOf(ctx context.Context, st *cache.Store) (*manager, error) {
 	if m != nil {
 		return m, nil
 	}
-	rows, err := cache.New(ctx, st, "leases", &cache.Options[string, lease]{Family: "sync", Persistent: true, Values: leaseCodec{}})
+	rows, err := leases(ctx, st)
 	if err != nil {
 		return nil, err
 	}

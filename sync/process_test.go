@@ -435,3 +435,24 @@ func fair(t testing.TB, counts []int) {
 		t.Errorf("one process had it %d times of %d", least, sum)
 	}
 }
+
+// A holder that is dead is listed as such, until somebody asks for the lock; in a store
+// that is only read, too.
+func TestListDead(t *testing.T) {
+	dir := t.TempDir()
+	st := openDir(t, dir)
+	holder := start(t, "hold", dir)
+	holder.hear("ready")
+	holder.say("go")
+	holder.hear("held")
+	ro, err := cache.OpenStore(t.Context(), dir, &cache.StoreOptions{ReadOnly: true})
+	ok(t, err)
+	defer ro.Close()
+	for _, st := range []*cache.Store{st, ro} {
+		equal(t, states(t, dsync.Locks, st)[0].Holders[0].Alive, true)
+	}
+	holder.kill()
+	for _, st := range []*cache.Store{st, ro} {
+		equal(t, states(t, dsync.Locks, st)[0].Holders[0].Alive, false)
+	}
+}

@@ -266,14 +266,6 @@ type Clocked interface {
 	Now() time.Time
 }
 
-// NearCached is a Store that answers Gets from copies in memory.
-type NearCached interface {
-	Store
-
-	// Near returns what the copies are worth, for all collections.
-	Near() NearStats
-}
-
 // Coded is an optional interface of a Collection that can tell the names of its
 // codecs.
 type Coded interface {

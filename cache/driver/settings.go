@@ -83,7 +83,7 @@ type Stats struct {
 // NearStats is about copies of rows in this process's memory, from which an
 // engine may answer Gets, since the store was opened.
 type NearStats struct {
-	Hits   int64 // Gets that were answered from memory
+	Hits   int64 // Gets that were answered from memory, those that found nothing included
 	Misses int64 // Gets for which there was no copy, or not a valid one
 	Bytes  int64 // of memory in use
 }

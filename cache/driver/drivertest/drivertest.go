@@ -82,6 +82,9 @@ func Run(t *testing.T, h Harness) {
 	if _, ok := s.(driver.Checker); ok {
 		topics = append(topics, topic{"Check", checkTests})
 	}
+	if _, ok := s.(driver.Metered); ok {
+		topics = append(topics, topic{"Metrics", metricsTests})
+	}
 	if _, ok := s.(driver.Measurer); ok {
 		topics = append(topics, topic{"Volume", volumeTests})
 	}

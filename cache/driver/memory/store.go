@@ -15,7 +15,8 @@ import (
 type Store struct {
 	data    *Data
 	options Options
-	session string // "" until somebody asks for it; guarded by data.mu
+	session string         // "" until somebody asks for it; guarded by data.mu
+	counted driver.Metrics // guarded by data.mu
 
 	mu      sync.Mutex // guards ending and the growth of running
 	running sync.WaitGroup
@@ -25,7 +26,7 @@ type Store struct {
 	closed  chan struct{} // closed when Close is done
 }
 
-var _ driver.Store = (*Store)(nil)
+var _ driver.Metered = (*Store)(nil)
 
 // enter begins a call. If it returns nil, leave has to follow.
 func (s *Store) enter(ctx context.Context) error {
@@ -103,6 +104,10 @@ func (s *Store) write(ctx context.Context, fn func(*tx) error) error {
 		return context.Cause(ctx)
 	}
 	s.data.commit(x)
+	s.data.mu.Lock()
+	defer s.data.mu.Unlock()
+	x.counted.Commits = driver.Histogram{Counts: []int64{1}, Sum: 1}
+	s.counted.Add(x.counted)
 	return nil
 }
 

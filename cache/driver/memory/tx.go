@@ -28,6 +28,7 @@ type tx struct {
 	declared []driver.Collection // if not nil, what may be used
 	ended    bool
 
+	counted      driver.Metrics
 	taken        []*file  // put by this transaction
 	unreferenced []string // names of files whose rows are gone
 }
@@ -94,8 +95,10 @@ func (x *tx) leave(t *table, r *row, l driver.Lookup) {
 		x.store.data.mu.Lock()
 		defer x.store.data.mu.Unlock()
 		x.store.data.marks.add(t, r, l)
+		countRead(&x.store.counted, t, r, l)
 		return
 	}
+	countRead(&x.counted, t, r, l)
 	var m marks
 	m.add(t, r, l)
 	m.apply(x.state)
@@ -214,7 +217,11 @@ func (x *tx) Remove(ctx context.Context, c driver.Collection, f driver.Filter, l
 	default:
 		t.ids.all(choose)
 	}
-	return x.removeAll(t, chosen), nil
+	removed := x.removeAll(t, chosen)
+	if f.Expired != 0 {
+		x.counted.Expired += int64(len(removed))
+	}
+	return removed, nil
 }
 
 func (x *tx) Cull(ctx context.Context, c driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
@@ -238,6 +245,7 @@ func (x *tx) Cull(ctx context.Context, c driver.Collection, now driver.Instant, 
 		return true
 	})
 	culled := x.removeAll(t, expired)
+	x.counted.Expired += int64(len(culled))
 
 	over := func() bool { return len(culled) < limit && t.volume > t.settings.SizeLimit }
 	if first := evictionOrder(t.settings.Policy); first != nil && over() {
@@ -252,6 +260,7 @@ func (x *tx) Cull(ctx context.Context, c driver.Collection, now driver.Instant, 
 				break
 			}
 			if !spared(r) {
+				x.counted.Evicted++
 				culled = append(culled, x.removeAll(t, []*row{r})...)
 			}
 		}

@@ -37,14 +37,17 @@ func (s *Store) Volume(ctx context.Context) (sum driver.Volume, err error) {
 	return sum, nil
 }
 
-// Near implements [driver.NearCached].
-func (s *Store) Near() (sum driver.NearStats) {
+// Metrics implements [driver.Metered]. A transaction over several shards is a commit in
+// each of them.
+func (s *Store) Metrics() (sum driver.Metrics) {
 	for _, m := range s.opened() {
-		if st, ok := m.store.(driver.NearCached); ok {
-			one := st.Near()
-			sum.Hits += one.Hits
-			sum.Misses += one.Misses
-			sum.Bytes += one.Bytes
+		if st, ok := m.store.(driver.Metered); ok {
+			one := st.Metrics()
+			if counts, ok := one.Collections[""]; ok && !slices.Contains(s.shards, m) {
+				delete(one.Collections, "")
+				one.Collections[m.rel] = counts
+			}
+			sum.Add(one)
 		}
 	}
 	return sum

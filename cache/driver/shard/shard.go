@@ -116,7 +116,7 @@ var (
 	_ driver.Checker    = (*Store)(nil)
 	_ driver.Measurer   = (*Store)(nil)
 	_ driver.Compacter  = (*Store)(nil)
-	_ driver.NearCached = (*Store)(nil)
+	_ driver.Metered    = (*Store)(nil)
 	_ driver.Signaler   = (*Store)(nil)
 	_ driver.KeyedFiler = (*Store)(nil)
 )

@@ -40,7 +40,8 @@ type core struct {
 	presence   presence
 	near       nearCache
 	reserve    *wal.Reserve
-	wal        *wal.Log    // of the writer
+	wal        *wal.Log // of the writer
+	counters   counters
 	hints      *near.Hints // nil where there is no memory for them
 
 	mu    sync.Mutex // guards colls

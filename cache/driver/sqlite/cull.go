@@ -82,6 +82,7 @@ func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep code
 		}
 		out = append(out, rows[i])
 	}
+	t.expired += int64(len(out))
 	c.nextExpiryKnown = false
 	return out, nil
 }
@@ -122,6 +123,7 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 			return nil, err
 		}
 		out = append(out, rows[i])
+		t.evicted++
 		if over, err = t.over(c, s.SizeLimit); err != nil {
 			return nil, err
 		}

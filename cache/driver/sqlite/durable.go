@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
@@ -236,6 +237,7 @@ func (d *durable) syncLog() error {
 // Passive copies what a snapshot has and no more. The other modes also copy what
 // other processes have committed since: the files of that are synced right after.
 func (d *durable) checkpoint(cn *conn, mode sqlite3.CheckpointMode) (log, done int, err error) {
+	defer d.core.counters.copied(time.Now())
 	ctx := context.Background()
 	failed := d.harden(ctx, func() { log, done, err = cn.Checkpoint(sqlite3.Passive) })
 	if failed != nil {

@@ -362,6 +362,7 @@ func TestGroup(t *testing.T) {
 		})
 	})
 	<-held
+	before := s.Metrics().Commits.Sum
 	boom := errors.New("boom")
 	runs := make([]int, 20)
 	errs := make([]error, 20)
@@ -399,6 +400,9 @@ func TestGroup(t *testing.T) {
 	}
 	if again == 0 {
 		t.Error("nothing was grouped")
+	}
+	if n := s.Metrics().Commits.Sum - before; n < 20 || n > 25 { // the store may have committed something of its own
+		t.Errorf("%v operations were committed, of 20 and one that failed", n)
 	}
 }
 

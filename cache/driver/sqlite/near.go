@@ -158,14 +158,9 @@ func (n *nearCache) keep(cn *conn, s near.Stamp, hash uint64, c *collection, key
 	}
 }
 
-// Near implements [driver.NearCached]. Handles that share a core share its
-// copies.
-func (s *Store) Near() (out driver.NearStats) {
-	if s.gate.enter() != nil {
-		return out
-	}
-	defer s.gate.leave()
-	if n := &s.core.near; n.rows != nil {
+// stats returns what the copies are worth.
+func (n *nearCache) stats() (out driver.NearStats) {
+	if n.rows != nil {
 		out.Hits, out.Misses, out.Bytes = n.rows.Stats()
 		out.Misses += n.bypassed.Load() - n.fetched.Load()
 	}

@@ -16,6 +16,12 @@ type noted struct {
 	access.Read
 }
 
+// counted are hits and misses that a transaction has made, and has written.
+type counted struct {
+	c            *collection
+	hits, misses int64
+}
+
 // note gathers a read.
 func (c *collection) note(n *access.Read) {
 	m := c.core.maintainer
@@ -63,6 +69,7 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 			if err := t.count(c, hits, 1-hits); err != nil {
 				return err
 			}
+			t.counted = append(t.counted, counted{c, hits, 1 - hits})
 		}
 		if !n.Found {
 			continue

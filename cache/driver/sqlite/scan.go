@@ -110,6 +110,9 @@ func (t *tx) remove(c *collection, f driver.Filter, limit int) ([]driver.Row, er
 			return nil, err
 		}
 	}
+	if f.Expired != 0 {
+		t.expired += int64(len(rows))
+	}
 	return rows, nil
 }
 

@@ -32,7 +32,10 @@ type tx struct {
 	alerted    uint32        // topics of what other processes were told is about to be committed
 	told       uint32        // topics of what was committed since other processes were last told
 	flushed    []*collection // whose gathered reads this transaction writes
-	changes    changes
+	counted    []counted     // reads of its own that it has written
+
+	expired, evicted int64 // rows that it has removed
+	changes          changes
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -46,6 +49,8 @@ func (t *tx) reset() {
 	t.configured = nil
 	t.noted = t.noted[:0]
 	t.flushed = t.flushed[:0]
+	t.counted = t.counted[:0]
+	t.expired, t.evicted = 0, 0
 	t.alerted = 0
 	t.changes.reset()
 }
@@ -62,9 +67,17 @@ func (t *tx) committed() {
 	for _, c := range t.flushed {
 		c.reads.Written(t.core.values.Viewed())
 	}
+	for i := range t.counted {
+		n := &t.counted[i]
+		n.c.reads.Counted(n.hits, n.misses)
+	}
 	for i := range t.noted {
 		n := &t.noted[i]
 		n.c.note(&n.Read)
+	}
+	if t.expired != 0 || t.evicted != 0 {
+		t.core.counters.expired.Add(t.expired)
+		t.core.counters.evicted.Add(t.evicted)
 	}
 	for _, c := range t.touched {
 		t.core.changes.Notify(c)

@@ -149,6 +149,7 @@ func (w *writer) runGroup(batch []*group.Request) {
 	if good {
 		err := w.commit()
 		if err == nil {
+			w.core.counters.committed(len(batch))
 			return
 		}
 		w.full = w.full || errors.Is(err, driver.ErrFull)
@@ -181,6 +182,7 @@ func (w *writer) runOne(q *group.Request) error {
 		w.rollback()
 		return err
 	}
+	w.core.counters.committed(1)
 	return nil
 }
 
@@ -200,7 +202,9 @@ func (w *writer) runAlone(r *group.Request) (err error) {
 		err = context.Cause(r.Ctx)
 	}
 	if err == nil {
-		err = w.commit()
+		if err = w.commit(); err == nil {
+			w.core.counters.committed(1)
+		}
 	}
 	if err != nil {
 		w.rollback()
@@ -230,11 +234,18 @@ func (w *writer) enter(r *group.Request) error {
 	if w.core.reserve.IsSpent() {
 		w.regainReserve()
 	}
-	if begun, err := w.turns.Acquire(r.Ctx, now, r.Deadline); begun || err != nil {
+	begun, err := w.turns.Acquire(r.Ctx, now, r.Deadline)
+	if err != nil {
 		return turnErr(r.Ctx, err)
 	}
-	w.conn.bound(r.Ctx, r.Deadline)
-	return w.begin()
+	if !begun {
+		w.conn.bound(r.Ctx, r.Deadline)
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	w.core.counters.waited(time.Since(now))
+	return nil
 }
 
 // turnErr gives an error of the turnstile the meaning that the contract has for

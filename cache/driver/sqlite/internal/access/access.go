@@ -38,6 +38,7 @@ type Reads struct {
 	// writing has what a transaction is writing, until it has committed.
 	writing                    map[int64]*Change
 	writingHits, writingMisses int64
+	writtenHits, writtenMisses int64 // what was written, all in all
 }
 
 // Change is what reading is to change in a row. It is about the row as it was stored at
@@ -258,8 +259,25 @@ func (r *Reads) Written(viewed bool) {
 		r.settled[id] = e
 	}
 	r.writing = nil
+	r.writtenHits += r.writingHits
+	r.writtenMisses += r.writingMisses
 	r.writingHits, r.writingMisses = 0, 0
 	r.count()
+}
+
+// Counted is told of hits and misses that were not gathered, and are written.
+func (r *Reads) Counted(hits, misses int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writtenHits += hits
+	r.writtenMisses += misses
+}
+
+// Totals returns all hits and misses, written or not.
+func (r *Reads) Totals() (hits, misses int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.writtenHits + r.writingHits + r.hits.Load(), r.writtenMisses + r.writingMisses + r.misses.Load()
 }
 
 // Undone takes back what a transaction has taken and not committed.

@@ -118,6 +118,13 @@ func (c *Changes) Watch(owner any, s Subject) (changed <-chan struct{}, stop fun
 	}
 }
 
+// Watches returns how many watches have not ended.
+func (c *Changes) Watches() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count
+}
+
 func (c *Changes) add(owner any, s Subject, ch chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -73,6 +73,9 @@ func New(size, pageSize int64) *Log {
 // Frames returns how many frames the log had after the last commit of this process.
 func (l *Log) Frames() int64 { return l.frames.Load() }
 
+// Bytes returns what those frames take.
+func (l *Log) Bytes() int64 { return l.Frames() * (l.pageSize + frameHeader) }
+
 // Grew is told the number of frames after each commit, and reports whether the
 // maintainer is to look at the log.
 func (l *Log) Grew(frames int64) (due bool) {
