@@ -42,7 +42,6 @@ func TestImports(t *testing.T) {
 		engine + "table":                 {"codec", "cache/driver", engine + "sqlite3"},
 		engine + "access":                {"cache/driver"},
 		engine + "wal":                   {engine + "osfs"},
-		engine + "powercut":              {engine + "cabi", engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/postgres":          {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/sqlite3"},
@@ -110,7 +109,7 @@ func TestFileLayer(t *testing.T) {
 	allowed := []string{
 		"driver/sqlite/backup.go os.ReadDir", "driver/sqlite/backup.go os.Remove",
 	}
-	apart := []string{"osfs", "vfs", "powercut"} // the last is a tool of tests
+	apart := []string{"osfs", "vfs"}
 	harmless := []string{"os.File", "os.NewFile", "os.NewSyscallError", "os.Getpid", "os.Getpagesize", "os.ErrClosed"}
 	var used []string
 	err := filepath.WalkDir("driver/sqlite", func(file string, d fs.DirEntry, err error) error {
