@@ -159,10 +159,10 @@ type listener struct {
 }
 
 func (l *listener) run(ctx context.Context) (err error) {
-	if l.conn, err = l.store.conns.dial(ctx); err != nil {
+	if l.conn, err = l.store.direct.dial(ctx); err != nil {
 		return err
 	}
-	defer l.store.conns.hangUp(l.conn)
+	defer l.store.direct.hangUp(l.conn)
 	asking, cancel := context.WithTimeout(ctx, followTimeout)
 	_, err = l.conn.Exec(asking, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize())
 	cancel()
