@@ -20,15 +20,16 @@ type Store struct {
 	direct  *conns // for those that live long: conns, without a DirectURL
 	locks   int32  // first number of its advisory locks
 
-	turns  turns
-	asks   asks
-	near   near
-	groups groups
-	marks  marks
-	stats  counts
-	clock  clock
-	read   atomic.Bool // something was read since the keeper looked
-	final  bool        // Close writes what is left
+	turns    turns
+	counters counters
+	asks     asks
+	near     near
+	groups   groups
+	marks    marks
+	stats    counts
+	clock    clock
+	read     atomic.Bool // something was read since the keeper looked
+	final    bool        // Close writes what is left
 
 	unswept atomic.Bool // there may be something to be removed
 
@@ -52,12 +53,12 @@ type Store struct {
 }
 
 var (
-	_ driver.Store      = (*Store)(nil)
-	_ driver.Filer      = (*Store)(nil)
-	_ driver.Checker    = (*Store)(nil)
-	_ driver.Measurer   = (*Store)(nil)
-	_ driver.Clocked    = (*Store)(nil)
-	_ driver.NearCached = (*Store)(nil)
+	_ driver.Store    = (*Store)(nil)
+	_ driver.Filer    = (*Store)(nil)
+	_ driver.Checker  = (*Store)(nil)
+	_ driver.Measurer = (*Store)(nil)
+	_ driver.Clocked  = (*Store)(nil)
+	_ driver.Metered  = (*Store)(nil)
 )
 
 // maxSchema is how long the server lets a name be, in bytes.

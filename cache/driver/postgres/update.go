@@ -156,11 +156,13 @@ func (s *Store) begin(ctx context.Context, j *job) (*tx, error) {
 		if err != nil {
 			return nil, err
 		}
-		x := &tx{store: s, conn: c, job: j, writable: true, heads: make(map[int32]*head, len(j.wanted))}
+		began := time.Now()
+		x := &tx{store: s, conn: c, job: j, writable: true, updates: 1, heads: make(map[int32]*head, len(j.wanted))}
 		if err = s.adopt(waiting, c); err == nil {
 			err = x.lock(waiting)
 		}
 		if err == nil {
+			x.waited = time.Since(began)
 			return x, nil
 		}
 		cut := c.IsClosed() && waiting.Err() == nil

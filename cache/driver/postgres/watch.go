@@ -53,6 +53,15 @@ func (w *watcher) signal() {
 	}
 }
 
+func (ws *watches) count() (n int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, of := range ws.of {
+		n += int64(len(of))
+	}
+	return n
+}
+
 // Watch implements [driver.Store].
 func (s *Store) Watch(c driver.Collection) (<-chan struct{}, func(), error) {
 	ctx := s.closing
