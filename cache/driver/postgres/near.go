@@ -284,7 +284,9 @@ func (n *near) unhook(cp *copied) {
 	}
 }
 
-func (n *near) stats() driver.NearStats {
+// Near implements [driver.NearCached].
+func (s *Store) Near() driver.NearStats {
+	n := &s.near
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return driver.NearStats{Hits: n.hits, Misses: n.misses, Bytes: n.bytes}

@@ -26,8 +26,13 @@ func (m *maintainer) emptied(ids []int64) {
 
 // emptied strikes lines of Trash off.
 func (t *tx) emptied(ids []int64) error {
+	s, err := t.conn.query("DELETE FROM Trash WHERE id = ?1")
+	if err != nil {
+		return t.fail(err)
+	}
 	for _, id := range ids {
-		if err := t.conn.run("DELETE FROM Trash WHERE id = ?1", codec.IntegerValue(id)); err != nil {
+		s.BindInt(1, id)
+		if err := s.Run(); err != nil {
 			return t.fail(err)
 		}
 	}
@@ -36,7 +41,12 @@ func (t *tx) emptied(ids []int64) error {
 
 // discard has a value file removed after the commit.
 func (t *tx) discard(rel string) error {
-	if err := t.conn.run("INSERT INTO Trash (path) VALUES (?1)", codec.TextValue(rel)); err != nil {
+	s, err := t.conn.query("INSERT INTO Trash (path) VALUES (?1)")
+	if err != nil {
+		return err
+	}
+	s.BindText(1, rel)
+	if err := s.Run(); err != nil {
 		return err
 	}
 	t.trash.Discard(rel, t.conn.LastInsertRowID())
