@@ -48,6 +48,7 @@ func (t *tx) changedRow(c *collection, key codec.Value) {
 	}
 }
 
+// changedHash is changedRow for a key whose hash is known.
 func (t *tx) changedHash(hash uint64) {
 	ch := &t.changes
 	if !t.core.near.kept() || ch.all {
@@ -61,13 +62,12 @@ func (t *tx) changedHash(hash uint64) {
 	ch.steps = append(ch.steps, step{hash: hash})
 }
 
-// wrote notes the row that a key has now; nil: it has none.
-func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
+// wrote notes the row that a key with a hash has now; nil: it has none.
+func (t *tx) wrote(c *collection, key codec.Value, hash uint64, row *driver.Row) {
 	n := &t.core.near
 	if !n.kept() {
 		return
 	}
-	hash := near.Hash(c.id, key)
 	t.changedHash(hash)
 	ch := &t.changes
 	if ch.all || !n.answers() || len(ch.entries) > maxEntries {
@@ -80,15 +80,15 @@ func (t *tx) wrote(c *collection, key codec.Value, row *driver.Row) {
 }
 
 // wrotePut is wrote for a row that was put. The row is what a Get would find.
-func (t *tx) wrotePut(c *collection, p *driver.Put, id int64) {
+func (t *tx) wrotePut(c *collection, p *driver.Put, id int64, hash uint64) {
 	if !t.core.near.kept() {
 		return
 	}
 	if p.File != nil || p.Expire < 0 {
-		t.changedRow(c, p.Key)
+		t.changedHash(hash)
 		return
 	}
-	t.wrote(c, p.Key, &driver.Row{
+	t.wrote(c, p.Key, hash, &driver.Row{
 		ID: id, Value: p.Value, Stored: p.Now, Expire: p.Expire, Accessed: p.Now, Tag: p.Tag,
 	})
 }

@@ -206,13 +206,12 @@ func (cn *conn) seek(c *collection, hash uint64, key codec.Value, byKey, at tabl
 	return err
 }
 
-// find looks the row of key up.
-func (t *tx) find(c *collection, key codec.Value) (f table.Found, err error) {
+// find looks the row of key up, whose hash is given.
+func (t *tx) find(c *collection, key codec.Value, hash uint64) (f table.Found, err error) {
 	if c.endKeys.absent(key) {
 		return f, nil
 	}
 	gathered := c.reads.Pending() || len(t.noted) > 0
-	hash := near.Hash(c.id, key)
 	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Read)
 	if err == nil && f.Exists && gathered {
 		// What was gathered is about the row as it was stored before, and may

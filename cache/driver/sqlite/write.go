@@ -91,24 +91,25 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 
 // putStored returns the row's number.
 func (t *tx) putStored(c *collection, p *driver.Put, v *table.Value) (row int64, err error) {
-	f, err := t.find(c, p.Key)
+	hash := near.Hash(c.id, p.Key)
+	f, err := t.find(c, p.Key, hash)
 	if err != nil {
 		return 0, err
 	}
 	t.changed(c)
 	c.grew(p, v)
 	if !f.Exists {
-		return t.insert(c, p, v)
+		return t.insert(c, p, v, hash)
 	}
 	if f.File != "" {
 		if err := t.discard(f.File); err != nil {
 			return 0, err
 		}
 	}
-	return f.ID, t.overwrite(c, p, v, f, p.Keep && !c.over(&f, p.Now))
+	return f.ID, t.overwrite(c, p, v, f, hash, p.Keep && !c.over(&f, p.Now))
 }
 
-func (t *tx) insert(c *collection, p *driver.Put, v *table.Value) (row int64, err error) {
+func (t *tx) insert(c *collection, p *driver.Put, v *table.Value, hash uint64) (row int64, err error) {
 	s, err := t.conn.stmt(c, table.Insert)
 	if err != nil {
 		return 0, err
@@ -126,17 +127,17 @@ func (t *tx) insert(c *collection, p *driver.Put, v *table.Value) (row int64, er
 		return 0, err
 	}
 	if c.endKeys.inserted(p.Key) { // into a queue, where no reader looks for it by its key
-		t.changedRow(c, p.Key)
+		t.changedHash(hash)
 		return row, nil
 	}
-	t.core.hints.Set(near.Hash(c.id, p.Key), row)
-	t.wrotePut(c, p, row)
+	t.core.hints.Set(hash, row)
+	t.wrotePut(c, p, row, hash)
 	return row, nil
 }
 
 // overwrite changes a row, and only those columns whose change costs: to
 // assign the value that a column already has would rewrite its indexes.
-func (t *tx) overwrite(c *collection, p *driver.Put, v *table.Value, f table.Found, keep bool) error {
+func (t *tx) overwrite(c *collection, p *driver.Put, v *table.Value, f table.Found, hash uint64, keep bool) error {
 	which := table.Overwrite
 	switch {
 	case keep:
@@ -157,9 +158,9 @@ func (t *tx) overwrite(c *collection, p *driver.Put, v *table.Value, f table.Fou
 		c.expires(p.Expire)
 	}
 	if keep { // the rest of the row is not known
-		t.changedRow(c, p.Key)
+		t.changedHash(hash)
 	} else {
-		t.wrotePut(c, p, f.ID)
+		t.wrotePut(c, p, f.ID, hash)
 	}
 	return s.Run()
 }
@@ -170,7 +171,8 @@ func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, ex
 	if err != nil {
 		return false, err
 	}
-	f, err := t.find(c, key)
+	hash := near.Hash(c.id, key)
+	f, err := t.find(c, key, hash)
 	if err != nil {
 		return false, t.fail(c.explain(err))
 	}
@@ -188,7 +190,7 @@ func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, ex
 	}
 	c.expires(expire)
 	t.changed(c)
-	t.changedRow(c, key)
+	t.changedHash(hash)
 	return true, nil
 }
 
@@ -198,7 +200,8 @@ func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, n
 	if err != nil {
 		return false, err
 	}
-	f, err := t.find(c, key)
+	hash := near.Hash(c.id, key)
+	f, err := t.find(c, key, hash)
 	if err != nil {
 		return false, t.fail(c.explain(err))
 	}
@@ -209,7 +212,7 @@ func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, n
 		return false, t.fail(err)
 	}
 	c.endKeys.deleted(key)
-	t.wrote(c, key, nil)
+	t.wrote(c, key, hash, nil)
 	return !c.over(&f, now), nil
 }
 
