@@ -82,8 +82,8 @@ type backup struct {
 func (b *backup) run() error {
 	s := b.store
 	return s.core.view(b.ctx, s.timeout, func(driver.Tx) error {
-		// This first snapshot only lends its scope. The one that counts is
-		// begun under the write lock.
+		// This first snapshot is not copied. While it is open no value file is removed. The
+		// one that is copied is begun under the write lock.
 		var cn *conn
 		err := s.core.writer.update(b.ctx, s.deadline(), driver.Alone, func(driver.Tx) (err error) {
 			if cn, err = s.core.readers.take(b.ctx, s.timeout); err != nil {

@@ -42,7 +42,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The next transaction, even an empty one, clears the near table of rows from
-	// before the database was rewritten.
+	// VACUUM is a commit that the near table does not know. The next transaction, even an
+	// empty one, makes all copies from before it invalid.
 	return s.core.writer.update(ctx, s.deadline(), driver.Alone, func(driver.Tx) error { return nil })
 }

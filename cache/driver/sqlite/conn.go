@@ -31,9 +31,9 @@ type conn struct {
 	scans   map[table.ScanShape]string // SQL of scans
 	copied  []byte                     // scratch memory for a copy of a row
 
-	// ctx interrupts what runs. It and the rest bound the wait while another
-	// connection holds a lock, for the busy handler: until a moment, or for a time
-	// that starts with the first wait.
+	// ctx interrupts the statement that runs. ctx, deadline and patience end the busy
+	// handler's waits for a lock of another connection. A patience becomes a deadline when the
+	// connection first waits.
 	ctx      context.Context
 	deadline time.Time
 	patience time.Duration
@@ -110,11 +110,11 @@ func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err 
 	return cn, nil
 }
 
-// busy is SQLite's busy handler. What makes it wait are writers without the
+// busy is SQLite's busy handler. It waits for writers that do not hold the
 // directory's lock (see package turnstile): other programs (Python's DiskCache, the
-// sqlite3 shell) and processes that barge; and recoveries,
-// and journal modes other than WAL. It polls, since SQLite's locks cannot be
-// waited for with a time limit.
+// sqlite3 shell) and processes that barge. It also waits for recoveries, and in journal modes
+// other than WAL for readers. It polls, since SQLite's locks cannot be waited for with a
+// time limit.
 func (cn *conn) busy(count int) bool {
 	if cn.deadline.IsZero() && cn.patience > 0 {
 		cn.deadline = time.Now().Add(cn.patience)
@@ -134,7 +134,7 @@ func (cn *conn) busy(count int) bool {
 	}
 }
 
-// bound sets what bounds waits from now on.
+// bound has waits end with ctx, and at the deadline, if there is one.
 func (cn *conn) bound(ctx context.Context, deadline time.Time) {
 	cn.ctx, cn.deadline, cn.patience = ctx, deadline, 0
 }
@@ -201,7 +201,7 @@ func (cn *conn) about(c *collection, sql string) (*sqlite3.Stmt, error) {
 	return s, nil
 }
 
-// do runs a statement about a collection that is run seldom.
+// do runs SQL about a collection and keeps no prepared statement of it, since it is run seldom.
 func (cn *conn) do(c *collection, sql string) error {
 	s, err := cn.Prepare(c.tables.Expand(sql))
 	if err != nil {

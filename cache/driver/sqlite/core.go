@@ -56,7 +56,7 @@ type core struct {
 	changing chan struct{} // closed when it has been opened, or closed
 }
 
-// open opens the directory. Whatever fails, nothing stays open.
+// open opens the directory. If it fails, nothing stays open.
 func (c *core) open(ctx context.Context, inUse bool) error {
 	if err := c.openDir(); err != nil {
 		return err
@@ -72,7 +72,8 @@ func (c *core) open(ctx context.Context, inUse bool) error {
 	return err
 }
 
-// openFiles opens what is in the directory.
+// openFiles opens the database, and starts what works on it: readers, the writer, the near
+// cache, the maintainer.
 func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err := c.prepareDir(inUse); err != nil {
 		return err

@@ -131,8 +131,8 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 	return out, nil
 }
 
-// over reports whether the volume of c is over limit, and notes how much room
-// there is if not.
+// over reports whether the volume of c is over limit, and notes in c.room how much may be added
+// before it is.
 func (t *tx) over(c *collection, limit int64) (bool, error) {
 	v, err := t.volume(c)
 	if err != nil {

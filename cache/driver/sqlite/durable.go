@@ -36,7 +36,8 @@ const (
 	maxWaitingNames = 1024
 )
 
-// leave takes over what is to be removed after a commit.
+// leave is called after a commit, with the files that are to be removed then. It removes them
+// at once, or when they are durable, as the syncing says.
 func (d *durable) leave(r valuefile.Trash) {
 	if r.IsEmpty() {
 		return
@@ -64,14 +65,15 @@ func (d *durable) leave(r valuefile.Trash) {
 	d.core.values.Empty(r)
 }
 
-// add has harden remove something.
+// add has the next harden remove files.
 func (d *durable) add(r valuefile.Trash) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.waiting.Add(r)
 }
 
-// remove hardens and removes r.
+// remove removes files of transactions that are committed, perhaps by a process that has died.
+// It hardens before.
 func (d *durable) remove(ctx context.Context, r valuefile.Trash) error {
 	if d.core.opts.syncing() == syncNever {
 		d.core.values.Empty(r)
@@ -81,7 +83,7 @@ func (d *durable) remove(ctx context.Context, r valuefile.Trash) error {
 	return d.harden(ctx, nil)
 }
 
-// take returns what waits.
+// take returns the files that wait to be removed, and forgets them.
 func (d *durable) take() valuefile.Trash {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,8 +92,8 @@ func (d *durable) take() valuefile.Trash {
 	return r
 }
 
-// load returns how much waits, as a multiple of the bounds, and whether there are
-// old files among it.
+// load returns how many files wait to be removed, as a multiple of the bounds, and whether
+// value files without rows are among them.
 func (d *durable) load() (load float64, old bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -99,8 +101,8 @@ func (d *durable) load() (load float64, old bool) {
 	return max(float64(w.Names())/maxWaitingNames, float64(w.Bytes())/maxWaitingBytes), w.Old() > 0
 }
 
-// makeRoom removes at once what waits to be removed, since the disk is full, and
-// reports whether there was any.
+// makeRoom is called when the disk is full. It removes at once the value files that wait to be
+// removed, and reports whether there were any.
 func (d *durable) makeRoom() bool {
 	_, old := d.load()
 	if old {
@@ -109,7 +111,7 @@ func (d *durable) makeRoom() bool {
 	return old
 }
 
-// settle hardens if old files wait for it.
+// settle hardens if value files without rows wait to be removed, or too many temporary names.
 func (d *durable) settle() {
 	if load, old := d.load(); load > 1 || old {
 		d.hardenOrSay()

@@ -6,10 +6,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
-// gate counts the calls that run on a handle. After close no further call comes in, and
-// close returns when the last has left. It is two
-// atomic additions a call, on the path of every read, where a lock would
-// be contended.
+// gate counts the calls that run on a handle. After close every call fails at enter, and
+// close returns when the last call has left. A call costs two atomic additions. It is no
+// lock, since every read passes the gate.
 type gate struct {
 	state atomic.Int64 // calls inside; plus gateClosed after close
 	empty atomic.Pointer[chan struct{}]

@@ -117,9 +117,9 @@ func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r dri
 	return r, ok, err
 }
 
-// judge adds to a row that was found what is not in the database yet, reports
-// whether it counts as found, and notes that it was looked for, in t or
-// outside of a transaction. The hash is that of its key.
+// judge ends a Get. It adds to the row what is gathered about it in memory, reports whether
+// the row counts as found, that is whether its time is not over, and notes the read: in t, or,
+// if t is nil, for the collection. The hash is that of the key.
 func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Lookup, t *tx) (ok bool) {
 	base := r.Expire
 	writing := t != nil && t.write
@@ -214,8 +214,8 @@ func (t *tx) find(c *collection, key codec.Value, hash uint64) (f table.Found, e
 	gathered := c.reads.Pending() || len(t.noted) > 0
 	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Read)
 	if err == nil && f.Exists && gathered {
-		// What was gathered is about the row as it was stored before, and may
-		// have moved its expiry.
+		// The gathered reads are about the row as it was stored before this write, and
+		// may have moved its expiry.
 		if err := t.flushRow(c, f.ID); err != nil {
 			return f, err
 		}

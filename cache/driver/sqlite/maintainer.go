@@ -54,7 +54,7 @@ func signal(ch chan struct{}) {
 	}
 }
 
-// remind has what has been gathered written within a second, or at once.
+// remind has the maintainer write what is gathered within a second, or at once.
 func (m *maintainer) remind(now bool) {
 	if now {
 		m.writes.Now()
@@ -63,7 +63,7 @@ func (m *maintainer) remind(now bool) {
 	}
 }
 
-// synced is told which lines of Unsynced are done with.
+// synced has lines of Unsynced deleted, within a second: their files are on the disk.
 func (m *maintainer) synced(done []unsynced) {
 	if m == nil || len(done) == 0 {
 		return

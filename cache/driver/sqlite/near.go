@@ -146,7 +146,7 @@ func (n *nearCache) copied(c *collection, hash uint64, s near.Stamp, key codec.V
 	return a
 }
 
-// keep remembers what the database has answered to a Get: a row as it is
+// keep puts into the cache what a Get has read from the database: a row as it is
 // stored, or that there is none.
 func (n *nearCache) keep(cn *conn, s near.Stamp, hash uint64, c *collection, key codec.Value, r *driver.Row, ok bool) {
 	if !ok {
@@ -200,8 +200,8 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 	c.settled.Store(epoch)
 }
 
-// begin announces what a transaction has changed; the next thing to happen is
-// its COMMIT.
+// begin announces to all processes which keys a transaction has changed. Its COMMIT comes
+// next.
 func (n *nearCache) begin(t *tx) {
 	if !n.kept() {
 		return

@@ -12,9 +12,9 @@ import (
 )
 
 // presence is what readers know of whether the database is still under its name.
-// If that is unknown, a reader looks. That the database is there counts for presentFor,
-// for all readers: so a read pays for one atomic load, and where there are no reads
-// nothing looks. That it is gone counts for nothing: each reader looks again, as
+// If they do not know, a reader looks. If it has found the database there, no reader looks
+// again for presentFor: so a read costs one atomic load more, and a store that nobody reads
+// costs nothing. If it has found the database gone, each reader looks again, since
 // the directory may be moved back.
 type presence struct{ state atomic.Int32 }
 
@@ -36,8 +36,8 @@ func (c *core) readable() error {
 	return c.findOut()
 }
 
-// findOut looks, and notes what it has found, unless a writer notes something else
-// meanwhile.
+// findOut looks whether the database is present, and notes the answer, unless a writer notes
+// another one meanwhile.
 func (c *core) findOut() error {
 	p := &c.presence
 	was := p.state.Load()

@@ -9,7 +9,7 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// noted is a read that a transaction has made and that counts once that is
+// noted is a read that a transaction has made. It counts once the transaction is
 // committed.
 type noted struct {
 	c *collection
@@ -22,7 +22,7 @@ type counted struct {
 	hits, misses int64
 }
 
-// note gathers a read.
+// note gathers a read, for the maintainer to write.
 func (c *collection) note(n *access.Read) {
 	m := c.core.maintainer
 	if m == nil { // read-only
@@ -33,7 +33,7 @@ func (c *collection) note(n *access.Read) {
 	}
 }
 
-// flushReads writes what has been gathered about c.
+// flushReads writes the reads of c: those of this transaction, and all that are gathered.
 func (t *tx) flushReads(c *collection) error {
 	if err := t.flushNoted(c, 0); err != nil {
 		return err
@@ -115,7 +115,7 @@ func (t *tx) count(c *collection, hits, misses int64) error {
 	return nil
 }
 
-// flushRow writes what has been gathered about one row.
+// flushRow is flushReads for one row.
 func (t *tx) flushRow(c *collection, id int64) error {
 	if err := t.flushNoted(c, id); err != nil {
 		return err
@@ -138,6 +138,7 @@ func (t *tx) flushing(c *collection) {
 	t.flushed = append(t.flushed, c)
 }
 
+// writeRead writes what reads change in a row.
 func (t *tx) writeRead(c *collection, id int64, e *access.Change) error {
 	t.changedHash(e.Hash)
 	if e.Count > 0 {

@@ -86,12 +86,14 @@ func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
 	return c, true, inUse
 }
 
+// dropCore takes a core off the list.
 func dropCore(c *core) {
 	cores.mu.Lock()
 	defer cores.mu.Unlock()
 	cores.list = slices.DeleteFunc(cores.list, func(o *core) bool { return o == c })
 }
 
+// releaseCore is called by a handle that is closed. The last handle of a core closes the core.
 func releaseCore(c *core) error {
 	cores.mu.Lock()
 	c.refs--

@@ -98,7 +98,7 @@ func (cn *conn) counter(c *collection, key string) (n int64, ok bool, err error)
 	return n, ok, err
 }
 
-// counterOrZero is counter for what nothing depends on.
+// counterOrZero is counter where a damaged counter counts as 0, and the Logger is told.
 func (cn *conn) counterOrZero(c *collection, key string) (int64, error) {
 	n, ok, err := cn.counter(c, key)
 	if err == nil && !ok {
@@ -108,7 +108,8 @@ func (cn *conn) counterOrZero(c *collection, key string) (int64, error) {
 	return n, err
 }
 
-// damaged says that a counter of c is none, unless c is there no more.
+// damaged returns the error of a counter of c that is missing or no number. If c was dropped
+// meanwhile, that is the error.
 func (cn *conn) damaged(c *collection, what string) error {
 	if _, err := cn.readSettings(c); err != nil {
 		return err
@@ -204,7 +205,8 @@ func numberColumn(s *sqlite3.Stmt, i int) (n int64, ok bool) {
 // has changed the settings.
 const settingsEvery = int64(time.Second / 2)
 
-// look reads the settings of c anew, now and then.
+// look has readers find out what other processes have changed: it reads the settings of c if
+// no reader has done so for settingsEvery.
 func (cn *conn) look(c *collection) {
 	now := time.Now().UnixNano()
 	last := c.looked.Load()

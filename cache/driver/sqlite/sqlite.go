@@ -8,22 +8,22 @@
 //
 // # Trust
 //
-// Whoever may write to the directory can change what the store answers, and keep
-// it from working. He can do no more: nothing outside of the directory is read,
+// A user who may write to the directory can change what the store answers, and keep
+// the store from working. He can do no more: nothing outside of the directory is read,
 // changed or removed, whatever is put there, and nothing waits for a pipe or a
-// device. All files but SQLite's own three are reached from an open descriptor
-// of the directory, through folders that are no symbolic links, and are regular.
-// What is in the place of one and is not that is [driver.ErrNotStore], or for a
-// value [driver.ErrCorrupt]; so is a cache.db that is a symbolic link, or that
-// has several names and is to be written to: each of the names would have locks of
-// its own. The path of the directory may contain symbolic links.
+// device. The engine reaches all files but SQLite's own three from an open descriptor
+// of the directory, through folders that are no symbolic links, and opens regular files
+// only. If something else is in the place of a file, the error is [driver.ErrNotStore], or
+// for a value [driver.ErrCorrupt]. It is [driver.ErrNotStore], too, if cache.db is a
+// symbolic link, or has several names and is to be written to: each of the names would
+// have locks of its own. The path of the directory may contain symbolic links.
 //
 // Files that processes share, by a lock, a map or as SQLite's log, must belong to
-// this user or to the owner of cache.db. Others are [driver.ErrPermission]: whoever
-// made one could read what is written to it. If users other than this one and
+// this user or to the owner of cache.db. Others are [driver.ErrPermission]: the user who
+// made such a file could read what is written to it. If users other than this one and
 // root can write to the directory, the Logger is told when the store is opened.
 //
-// What is made has the owner, the group and the rights to read and write of
+// New files have the owner, the group and the rights to read and write of
 // cache.db, as far as this process may give them; so root does not lock the
 // owner out. A new cache.db is for its user only (0600), and belongs to the owner
 // of the directory if root makes it. In a directory with the set-group-ID bit

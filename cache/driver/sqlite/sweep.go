@@ -60,7 +60,7 @@ func (m *maintainer) sweepTemp(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// dropUsed takes those files out to which a row of any collection refers. It
+// dropUsed takes those files out of the set to which a row of any collection refers. It
 // looks at each collection once, however many files there are.
 func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error {
 	if len(files) == 0 {
@@ -84,7 +84,7 @@ func (m *maintainer) dropUsed(ctx context.Context, files map[string]bool) error 
 	})
 }
 
-// eachFile calls fn with the value files that rows of c refer to.
+// eachFile calls fn with the value files that rows refer to in the tables with a number.
 func (cn *conn) eachFile(id int64, fn func(rel string)) error {
 	return cn.each("SELECT filename FROM "+table.Of(id).Rows+" WHERE filename IS NOT NULL", func(s *sqlite3.Stmt) { fn(s.ColumnText(0)) })
 }

@@ -13,7 +13,7 @@ import (
 // there (discard); durable removes it once the commit is on the disk; the maintainer then
 // strikes the line off. What a process that died has left there is swept.
 
-// emptied is told which lines of Trash are done with.
+// emptied has lines of Trash deleted, within a second: their files are removed.
 func (m *maintainer) emptied(ids []int64) {
 	if m == nil || len(ids) == 0 {
 		return
@@ -24,7 +24,7 @@ func (m *maintainer) emptied(ids []int64) {
 	m.remind(false)
 }
 
-// emptied strikes lines of Trash off.
+// emptied deletes lines of Trash.
 func (t *tx) emptied(ids []int64) error {
 	s, err := t.conn.query("DELETE FROM Trash WHERE id = ?1")
 	if err != nil {

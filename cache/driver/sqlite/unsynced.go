@@ -55,8 +55,8 @@ func (cn *conn) unsynced() (all []unsynced, err error) {
 	return all, err
 }
 
-// dropListed takes those files out that came to the list or to the trash with
-// the commit of their rows, and are no left-overs.
+// dropListed takes those files out of the set that Unsynced lists and a row refers to, and those
+// that are in the trash: they are no left-overs.
 func (cn *conn) dropListed(files map[string]bool) error {
 	list, err := cn.unsynced()
 	if err != nil {
@@ -87,7 +87,7 @@ func (cn *conn) dropListed(files map[string]bool) error {
 	return nil
 }
 
-// unlist takes lines off the list.
+// unlist deletes lines of Unsynced.
 func (t *tx) unlist(done []unsynced) error {
 	// An id can be used again when all after it are gone.
 	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND CAST(path AS TEXT) = ?2")

@@ -13,9 +13,9 @@ const flushPatience = 2 * time.Millisecond
 
 // view runs fn in a snapshot.
 //
-// Slid expiries that are still in memory are written before, unless that
-// would mean to wait for a writer: then a scan goes by the
-// expiries in the database.
+// Before, it writes expiries that reads have slid and that are still in memory. It waits for
+// other writers no longer than flushPatience: then scans in the snapshot go by the expiries in
+// the database.
 func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.Tx) error) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -65,6 +65,7 @@ func (t *tx) putOne(c *collection, p *driver.Put, gone []driver.Row) ([]driver.R
 	return append(gone, culled...), nil
 }
 
+// put puts a row. Its value is in p, or in a file that gets its final name here.
 func (t *tx) put(c *collection, p *driver.Put) error {
 	if err := t.mayGrow(p); err != nil {
 		return err
@@ -89,7 +90,7 @@ func (t *tx) put(c *collection, p *driver.Put) error {
 	return err
 }
 
-// putStored returns the row's number.
+// putStored puts a row whose value is as the columns have it, and returns the row's ID.
 func (t *tx) putStored(c *collection, p *driver.Put, v *table.Value) (row int64, err error) {
 	hash := near.Hash(c.id, p.Key)
 	f, err := t.find(c, p.Key, hash)
@@ -109,6 +110,7 @@ func (t *tx) putStored(c *collection, p *driver.Put, v *table.Value) (row int64,
 	return f.ID, t.overwrite(c, p, v, f, hash, p.Keep && !c.over(&f, p.Now))
 }
 
+// insert adds a row for a key that has none.
 func (t *tx) insert(c *collection, p *driver.Put, v *table.Value, hash uint64) (row int64, err error) {
 	s, err := t.conn.stmt(c, table.Insert)
 	if err != nil {
@@ -228,7 +230,8 @@ func (t *tx) deleteFound(c *collection, r *driver.Row) error {
 	return nil
 }
 
-// deleteRow leaves it to the caller to say whose row that was.
+// deleteRow deletes a row and discards its value file. It notes neither for near caches nor for
+// the end-key cache that the row's key has changed: the caller does.
 func (t *tx) deleteRow(c *collection, id int64, file string) error {
 	if file != "" {
 		if err := t.discard(file); err != nil {

@@ -279,8 +279,7 @@ func (t turns) Barge(ctx context.Context) (begun bool, err error) {
 // Yield implements [turnstile.DB].
 func (t turns) Yield() { t.w.conn.Yield() }
 
-// begin opens a transaction that may write, and finds out whether another
-// connection has written since the last one.
+// begin opens a transaction that may write.
 func (w *writer) begin() error {
 	if err := w.run("BEGIN IMMEDIATE"); err != nil {
 		return w.conn.waitErr(err)
@@ -288,7 +287,8 @@ func (w *writer) begin() error {
 	return w.begun()
 }
 
-// begun is what begin does in the transaction.
+// begun is called when a transaction has begun. It finds out whether another connection has
+// written since the last one.
 func (w *writer) begun() error {
 	w.tx.reset()
 	version, err := w.conn.integer("PRAGMA data_version")

@@ -237,9 +237,9 @@ func (r *Reads) TakeRow(id int64) *Change {
 	return e
 }
 
-// Written drops what a transaction has taken and committed, but for slides: those who
-// read in an older snapshot, in a View or just now, need them. viewed says that there
-// are Views which may need older ones too.
+// Written drops what a transaction has taken and committed, but for slides: readers
+// with an older snapshot, of a View or of a Get that just runs, need them. viewed says that
+// there are Views, which may need older slides too.
 func (r *Reads) Written(viewed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

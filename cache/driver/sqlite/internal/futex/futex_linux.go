@@ -84,7 +84,7 @@ func (p *Page) Signal(topics, own uint32) {
 	}
 }
 
-// Wake wakes who waits for one of the topics without a signal.
+// Wake wakes the waiters for the topics without a signal.
 func (p *Page) Wake(topics uint32) {
 	p.counter.Add(1)
 	p.wake(1<<30, topics)
@@ -94,8 +94,8 @@ func (p *Page) wake(n uintptr, topics uint32) {
 	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(p.counter)), futexWakeBitset, n, 0, 0, uintptr(topics))
 }
 
-// Alert ends the sleep of one of those who wait for one of the topics in other
-// processes, before what it waits for has happened.
+// Alert ends the sleep of one waiter for one of the topics in another process, before the
+// event that it waits for.
 func (p *Page) Alert(topics, own uint32) {
 	if t := p.others(topics, own); t != 0 {
 		p.wake(1, t)
@@ -108,7 +108,7 @@ func (p *Page) Count(topic int) uint32 { return p.counts[topic].Load() }
 // Ticket begins a wait; its result is for Wait.
 func (p *Page) Ticket() uint32 { return p.counter.Load() }
 
-// Want announces a waiter, who then looks at the counts of the topics.
+// Want announces a waiter, which then looks at the counts of the topics.
 func (p *Page) Want(topics uint32) { p.wanted.Or(topics) }
 
 // Wait sleeps until one of the topics is signalled, if it was wanted, or Wake

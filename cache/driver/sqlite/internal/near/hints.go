@@ -8,7 +8,7 @@ import (
 // Hints remembers where the rows of keys are in their table, so that a row can
 // be read without a search in the index of keys, which is one descent of two
 // and, in a large table, the one that misses the page cache. A hint may be
-// wrong, since nobody says when a row goes: whoever follows one compares the
+// wrong, since nothing tells it when a row is deleted: a lookup that follows a hint compares the
 // key of the row that is there. The nil Hints knows nothing.
 //
 // Each hash has one cell, which the last to come takes.

@@ -17,7 +17,7 @@ const (
 // has one cell, and shares it with others.
 type mailbox [cells]cell
 
-// A cell is a sequence number and an entry. Who holds the write lock makes the
+// A cell is a sequence number and an entry. The process that holds the write lock makes the
 // number odd, writes the entry, and makes the number even and higher. A reader
 // copies the entry, and has it if the number was even and is the same after.
 // A writer that dies in between leaves an odd number, from which the next goes on.

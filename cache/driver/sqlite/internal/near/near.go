@@ -10,7 +10,7 @@
 //     hash says,
 //   - an epoch, a version for all keys at once,
 //   - the fingerprint of the last commit that is accounted for: a hash of
-//     SQLite's WAL-index header, which every commit changes, whoever makes it,
+//     SQLite's WAL-index header, which every program's commit changes,
 //   - a mailbox, where writers leave the rows that they have written for readers
 //     of other processes, with the stamps that they are about to have.
 //
@@ -34,7 +34,7 @@
 //     that no stamp of an earlier time is valid again.
 //   - A writer that dies between Begin and End leaves odd versions, which
 //     costs speed until the next writer makes them even.
-//   - Who opens a table that nobody else has open begins an epoch that none of
+//   - A process that opens a table which no other has open begins an epoch that none of
 //     the entries in the mailbox belongs to.
 //
 // A row that is removed or replaced in the database is not left in the mailbox: the

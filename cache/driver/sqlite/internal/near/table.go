@@ -22,7 +22,7 @@ const (
 const Name = "near2"
 
 // Table is the versions that the processes share. All methods may be called
-// by any goroutine, but Begin, Publish, End and Written only by who has the write
+// by any goroutine, but Begin, Publish, End and Written only by the one that has the write
 // lock.
 type Table struct {
 	epoch   *atomic.Uint64 // odd while a commit changes any number of keys

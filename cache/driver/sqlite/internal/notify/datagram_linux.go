@@ -10,7 +10,7 @@ import (
 )
 
 // A Receiver is a datagram socket with an abstract name: it leaves no file behind, and
-// the kernel says which user has sent a message. Who floods it delays messages.
+// the kernel says which user has sent a message. A process that floods it delays messages.
 //
 // A thread waits for messages, in the kernel: through the runtime's poller a wake-up
 // takes longer.

@@ -142,7 +142,7 @@ func (s *signals) run(ended chan struct{}) {
 			return
 		case topics != 0:
 			s.fn(topics)
-			// Whoever was woken runs here and now: the wait would take the
+			// The goroutine that fn woke runs here and now: the wait would take the
 			// processor from it for a while.
 			runtime.Gosched()
 		default:

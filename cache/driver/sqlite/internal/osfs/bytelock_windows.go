@@ -24,7 +24,7 @@ func unlockByte(f *os.File, at int64) error {
 	return os.NewSyscallError("UnlockFileEx", err)
 }
 
-// byteLocked shares the byte for a moment, with all who ask.
+// byteLocked shares the byte for a moment, with all processes that ask.
 func byteLocked(f *os.File, at int64) (bool, error) {
 	ok, err := tryLockByteEx(f, 0, at)
 	if ok {

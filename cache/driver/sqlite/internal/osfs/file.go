@@ -136,11 +136,11 @@ func (f *File) Info() (info Info, err error) {
 // one process as well, and are not lost when some other descriptor of the file
 // is closed.
 
-// TryLock takes the file's lock, exclusively, if nobody has it. Whoever has it
-// shared by the same File has it exclusively from then on.
+// TryLock takes the file's lock, exclusively, if no other open file has it. A lock that this
+// File has shared becomes exclusive.
 func (f *File) TryLock() (bool, error) { return f.tryLock(true) }
 
-// TryLockShared takes the file's lock together with others who do so, if nobody
+// TryLockShared takes the file's lock together with other open files that do so, if none
 // has it exclusively.
 func (f *File) TryLockShared() (bool, error) { return f.tryLock(false) }
 
@@ -192,8 +192,8 @@ func (f *File) UnlockByte(at int64) error {
 	return f.locking(func() error { return unlockByte(f.File, at) })
 }
 
-// ByteLocked reports whether another open file has the lock of a byte. Nobody who
-// asks is taken for one who has it.
+// ByteLocked reports whether another open file has the lock of a byte. A process that asks is
+// not taken for one that has the lock.
 func (f *File) ByteLocked(at int64) (locked bool, err error) {
 	err = f.locking(func() (err error) {
 		locked, err = byteLocked(f.File, at)

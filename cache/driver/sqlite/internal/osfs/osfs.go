@@ -1,8 +1,11 @@
 // Package osfs touches the files below a store's directory for the engine,
-// besides SQLite itself, which opens its own. Whoever may write to the
+// besides SQLite itself, which opens its own. A user who may write to the
 // directory may put anything in the place of anything, at any time: what this
 // package does stays below the directory all the same, and does not wait for
 // what is no file.
+//
+// It knows paths, rights and locks of files, and not what the files are for. Lock order:
+// Dir.mu is held for one operation, and no other lock is taken meanwhile.
 //
 //   - Names are relative to a [Dir], with slashes. None leads out of it, and
 //     no symbolic link is followed, neither the last part of a name nor the
@@ -11,7 +14,7 @@
 //   - Only regular files are opened. A pipe, a socket or a device is
 //     [ErrNotRegular] at once, as a symbolic link is.
 //   - Files that processes share, and map or lock, are refused if they belong
-//     to somebody who is not trusted: see [Dir.Shared].
+//     to a user who is not trusted: see [Dir.Shared].
 //   - What is made gets the owner, the group and the rights that [Dir.Follow]
 //     was told.
 //
@@ -35,7 +38,7 @@ var (
 	// or of a folder.
 	ErrNotRegular = errors.New("not a regular file or folder")
 
-	// ErrOwner says that a file belongs to somebody who is not trusted. It is
+	// ErrOwner says that a file belongs to a user who is not trusted. It is
 	// an [fs.ErrPermission].
 	ErrOwner = fmt.Errorf("belongs to another user: %w", fs.ErrPermission)
 )
@@ -190,10 +193,10 @@ func (d *Dir) Vouch(name string) error {
 }
 
 // VouchFolder fails with [ErrOwner] if there is a folder of the name that belongs
-// to somebody who is not trusted, as a file that Shared refuses.
+// to a user who is not trusted, as a file that Shared refuses.
 func (d *Dir) VouchFolder(name string) error {
 	info, err := d.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // those who need it tell
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // the code that needs the folder tells
 		return nil
 	}
 	if err == nil {
@@ -287,7 +290,7 @@ func (d *Dir) Outsiders() (who string, err error) {
 	return d.rights.outsiders(info), nil
 }
 
-// LstatByPath is Lstat by the path of d: what others would find who open that
+// LstatByPath is Lstat by the path of d: what a process would find that opens the
 // path now.
 func (d *Dir) LstatByPath(name string) (info Info, err error) {
 	err = d.run(&Op{Kind: OpStat, Name: name}, func() (err error) {

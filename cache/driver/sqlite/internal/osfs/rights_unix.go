@@ -35,8 +35,7 @@ func rightsIn(info Info) rights {
 	return r
 }
 
-// folder returns the mode of a folder: it can be entered by those who may read
-// it.
+// folder returns the mode of a folder: users who may read it may enter it.
 func (r rights) folder() uint32 { return r.file | r.file&0o444>>2 }
 
 // give gives them to a new file, or folder, as far as this process may.
@@ -75,8 +74,8 @@ func (r rights) giveFolder(dir int, base string) error {
 	return r.give(fd, r.folder())
 }
 
-// owner returns who a new file should belong to, each -1 if it does already or
-// that is not for this process to say.
+// owner returns the user and the group that a new file is to be given to, each -1 if the file
+// belongs to it already or this process may not say so.
 func (r rights) owner(info Info) (uid, gid int) {
 	uid, gid = -1, -1
 	if r.uid >= 0 && r.uid != int(info.st.Uid) && os.Geteuid() == 0 {
@@ -88,7 +87,7 @@ func (r rights) owner(info Info) (uid, gid int) {
 	return uid, gid
 }
 
-// vouch fails if a shared file was made by somebody who is not trusted.
+// vouch fails if a shared file was made by a user who is not trusted.
 func (d *Dir) vouch(info Info) error {
 	if n := info.Links(); n > 1 {
 		return fmt.Errorf("it has %d names, and may be a file of something else: remove it: %w", n, ErrNotRegular)
@@ -96,7 +95,7 @@ func (d *Dir) vouch(info Info) error {
 	return d.trusts(info)
 }
 
-// trusts fails if something was made by a user who is not trusted.
+// trusts fails if a file or a folder belongs to a user who is not trusted.
 func (d *Dir) trusts(info Info) error {
 	uid := int(info.st.Uid)
 	if uid == os.Geteuid() || uid == d.rights.uid {

@@ -11,7 +11,7 @@
 // removed it. It is never empty: DiskCache's check warns of empty folders and
 // removes them.
 //
-// The package owns the locks that show who lives, the folders and the goroutine
+// The package owns the locks that show which sessions live, their folders, and the goroutine
 // that watches. It does not know what is in the folders, nor what a session holds.
 // Lock order: Sessions.mu, watcher.mu, watching.
 package session

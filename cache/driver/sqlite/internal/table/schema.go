@@ -13,7 +13,7 @@ import (
 
 // Schema is what is in a database, as far as it concerns a store.
 //
-// Whoever may write to the database may put SQL into it that runs when others
+// A user who may write to the database may put SQL into it that runs when others
 // use it: triggers, views, virtual tables, generated columns, constraints,
 // expressions in indexes. So every object has to be one that this project or
 // DiskCache makes, or one that runs nothing: a plain table of another program

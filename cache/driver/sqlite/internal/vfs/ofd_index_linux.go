@@ -70,7 +70,7 @@ func ofdCommand(cmd int) int {
 	return 0
 }
 
-// getlk is the command that tells who else holds a lock on a WAL-index.
+// getlk is fcntl's command that tells whether another process holds a lock on a WAL-index.
 func getlk() int {
 	if indexOFD.Load() {
 		return unix.F_OFD_GETLK

@@ -10,5 +10,5 @@ import (
 // useOFDLocksOnIndex does nothing: only Linux has OFD locks.
 func useOFDLocksOnIndex(*libc.TLS) {}
 
-// getlk is the command that tells who else holds a lock on a WAL-index.
+// getlk is fcntl's command that tells whether another process holds a lock on a WAL-index.
 func getlk() int { return unix.F_GETLK }

@@ -8,10 +8,10 @@ import (
 )
 
 // WALIndexHeader is the header of a database's WAL-index, in the memory that
-// all processes which have the database open share. It changes at any time,
-// and says what has been committed to whoever has no transaction: see
-// https://sqlite.org/walformat.html, "WAL-Index Header". Its methods load
-// one field each, may be called by any goroutine, and cost a load from memory;
+// all processes which have the database open share. It may change at any time. A process
+// that has no transaction finds in it what has been committed: see
+// https://sqlite.org/walformat.html, "WAL-Index Header". A method loads
+// one field, may be called by any goroutine, and costs a load from memory;
 // two calls may see two commits.
 //
 // SQLite writes the header while it holds the write lock, a second copy of it
