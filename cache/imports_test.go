@@ -46,7 +46,6 @@ func TestImports(t *testing.T) {
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/postgres":          {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/sqlite3"},
-		"cache/adapter":                  {"cache"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
 		"cache/family":                   {"cache"},
 		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},
@@ -55,8 +54,7 @@ func TestImports(t *testing.T) {
 		"cache/inspect":                  {"codec", "cache", "deque", "sync"},
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		// A program that sets SQLite's options names their type.
-		"examples":          {"codec", "cache", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
-		"examples/adapters": {"cache", "cache/adapter", "cache/driver"},
+		"examples": {"codec", "cache", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},
 	}
