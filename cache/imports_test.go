@@ -42,10 +42,10 @@ func TestImports(t *testing.T) {
 		engine + "table":                 {"codec", "cache/driver", engine + "sqlite3"},
 		engine + "access":                {"cache/driver"},
 		engine + "wal":                   {engine + "osfs"},
-		engine + "powercut":              {engine + "cabi", engine + "osfs"},
 		"cache/driver/shard":             {"codec", "cache/driver"},
 		"cache/driver/postgres":          {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/sqlite3"},
+		"cache/adapter":                  {"cache"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
 		"cache/family":                   {"cache"},
 		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},
@@ -54,7 +54,8 @@ func TestImports(t *testing.T) {
 		"cache/inspect":                  {"codec", "cache", "deque", "sync"},
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		// A program that sets SQLite's options names their type.
-		"examples": {"codec", "cache", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
+		"examples":          {"codec", "cache", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
+		"examples/adapters": {"cache", "cache/adapter", "cache/driver"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},
 	}
@@ -111,7 +112,7 @@ func TestFileLayer(t *testing.T) {
 	allowed := []string{
 		"driver/sqlite/backup.go os.ReadDir", "driver/sqlite/backup.go os.Remove",
 	}
-	apart := []string{"osfs", "vfs", "powercut"} // the last is a tool of tests
+	apart := []string{"osfs", "vfs"}
 	harmless := []string{"os.File", "os.NewFile", "os.NewSyscallError", "os.Getpid", "os.Getpagesize", "os.ErrClosed"}
 	var used []string
 	err := filepath.WalkDir("driver/sqlite", func(file string, d fs.DirEntry, err error) error {

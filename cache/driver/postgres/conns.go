@@ -68,7 +68,7 @@ SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 SET default_transaction_read_only = ` + onOff(o.ReadOnly) + `;
-SELECT backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()`
+SELECT backend_start::text, pid FROM pg_stat_activity WHERE pid = pg_backend_pid()`
 	return &conns{config: config, settings: settings}
 }
 
@@ -103,7 +103,8 @@ func (p *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 		p.hangUp(c)
 		return nil, failed(ctx, err)
 	}
-	c.PgConn().CustomData()[startKey] = string(results[len(results)-1].Rows[0][0])
+	self := results[len(results)-1].Rows[0]
+	c.PgConn().CustomData()[startKey], c.PgConn().CustomData()[pidKey] = string(self[0]), string(self[1])
 	// A backend that waits for a lock notices the end of its client. Servers on some
 	// systems cannot do that.
 	_, _ = c.PgConn().Exec(limited, `SET client_connection_check_interval = '1s'`).ReadAll()
@@ -113,6 +114,9 @@ func (p *conns) dial(ctx context.Context) (*pgx.Conn, error) {
 // startKey is where a connection keeps when its backend began: with the process id that
 // tells it from all others.
 const startKey = "diskcache.start"
+
+// pidKey is where a connection keeps that id: a pooler has told the client another one.
+const pidKey = "diskcache.pid"
 
 // warnedKey is where a connection keeps the server's last warning. One at a COMMIT means
 // that its wait for standbys was cancelled, and is all that tells.
@@ -132,6 +136,11 @@ func warned(c *pgx.Conn) error {
 func startOf(c *pgx.Conn) string {
 	start, _ := c.PgConn().CustomData()[startKey].(string)
 	return start
+}
+
+func pidOf(c *pgx.Conn) string {
+	pid, _ := c.PgConn().CustomData()[pidKey].(string)
+	return pid
 }
 
 // get returns a connection, and whether it is a new one. One that is not may have

@@ -55,6 +55,7 @@ func (x *tx) cull(ctx context.Context, h *head, now driver.Instant, limit int, k
 			return nil, err
 		}
 		slices.SortFunc(gone, func(a, b row) int { return cmp.Or(cmp.Compare(a.Expire, b.Expire), cmp.Compare(a.ID, b.ID)) })
+		x.expired += int64(len(gone))
 		out = public(gone)
 		if len(gone) < limit {
 			// The bound can be raised to the next expiry.
@@ -84,6 +85,7 @@ func (x *tx) cull(ctx context.Context, h *head, now driver.Instant, limit int, k
 	if err != nil {
 		return nil, err
 	}
+	x.evicted += int64(len(gone))
 	slices.SortFunc(gone, func(a, b row) int { return cmp.Or(rankOrder(h.settings.Policy, &a, &b), cmp.Compare(a.ID, b.ID)) })
 	return append(out, public(gone)...), nil
 }

@@ -169,6 +169,7 @@ func (x *tx) together(batch []*member) error {
 	if len(batch) == 1 {
 		return batch[0].fn(x)
 	}
+	x.updates = 0
 	for _, m := range batch {
 		if m.ctx.Err() != nil {
 			m.err = context.Cause(m.ctx)
@@ -181,6 +182,8 @@ func (x *tx) together(batch []*member) error {
 			return errOrder
 		case m.err != nil && (x.dirty != before || x.conn.IsClosed() || x.conn.PgConn().TxStatus() != 'T'):
 			return errApart
+		case m.err == nil:
+			x.updates++
 		}
 	}
 	return nil

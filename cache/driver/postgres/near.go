@@ -284,9 +284,7 @@ func (n *near) unhook(cp *copied) {
 	}
 }
 
-// Near implements [driver.NearCached].
-func (s *Store) Near() driver.NearStats {
-	n := &s.near
+func (n *near) stats() driver.NearStats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return driver.NearStats{Hits: n.hits, Misses: n.misses, Bytes: n.bytes}

@@ -145,8 +145,8 @@ func TestNear(t *testing.T) {
 					t.Fatal(i, got)
 				}
 			}
-			near := s.(driver.NearCached)
-			if n := near.Near(); n.Hits != 2 || n.Misses != 1 || n.Bytes == 0 {
+			near := s.(driver.Metered)
+			if n := near.Metrics().Near; n.Hits != 2 || n.Misses != 1 || n.Bytes == 0 {
 				t.Errorf("%+v", n)
 			}
 			if err := writes.fn(other, oc); err != nil {
@@ -232,7 +232,7 @@ func TestMaxStale(t *testing.T) {
 	}
 	get(t, other, oc, "k")
 	get(t, other, oc, "k")
-	if n := other.(driver.NearCached).Near(); n != (driver.NearStats{}) {
+	if n := other.(driver.Metered).Metrics().Near; n != (driver.NearStats{}) {
 		t.Errorf("without copies: %+v", n)
 	}
 }
@@ -249,11 +249,11 @@ func TestNearBound(t *testing.T) {
 	for _, key := range keys {
 		get(t, s, c, key)
 		get(t, s, c, "k0")
-		if n := s.(driver.NearCached).Near(); n.Bytes > limit || n.Bytes == 0 {
+		if n := s.(driver.Metered).Metrics().Near; n.Bytes > limit || n.Bytes == 0 {
 			t.Fatalf("%+v", n)
 		}
 	}
-	if n := s.(driver.NearCached).Near(); n.Hits != 100 || n.Bytes < limit/2 {
+	if n := s.(driver.Metered).Metrics().Near; n.Hits != 100 || n.Bytes < limit/2 {
 		t.Errorf("%+v", n)
 	}
 }

@@ -62,13 +62,13 @@ func (p *pins) add(ctx context.Context, s *Store, value int64) error {
 // pin gets a lock, on a new connection if there is none. The caller has the turn.
 func (p *pins) pin(ctx context.Context, s *Store, id int32) error {
 	if p.conn == nil || p.conn.IsClosed() {
-		c, err := s.conns.dial(ctx)
+		c, err := s.direct.dial(ctx)
 		if err != nil {
 			return err
 		}
 		for other := range p.held { // those of the connection before, as far as they still exist
 			if err := pinOn(ctx, c, s, other); err != nil {
-				s.conns.hangUp(c)
+				s.direct.hangUp(c)
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (p *pins) close(s *Store) {
 	p.turn <- struct{}{}
 	defer func() { <-p.turn }()
 	if p.conn != nil {
-		s.conns.hangUp(p.conn)
+		s.direct.hangUp(p.conn)
 		p.conn = nil
 	}
 }

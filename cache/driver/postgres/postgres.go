@@ -69,6 +69,12 @@ type Options struct {
 	// Defaults to "diskcache".
 	Schema string
 
+	// DirectURL is how to connect to the server itself, a connection string like that of
+	// [Open], where that leads to a pooler. The session, watches and locks on large
+	// values have connections of their own, which have to go where the server sees that
+	// their process is gone. The pooler must pool sessions. Defaults to the other one.
+	DirectURL string
+
 	// Timeout limits each wait for other writers, first in this process, then at the
 	// server for each lock, before a call fails with [driver.ErrTimeout]. If negative,
 	// only its context limits it. Defaults to a minute.
@@ -134,15 +140,23 @@ func (o *Options) withDefaults() Options {
 // [driver.ErrPermission] if the user may not do what is to be done, and with
 // [driver.ErrNewerFormat] if a newer version of this package has made the store.
 func Open(ctx context.Context, dsn string, o *Options) (driver.Store, error) {
-	config, err := pgx.ParseConfig(dsn)
+	config, err := parse(dsn)
 	if err != nil {
-		var parse *pgconn.ParseConfigError
-		if errors.As(err, &parse) { // pgx leaves passwords out of it
-			return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, parse)
-		}
-		return nil, fmt.Errorf("%w: the connection string cannot be read", driver.ErrInvalid)
+		return nil, err
 	}
 	return open(ctx, config, o.withDefaults())
+}
+
+func parse(dsn string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err == nil {
+		return config, nil
+	}
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) { // pgx leaves passwords out of it
+		return nil, fmt.Errorf("%w: %w", driver.ErrInvalid, parse)
+	}
+	return nil, fmt.Errorf("%w: the connection string cannot be read", driver.ErrInvalid)
 }
 
 // New is [Open] with the configuration of a pool. The store makes connections of its

@@ -244,5 +244,8 @@ func (x *tx) Remove(ctx context.Context, c driver.Collection, f driver.Filter, l
 	if err != nil {
 		return nil, err
 	}
+	if f.Expired != 0 {
+		x.expired += int64(len(gone))
+	}
 	return public(gone), nil
 }

@@ -157,15 +157,38 @@ func (s *Store) prepare(ctx context.Context) error {
 		if v > version {
 			return fmt.Errorf("%w: update this program", driver.ErrNewerFormat)
 		}
-		return nil
+		if s.direct == s.conns {
+			return nil
+		}
+		return s.compare(ctx)
 	})
+}
+
+// compare fails if DirectURL does not lead to the same store.
+func (s *Store) compare(ctx context.Context) error {
+	c, err := s.direct.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.direct.hangUp(c)
+	var same bool
+	err = c.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'meta')`, s.options.Schema).Scan(&same)
+	if err == nil && same {
+		err = c.QueryRow(ctx, `SELECT locks = $1 FROM meta`, s.locks).Scan(&same)
+	}
+	if err == nil && !same {
+		err = fmt.Errorf("%w: DirectURL leads to another database", ErrServer)
+	}
+	return err
 }
 
 // examine fails if the server is not one that a store can be kept by.
 func (s *Store) examine(ctx context.Context, c *pgx.Conn) error {
+	// Without prepared statements, which some poolers know nothing of.
+	const simple = pgx.QueryExecModeSimpleProtocol
 	var have int
 	var name string
-	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, version()`).Scan(&have, &name); err != nil {
+	if err := c.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, version()`, simple).Scan(&have, &name); err != nil {
 		return err
 	}
 	if have < oldest {
@@ -180,9 +203,9 @@ func (s *Store) examine(ctx context.Context, c *pgx.Conn) error {
 	// statement goes to the same backend, also while another transaction runs.
 	one, two := rand.Int32(), rand.Int32()
 	var pids [3]int
-	pid := func(i int) error { return c.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pids[i]) }
+	pid := func(i int) error { return c.QueryRow(ctx, `SELECT pg_backend_pid()`, simple).Scan(&pids[i]) }
 	var got, again bool
-	if err := errors.Join(pid(0), c.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, one, two).Scan(&got)); err != nil {
+	if err := errors.Join(pid(0), c.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, $2)`, simple, one, two).Scan(&got)); err != nil {
 		return err
 	}
 	tx, err := other.Begin(ctx)
@@ -190,7 +213,7 @@ func (s *Store) examine(ctx context.Context, c *pgx.Conn) error {
 		return err
 	}
 	defer tx.Rollback(ctx)
-	if err := errors.Join(tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1, $2)`, one, two).Scan(&again), pid(1), tx.Rollback(ctx), pid(2)); err != nil {
+	if err := errors.Join(tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1, $2)`, simple, one, two).Scan(&again), pid(1), tx.Rollback(ctx), pid(2)); err != nil {
 		return err
 	}
 	if pids[0] != pids[1] || pids[1] != pids[2] {
@@ -199,7 +222,7 @@ func (s *Store) examine(ctx context.Context, c *pgx.Conn) error {
 	if !got || again {
 		return fmt.Errorf("%w: its advisory locks do not exclude each other; PostgreSQL's do", ErrServer)
 	}
-	_, err = c.Exec(ctx, `SELECT pg_advisory_unlock($1, $2)`, one, two)
+	_, err = c.Exec(ctx, `SELECT pg_advisory_unlock($1, $2)`, simple, one, two)
 	return err
 }
 

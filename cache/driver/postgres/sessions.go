@@ -67,13 +67,13 @@ func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{},
 }
 
 func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
-	c, err := s.conns.dial(ctx)
+	c, err := s.direct.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			s.conns.hangUp(c)
+			s.direct.hangUp(c)
 		}
 	}()
 	if err := s.adopt(ctx, c); err != nil {
@@ -109,7 +109,7 @@ func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
 	sn.valid <- sent
 	watching, stop := context.WithCancel(context.Background())
 	sn.stop = stop
-	go sn.watch(watching, s.conns, s.locks)
+	go sn.watch(watching, s.direct, s.locks)
 	return sn, nil
 }
 

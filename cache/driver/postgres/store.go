@@ -17,17 +17,19 @@ import (
 type Store struct {
 	options Options
 	conns   *conns
-	locks   int32 // first number of its advisory locks
+	direct  *conns // for those that live long: conns, without a DirectURL
+	locks   int32  // first number of its advisory locks
 
-	turns  turns
-	asks   asks
-	near   near
-	groups groups
-	marks  marks
-	stats  counts
-	clock  clock
-	read   atomic.Bool // something was read since the keeper looked
-	final  bool        // Close writes what is left
+	turns    turns
+	counters counters
+	asks     asks
+	near     near
+	groups   groups
+	marks    marks
+	stats    counts
+	clock    clock
+	read     atomic.Bool // something was read since the keeper looked
+	final    bool        // Close writes what is left
 
 	unswept atomic.Bool // there may be something to be removed
 
@@ -51,12 +53,12 @@ type Store struct {
 }
 
 var (
-	_ driver.Store      = (*Store)(nil)
-	_ driver.Filer      = (*Store)(nil)
-	_ driver.Checker    = (*Store)(nil)
-	_ driver.Measurer   = (*Store)(nil)
-	_ driver.Clocked    = (*Store)(nil)
-	_ driver.NearCached = (*Store)(nil)
+	_ driver.Store    = (*Store)(nil)
+	_ driver.Filer    = (*Store)(nil)
+	_ driver.Checker  = (*Store)(nil)
+	_ driver.Measurer = (*Store)(nil)
+	_ driver.Clocked  = (*Store)(nil)
+	_ driver.Metered  = (*Store)(nil)
 )
 
 // maxSchema is how long the server lets a name be, in bytes.
@@ -80,12 +82,21 @@ func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store,
 	if len(o.Schema) > maxSchema || strings.ContainsRune(o.Schema, 0) {
 		return nil, fmt.Errorf("%w: the name of the schema is longer than %d bytes, which the server would cut, or has a NUL", driver.ErrInvalid, maxSchema)
 	}
+	s.direct = s.conns
+	if o.DirectURL != "" {
+		config, err := parse(o.DirectURL)
+		if err != nil {
+			return nil, err
+		}
+		s.direct = newConns(config, o)
+	}
 	err := s.prepare(ctx)
 	if err == nil {
 		err = s.setClock(ctx)
 	}
 	if err != nil {
 		s.conns.close()
+		s.direct.close()
 		return nil, err
 	}
 	s.unswept.Store(true)
@@ -157,6 +168,7 @@ func (s *Store) Close() error {
 	s.watches.close()
 	s.pins.close(s)
 	s.conns.close()
+	s.direct.close()
 	return err
 }
 

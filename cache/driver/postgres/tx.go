@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,6 +25,10 @@ type tx struct {
 	taken   []*file                // put by this transaction
 	fenced  bool                   // a fence was drawn
 	swept   bool                   // it leaves something to be removed
+
+	updates          int           // that are committed with it
+	waited           time.Duration // for its locks
+	expired, evicted int64         // rows that it has removed
 
 	dirty  int     // grows with each change, and each count
 	again  bool    // it has to run again, with missed locked from the start
@@ -79,6 +84,7 @@ func (x *tx) settle(committed bool) {
 	if !committed {
 		return
 	}
+	x.store.counters.committed(x)
 	for _, f := range x.taken {
 		f.committed.Store(true)
 	}
@@ -181,6 +187,7 @@ func (x *tx) leave(ctx context.Context, h *head, r *row, l *driver.Lookup) error
 			x.counts[h.c] = driver.Stats{Hits: sum.Hits + n.Hits, Misses: sum.Misses + n.Misses}
 		} else {
 			x.store.stats.add(h.c, n)
+			x.store.counters.read(h.c, n)
 		}
 	}
 	if r == nil {

@@ -156,11 +156,13 @@ func (s *Store) begin(ctx context.Context, j *job) (*tx, error) {
 		if err != nil {
 			return nil, err
 		}
-		x := &tx{store: s, conn: c, job: j, writable: true, heads: make(map[int32]*head, len(j.wanted))}
+		began := time.Now()
+		x := &tx{store: s, conn: c, job: j, writable: true, updates: 1, heads: make(map[int32]*head, len(j.wanted))}
 		if err = s.adopt(waiting, c); err == nil {
 			err = x.lock(waiting)
 		}
 		if err == nil {
+			x.waited = time.Since(began)
 			return x, nil
 		}
 		cut := c.IsClosed() && waiting.Err() == nil
@@ -365,14 +367,14 @@ const tracesSQL = `WITH u AS (SELECT * FROM unnest($1::int[], $2::bigint[], $3::
 			AND (SELECT coalesce(max(n), 0) FROM change WHERE change.c = u.c) < u.n + $4)`
 
 func (s *Store) lookFor(ctx context.Context, x *tx, changed []*head, durable bool) (committed bool, err error) {
-	c, err := s.conns.dial(ctx)
+	c, err := s.direct.dial(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer s.conns.hangUp(c)
+	defer s.direct.hangUp(c)
 	// The old backend may wait for an answer that will not come.
-	_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2`,
-		int32(x.conn.PgConn().PID()), startOf(x.conn))
+	_, err = c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid::text = $1 AND backend_start::text = $2`,
+		pidOf(x.conn), startOf(x.conn))
 	if err != nil {
 		return false, err
 	}

@@ -81,6 +81,7 @@ func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l
 	}
 	if settings.Statistics && !l.Quiet {
 		s.stats.add(own.id, one(found))
+		s.counters.read(own.id, one(found))
 	}
 	if !found {
 		return driver.Row{}, false, nil

@@ -53,6 +53,15 @@ func (w *watcher) signal() {
 	}
 }
 
+func (ws *watches) count() (n int64) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, of := range ws.of {
+		n += int64(len(of))
+	}
+	return n
+}
+
 // Watch implements [driver.Store].
 func (s *Store) Watch(c driver.Collection) (<-chan struct{}, func(), error) {
 	ctx := s.closing
@@ -159,10 +168,10 @@ type listener struct {
 }
 
 func (l *listener) run(ctx context.Context) (err error) {
-	if l.conn, err = l.store.conns.dial(ctx); err != nil {
+	if l.conn, err = l.store.direct.dial(ctx); err != nil {
 		return err
 	}
-	defer l.store.conns.hangUp(l.conn)
+	defer l.store.direct.hangUp(l.conn)
 	asking, cancel := context.WithTimeout(ctx, followTimeout)
 	_, err = l.conn.Exec(asking, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize())
 	cancel()

@@ -71,16 +71,9 @@ func (e entry) incomplete(spec driver.Spec) bool {
 
 // putEntry writes a line of the catalog and keeps codecs that are stored.
 func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
-	s, err := cn.query("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))" +
-		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)")
-	if err != nil {
-		return err
-	}
-	s.BindInt(1, id)
-	s.BindText(2, name)
-	s.BindText(3, spec.KeyCodec)
-	s.BindText(4, spec.ValueCodec)
-	return s.Run()
+	return cn.run("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))"+
+		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)",
+		codec.IntegerValue(id), codec.TextValue(name), codec.TextValue(spec.KeyCodec), codec.TextValue(spec.ValueCodec))
 }
 
 // nextNumber returns the number of the next collection. As soon as there are
@@ -120,17 +113,12 @@ func (cn *conn) nextNumber() (int64, error) {
 // sequence returns the last number that AUTOINCREMENT has given in a table, 0 if
 // none. It is not ok if that is no number from which it can go on.
 func (cn *conn) sequence(name string) (last int64, ok bool, err error) {
-	s, err := cn.query("SELECT seq FROM sqlite_sequence WHERE name = ?1")
-	if err != nil {
-		return 0, false, err
-	}
-	s.BindText(1, name)
 	ok = true
-	_, err = s.First(func() {
+	_, err = cn.first("SELECT seq FROM sqlite_sequence WHERE name = ?1", func(s *sqlite3.Stmt) {
 		last = s.ColumnInt(0)
 		ok = s.ColumnType(0) == codec.Integer && last >= 0 && last < math.MaxInt64/2
-	})
-	return last, ok && err == nil, translate(err)
+	}, codec.TextValue(name))
+	return last, ok && err == nil, err
 }
 
 // owners returns the numbers of the collections that have tables of their own,

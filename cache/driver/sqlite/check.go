@@ -64,20 +64,7 @@ func (k *checker) database() error {
 	if err != nil {
 		return cn.waitErr(err)
 	}
-	defer s.Reset()
-	for {
-		row, err := s.Step()
-		if k.ctx.Err() != nil {
-			return context.Cause(k.ctx)
-		}
-		if err != nil {
-			// Damage that keeps the check itself from going on.
-			k.report(driver.Problem{Kind: driver.CorruptDatabase, Detail: err.Error()})
-			return nil
-		}
-		if !row {
-			return nil
-		}
+	err = s.Each(func() {
 		if text := s.ColumnText(0); text != "ok" {
 			p := driver.Problem{Kind: driver.CorruptDatabase, Detail: text}
 			// What REINDEX mends: an index that disagrees with its table.
@@ -87,7 +74,15 @@ func (k *checker) database() error {
 			}
 			k.report(p)
 		}
+	})
+	if k.ctx.Err() != nil {
+		return context.Cause(k.ctx)
 	}
+	if err != nil {
+		// Damage that keeps the check itself from going on.
+		k.report(driver.Problem{Kind: driver.CorruptDatabase, Detail: err.Error()})
+	}
+	return nil
 }
 
 // everything checks rows, counters and files. With mend, t can write.

@@ -326,27 +326,28 @@ func (k *checker) number(t *tx, c *collection, sql string) (n int64, err error) 
 // DiskCache's defaults.
 func (k *checker) settings(t *tx, c *collection) error {
 	defaults := append(settingRows(driver.DefaultSettings()), counterRows()...)
-	s, err := t.conn.about(c, "SELECT value FROM {S} WHERE {in}key = ?1")
-	if err != nil {
-		return err
-	}
 	for _, d := range defaults {
 		if d.key == "count" || d.key == "size" {
 			continue
 		}
-		c.tables.Bind(s, c.id)
-		s.BindText(1, d.key)
-		row, err := s.Step()
+		s, err := t.conn.stmt(c, table.GetSetting)
 		if err != nil {
-			s.Reset()
 			return err
 		}
-		_, isNumber := numberColumn(s, 0)
-		ok := !row || isNumber || d.value.Kind() == codec.Text && s.ColumnType(0) == codec.Text
-		if ok && row && (d.key == "hits" || d.key == "misses") {
-			ok = s.ColumnType(0) == codec.Integer && s.ColumnInt(0) >= 0
+		s.BindText(1, d.key)
+		ok := true
+		_, err = s.First(func() {
+			_, ok = numberColumn(s, 0)
+			switch {
+			case d.key == "hits" || d.key == "misses":
+				ok = s.ColumnType(0) == codec.Integer && s.ColumnInt(0) >= 0
+			case d.value.Kind() == codec.Text:
+				ok = ok || s.ColumnType(0) == codec.Text
+			}
+		})
+		if err != nil {
+			return err
 		}
-		s.Reset()
 		if ok {
 			continue
 		}

@@ -190,10 +190,9 @@ func (cn *conn) stmt(c *collection, which table.Statement) (*sqlite3.Stmt, error
 	return s, nil
 }
 
-// about returns a prepared statement about a collection, whose SQL is put
-// together for the occasion.
-func (cn *conn) about(c *collection, sql string) (*sqlite3.Stmt, error) {
-	s, err := cn.query(c.tables.Expand(sql))
+// about is query for SQL about a collection, which it expands.
+func (cn *conn) about(c *collection, sql string, args ...codec.Value) (*sqlite3.Stmt, error) {
+	s, err := cn.query(c.tables.Expand(sql), args...)
 	if err != nil {
 		return nil, c.explain(err)
 	}
@@ -215,35 +214,54 @@ func (cn *conn) do(c *collection, sql string) error {
 }
 
 // query returns a prepared statement for SQL that is put together for the
-// occasion.
-func (cn *conn) query(sql string) (*sqlite3.Stmt, error) {
-	if s := cn.dynamic[sql]; s != nil {
-		return s, nil
-	}
-	if len(cn.dynamic) >= maxDynamic {
-		for k, s := range cn.dynamic {
-			s.Finalize()
-			delete(cn.dynamic, k)
+// occasion, with its parameters.
+func (cn *conn) query(sql string, args ...codec.Value) (*sqlite3.Stmt, error) {
+	s := cn.dynamic[sql]
+	if s == nil {
+		if len(cn.dynamic) >= maxDynamic {
+			for k, s := range cn.dynamic {
+				s.Finalize()
+				delete(cn.dynamic, k)
+			}
 		}
-	}
-	s, err := cn.Prepare(sql)
-	if err != nil {
-		return nil, translate(err)
-	}
-	cn.dynamic[sql] = s
-	return s, nil
-}
-
-// each runs a query and calls fn at each row.
-func (cn *conn) each(sql string, fn func(s *sqlite3.Stmt), args ...codec.Value) error {
-	s, err := cn.query(sql)
-	if err != nil {
-		return err
+		var err error
+		if s, err = cn.Prepare(sql); err != nil {
+			return nil, translate(err)
+		}
+		cn.dynamic[sql] = s
 	}
 	for i, a := range args {
 		s.BindValue(i+1, a)
 	}
+	return s, nil
+}
+
+// run runs SQL that returns no rows.
+func (cn *conn) run(sql string, args ...codec.Value) error {
+	s, err := cn.query(sql, args...)
+	if err != nil {
+		return err
+	}
+	return s.Run()
+}
+
+// each runs a query and calls fn at each row.
+func (cn *conn) each(sql string, fn func(s *sqlite3.Stmt), args ...codec.Value) error {
+	s, err := cn.query(sql, args...)
+	if err != nil {
+		return err
+	}
 	return cn.waitErr(s.Each(func() { fn(s) }))
+}
+
+// first runs a query, calls fn at its first row, and reports whether there is one.
+func (cn *conn) first(sql string, fn func(s *sqlite3.Stmt), args ...codec.Value) (ok bool, err error) {
+	s, err := cn.query(sql, args...)
+	if err != nil {
+		return false, err
+	}
+	ok, err = s.First(func() { fn(s) })
+	return ok, translate(err)
 }
 
 // forget drops the statements of a collection that is gone.
@@ -260,22 +278,14 @@ func (cn *conn) forget(c *collection) {
 
 // integer runs a query for a single number; no row is 0.
 func (cn *conn) integer(sql string) (n int64, err error) {
-	s, err := cn.query(sql)
-	if err != nil {
-		return 0, err
-	}
-	_, err = s.First(func() { n = s.ColumnInt(0) })
-	return n, translate(err)
+	_, err = cn.first(sql, func(s *sqlite3.Stmt) { n = s.ColumnInt(0) })
+	return n, err
 }
 
 // text runs a query for a single text.
 func (cn *conn) text(sql string) (text string, err error) {
-	s, err := cn.query(sql)
-	if err != nil {
-		return "", err
-	}
-	_, err = s.First(func() { text = s.ColumnText(0) })
-	return text, translate(err)
+	_, err = cn.first(sql, func(s *sqlite3.Stmt) { text = s.ColumnText(0) })
+	return text, err
 }
 
 // setJournalMode asks for the journal mode and checks SQLite's answer, which

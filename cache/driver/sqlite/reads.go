@@ -102,12 +102,10 @@ func (t *tx) count(c *collection, hits, misses int64) error {
 		if n.add == 0 {
 			continue
 		}
-		s, err := t.conn.about(c, "UPDATE {S} SET value = value + ?2 WHERE {in}key = ?1")
+		s, err := t.conn.about(c, "UPDATE {S} SET value = value + ?2 WHERE {in}key = ?1", codec.TextValue(n.key), codec.IntegerValue(n.add))
 		if err != nil {
 			return err
 		}
-		s.BindText(1, n.key)
-		s.BindInt(2, n.add)
 		if err := s.Run(); err != nil {
 			return err
 		}

@@ -73,12 +73,10 @@ func (cn *conn) replaceSetting(c *collection, r setting) error {
 
 func (cn *conn) putSettings(c *collection, insert string, rows ...setting) error {
 	for _, r := range rows {
-		s, err := cn.about(c, insert+" INTO {S} ({coll}key, value) VALUES ({?}?1, ?2)")
+		s, err := cn.about(c, insert+" INTO {S} ({coll}key, value) VALUES ({?}?1, ?2)", codec.TextValue(r.key), r.value)
 		if err != nil {
 			return err
 		}
-		s.BindText(1, r.key)
-		s.BindValue(2, r.value)
 		if err := s.Run(); err != nil {
 			return err
 		}

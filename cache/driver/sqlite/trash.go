@@ -26,13 +26,8 @@ func (m *maintainer) emptied(ids []int64) {
 
 // emptied deletes lines of Trash.
 func (t *tx) emptied(ids []int64) error {
-	s, err := t.conn.query("DELETE FROM Trash WHERE id = ?1")
-	if err != nil {
-		return t.fail(err)
-	}
 	for _, id := range ids {
-		s.BindInt(1, id)
-		if err := s.Run(); err != nil {
+		if err := t.conn.run("DELETE FROM Trash WHERE id = ?1", codec.IntegerValue(id)); err != nil {
 			return t.fail(err)
 		}
 	}
@@ -41,12 +36,7 @@ func (t *tx) emptied(ids []int64) error {
 
 // discard has a value file removed after the commit.
 func (t *tx) discard(rel string) error {
-	s, err := t.conn.query("INSERT INTO Trash (path) VALUES (?1)")
-	if err != nil {
-		return err
-	}
-	s.BindText(1, rel)
-	if err := s.Run(); err != nil {
+	if err := t.conn.run("INSERT INTO Trash (path) VALUES (?1)", codec.TextValue(rel)); err != nil {
 		return err
 	}
 	t.trash.Discard(rel, t.conn.LastInsertRowID())

@@ -5,6 +5,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
+	"github.com/go-diskcache/diskcache/codec"
 )
 
 // unsynced is a line of the list of value files that may not be on the disk.
@@ -32,16 +33,8 @@ func needed(list []unsynced) (files []string) {
 
 // list adds a file to the list, in the transaction that makes its row.
 func (t *tx) list(f *file, c *collection, row int64) error {
-	s, err := t.conn.query("INSERT INTO Unsynced (path, sum, session, coll, row) VALUES (?1, ?2, ?3, ?4, ?5)")
-	if err != nil {
-		return err
-	}
-	s.BindText(1, f.Path())
-	s.BindInt(2, int64(f.Sum()))
-	s.BindText(3, f.Session())
-	s.BindInt(4, c.id)
-	s.BindInt(5, row)
-	return s.Run()
+	return t.conn.run("INSERT INTO Unsynced (path, sum, session, coll, row) VALUES (?1, ?2, ?3, ?4, ?5)",
+		codec.TextValue(f.Path()), codec.IntegerValue(int64(f.Sum())), codec.TextValue(f.Session()), codec.IntegerValue(c.id), codec.IntegerValue(row))
 }
 
 // unsynced returns the list, oldest first.
@@ -74,14 +67,10 @@ func (cn *conn) dropListed(files map[string]bool) error {
 			delete(files, u.path)
 		}
 	}
-	s, err := cn.query("SELECT 1 FROM Trash WHERE path = ?1")
-	if err != nil {
-		return translate(err)
-	}
 	for rel := range files {
-		s.BindText(1, rel)
-		if _, err := s.First(func() { delete(files, rel) }); err != nil {
-			return translate(err)
+		_, err := cn.first("SELECT 1 FROM Trash WHERE path = ?1", func(*sqlite3.Stmt) { delete(files, rel) }, codec.TextValue(rel))
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -89,15 +78,10 @@ func (cn *conn) dropListed(files map[string]bool) error {
 
 // unlist deletes lines of Unsynced.
 func (t *tx) unlist(done []unsynced) error {
-	// An id can be used again when all after it are gone.
-	s, err := t.conn.query("DELETE FROM Unsynced WHERE id = ?1 AND CAST(path AS TEXT) = ?2")
-	if err != nil {
-		return t.fail(err)
-	}
 	for _, u := range done {
-		s.BindInt(1, u.id)
-		s.BindText(2, u.path)
-		if err := s.Run(); err != nil {
+		// An id can be used again when all after it are gone.
+		err := t.conn.run("DELETE FROM Unsynced WHERE id = ?1 AND CAST(path AS TEXT) = ?2", codec.IntegerValue(u.id), codec.TextValue(u.path))
+		if err != nil {
 			return t.fail(err)
 		}
 	}

@@ -266,7 +266,7 @@ var noWait = time.Unix(0, 0)
 // Barge implements [turnstile.DB].
 func (t turns) Barge(ctx context.Context) (begun bool, err error) {
 	t.w.conn.bound(ctx, noWait)
-	err = t.w.run("BEGIN IMMEDIATE")
+	err = t.w.conn.run("BEGIN IMMEDIATE")
 	if err == nil {
 		return true, t.w.begun()
 	}
@@ -281,7 +281,7 @@ func (t turns) Yield() { t.w.conn.Yield() }
 
 // begin opens a transaction that may write.
 func (w *writer) begin() error {
-	if err := w.run("BEGIN IMMEDIATE"); err != nil {
+	if err := w.conn.run("BEGIN IMMEDIATE"); err != nil {
 		return w.conn.waitErr(err)
 	}
 	return w.begun()
@@ -321,7 +321,7 @@ func (w *writer) commit() error {
 	}
 	w.conn.ctx = context.Background() // nothing interrupts it
 	w.core.near.begin(&w.tx)
-	if err := w.run("COMMIT"); err != nil {
+	if err := w.conn.run("COMMIT"); err != nil {
 		return translate(err)
 	}
 	w.core.near.keepWritten(&w.tx.changes)
@@ -337,20 +337,12 @@ func (w *writer) rollback() {
 	}
 	w.conn.ctx = context.Background()
 	if !w.conn.AutoCommit() {
-		if err := w.run("ROLLBACK"); err != nil {
+		if err := w.conn.run("ROLLBACK"); err != nil {
 			w.core.log.Error("rollback failed", "error", err)
 		}
 	}
 	w.tx.rolledBack()
 	w.epoch++ // what was read in the transaction never was
-}
-
-func (w *writer) run(sql string) error {
-	s, err := w.conn.query(sql)
-	if err != nil {
-		return err
-	}
-	return s.Run()
 }
 
 // exclusively runs fn with the lead but without a transaction, for what SQLite

@@ -2,10 +2,8 @@ package turnstile
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -23,9 +21,6 @@ import (
 // and is awake. So that this one can let others go first, there is a queue, and a
 // lock for its head: the process at the head waits for the lock itself, beside
 // those that do not queue.
-//
-// The process that gets the lock writes the time into its file. That is a hint:
-// where it cannot be written, the other processes take the holder for stopped.
 //
 // A system call that waits for a lock cannot be ended, so a wait happens on a
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
@@ -46,8 +41,6 @@ type fifoLock struct {
 
 // lockFile is a file that can be locked, as [osfs.File] is.
 type lockFile interface {
-	io.ReaderAt
-	io.WriterAt
 	TryLock() (bool, error)
 	TryLockShared() (bool, error)
 	Lock() error
@@ -116,12 +109,13 @@ func (l *fifoLock) reopen(dir *osfs.Dir) bool {
 	return true
 }
 
-// place is where a process waits for a fifoLock.
-type place int
+// policy is how one waits for a fifoLock.
+type policy int
 
 const (
-	aside  place = iota // not in the queue
-	behind              // in the queue, after all that wait already, there or outside
+	unfair policy = iota // not in the queue
+	fifo                 // in the queue, if the lock is not free
+	yield                // in the queue, after all that wait already, there or outside
 )
 
 const (
@@ -131,19 +125,20 @@ const (
 	maxWakeUp = 10
 )
 
-// lock waits for the lock until ctx ends or the deadline, if there is one, has
-// passed. It reports whether it had to wait.
-func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at place) (waited bool, err error) {
+// lock waits for the lock until ctx ends or the deadline, if there is one,
+// has passed.
+func (l *fifoLock) lock(ctx context.Context, deadline time.Time, how policy) error {
 	l.mu.Lock()
 	if !l.waiting {
-		if at == aside {
-			if ok, err := l.take(); ok || err != nil {
+		if how != yield {
+			ok, err := l.f.TryLock()
+			if ok || err != nil {
 				l.mu.Unlock()
-				return false, err
+				return err
 			}
 		}
 		l.waiting = true
-		go l.await(at)
+		go l.await(how)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -157,7 +152,7 @@ func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at place) (wait
 	var gaveUp error
 	select {
 	case <-l.got:
-		return true, l.waitErr
+		return l.waitErr
 	case <-ctx.Done():
 		gaveUp = context.Cause(ctx)
 	case <-expired:
@@ -167,13 +162,13 @@ func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at place) (wait
 	defer l.mu.Unlock()
 	if l.waiting {
 		l.abandoned = true
-		return true, gaveUp
+		return gaveUp
 	}
 	<-l.got // it came at the last moment
 	if l.waitErr == nil {
 		l.unlock()
 	}
-	return true, gaveUp
+	return gaveUp
 }
 
 // tryLock takes the lock if no process has it. It does not look at the queue: to do
@@ -184,37 +179,19 @@ func (l *fifoLock) tryLock() (bool, error) {
 	if l.waiting { // to try would give up what the goroutine has by now
 		return false, nil
 	}
-	return l.take()
+	return l.f.TryLock()
 }
 
-// take takes the lock if no process has it.
-func (l *fifoLock) take() (bool, error) {
-	ok, err := l.f.TryLock()
-	if ok {
-		l.stamp()
+// free reports whether no process has the lock or waits for it, not even a
+// goroutine of this one. The caller must not have it: to try a lock on the
+// same open file would replace it.
+func (l *fifoLock) free() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting { // see tryLock
+		return false
 	}
-	return ok, err
-}
-
-// stampAt is where the time stands in the lock's file: not at its beginning, which on
-// Windows nobody can read while the lock is held.
-const stampAt = 8
-
-// stamp writes the time at which this process got the lock.
-func (l *fifoLock) stamp() {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(time.Now().UnixNano()))
-	l.f.WriteAt(b[:], stampAt)
-}
-
-// taken is the time at which some process last got the lock, as that process wrote
-// it: it is there to be compared. Zero is unknown.
-func (l *fifoLock) taken() int64 {
-	var b [8]byte
-	if _, err := l.f.ReadAt(b[:], stampAt); err != nil {
-		return 0
-	}
-	return int64(binary.LittleEndian.Uint64(b[:]))
+	return isFree(l.f) && isFree(l.head)
 }
 
 // isFree reports whether nobody has a lock, or there is an error, which shows
@@ -241,10 +218,12 @@ func (l *fifoLock) letGo() {
 }
 
 // await waits for the lock.
-func (l *fifoLock) await(at place) {
-	var err error
-	if at == behind {
+func (l *fifoLock) await(how policy) {
+	if how == yield {
 		l.letGo()
+	}
+	var err error
+	if how != unfair {
 		err = l.head.Lock()
 		if err == nil && l.dismissed() {
 			return
@@ -252,12 +231,9 @@ func (l *fifoLock) await(at place) {
 	}
 	if err == nil {
 		err = l.f.Lock()
-		if at == behind {
+		if how != unfair {
 			l.head.Unlock()
 		}
-	}
-	if err == nil {
-		l.stamp()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

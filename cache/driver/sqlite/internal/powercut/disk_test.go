@@ -1,7 +1,7 @@
 // Package powercut tells what a disk could hold after the power was cut. A
 // [Disk] records what a store does to the files in a directory, through SQLite
 // and beside it; [Disk.Cut] makes a directory of it that could be found after a
-// cut at any moment. Only tests import it.
+// cut at any moment. The package is tests, and what they need.
 //
 // What was synced is there. Of what was not synced, anything may be there: a
 // write as a whole, some of its sectors, zeros where a file has become longer,
