@@ -2,8 +2,10 @@ package turnstile
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"time"
@@ -21,6 +23,9 @@ import (
 // and is awake. So that this one can let others go first, there is a queue, and a
 // lock for its head: the process at the head waits for the lock itself, beside
 // those that do not queue.
+//
+// The process that gets the lock writes the time into its file. That is a hint:
+// where it cannot be written, the other processes take the holder for stopped.
 //
 // A system call that waits for a lock cannot be ended, so a wait happens on a
 // goroutine of its own. If its caller gives up, the goroutine goes on waiting,
@@ -41,6 +46,8 @@ type fifoLock struct {
 
 // lockFile is a file that can be locked, as [osfs.File] is.
 type lockFile interface {
+	io.ReaderAt
+	io.WriterAt
 	TryLock() (bool, error)
 	TryLockShared() (bool, error)
 	Lock() error
@@ -109,13 +116,12 @@ func (l *fifoLock) reopen(dir *osfs.Dir) bool {
 	return true
 }
 
-// policy is how one waits for a fifoLock.
-type policy int
+// place is where a process waits for a fifoLock.
+type place int
 
 const (
-	unfair policy = iota // not in the queue
-	fifo                 // in the queue, if the lock is not free
-	yield                // in the queue, after all that wait already, there or outside
+	aside  place = iota // not in the queue
+	behind              // in the queue, after all that wait already, there or outside
 )
 
 const (
@@ -125,20 +131,19 @@ const (
 	maxWakeUp = 10
 )
 
-// lock waits for the lock until ctx ends or the deadline, if there is one,
-// has passed.
-func (l *fifoLock) lock(ctx context.Context, deadline time.Time, how policy) error {
+// lock waits for the lock until ctx ends or the deadline, if there is one, has
+// passed. It reports whether it had to wait.
+func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at place) (waited bool, err error) {
 	l.mu.Lock()
 	if !l.waiting {
-		if how != yield {
-			ok, err := l.f.TryLock()
-			if ok || err != nil {
+		if at == aside {
+			if ok, err := l.take(); ok || err != nil {
 				l.mu.Unlock()
-				return err
+				return false, err
 			}
 		}
 		l.waiting = true
-		go l.await(how)
+		go l.await(at)
 	}
 	l.abandoned = false
 	l.mu.Unlock()
@@ -152,7 +157,7 @@ func (l *fifoLock) lock(ctx context.Context, deadline time.Time, how policy) err
 	var gaveUp error
 	select {
 	case <-l.got:
-		return l.waitErr
+		return true, l.waitErr
 	case <-ctx.Done():
 		gaveUp = context.Cause(ctx)
 	case <-expired:
@@ -162,13 +167,13 @@ func (l *fifoLock) lock(ctx context.Context, deadline time.Time, how policy) err
 	defer l.mu.Unlock()
 	if l.waiting {
 		l.abandoned = true
-		return gaveUp
+		return true, gaveUp
 	}
 	<-l.got // it came at the last moment
 	if l.waitErr == nil {
 		l.unlock()
 	}
-	return gaveUp
+	return true, gaveUp
 }
 
 // tryLock takes the lock if no process has it. It does not look at the queue: to do
@@ -179,19 +184,37 @@ func (l *fifoLock) tryLock() (bool, error) {
 	if l.waiting { // to try would give up what the goroutine has by now
 		return false, nil
 	}
-	return l.f.TryLock()
+	return l.take()
 }
 
-// free reports whether no process has the lock or waits for it, not even a
-// goroutine of this one. The caller must not have it: to try a lock on the
-// same open file would replace it.
-func (l *fifoLock) free() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.waiting { // see tryLock
-		return false
+// take takes the lock if no process has it.
+func (l *fifoLock) take() (bool, error) {
+	ok, err := l.f.TryLock()
+	if ok {
+		l.stamp()
 	}
-	return isFree(l.f) && isFree(l.head)
+	return ok, err
+}
+
+// stampAt is where the time stands in the lock's file: not at its beginning, which on
+// Windows nobody can read while the lock is held.
+const stampAt = 8
+
+// stamp writes the time at which this process got the lock.
+func (l *fifoLock) stamp() {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(time.Now().UnixNano()))
+	l.f.WriteAt(b[:], stampAt)
+}
+
+// taken is the time at which some process last got the lock, as that process wrote
+// it: it is there to be compared. Zero is unknown.
+func (l *fifoLock) taken() int64 {
+	var b [8]byte
+	if _, err := l.f.ReadAt(b[:], stampAt); err != nil {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint64(b[:]))
 }
 
 // isFree reports whether nobody has a lock, or there is an error, which shows
@@ -218,12 +241,10 @@ func (l *fifoLock) letGo() {
 }
 
 // await waits for the lock.
-func (l *fifoLock) await(how policy) {
-	if how == yield {
-		l.letGo()
-	}
+func (l *fifoLock) await(at place) {
 	var err error
-	if how != unfair {
+	if at == behind {
+		l.letGo()
 		err = l.head.Lock()
 		if err == nil && l.dismissed() {
 			return
@@ -231,9 +252,12 @@ func (l *fifoLock) await(how policy) {
 	}
 	if err == nil {
 		err = l.f.Lock()
-		if how != unfair {
+		if at == behind {
 			l.head.Unlock()
 		}
+	}
+	if err == nil {
+		l.stamp()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -32,11 +32,8 @@ func TestYield(t *testing.T) {
 		l := newLock(db.lock.open(), db.head.open())
 		first := db.head.open()
 		first.Lock()
-		if err := l.lock(t.Context(), time.Now().Add(20*time.Millisecond), yield); !errors.Is(err, driver.ErrTimeout) {
+		if _, err := l.lock(t.Context(), time.Now().Add(20*time.Millisecond), behind); !errors.Is(err, driver.ErrTimeout) {
 			t.Errorf("before one that waits: %v", err)
-		}
-		if l.free() {
-			t.Error("free while this process waits")
 		}
 		if ok, err := l.tryLock(); ok || err != nil {
 			t.Error("taken while this process waits:", err)
@@ -49,7 +46,7 @@ func TestYield(t *testing.T) {
 			t.Error("waits for the lock although nobody waits for it any more")
 		}
 		holder.Unlock()
-		if d := waits(func() { l.lock(t.Context(), time.Time{}, yield) }); d < wakeUp {
+		if d := waits(func() { l.lock(t.Context(), time.Time{}, behind) }); d < wakeUp {
 			t.Error("takes the lock before one that is just being woken up")
 		}
 		l.unlock()
@@ -73,6 +70,34 @@ func TestYield(t *testing.T) {
 	})
 }
 
+// The time in the lock's file is that of its last holder, wherever that one waited.
+func TestTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var db database
+		a, b := newLock(db.lock.open(), db.head.open()), newLock(db.lock.open(), db.head.open())
+		if a.taken() != 0 {
+			t.Error("known before anybody had the lock")
+		}
+		for _, at := range []place{aside, behind} {
+			time.Sleep(time.Second)
+			if ok, err := a.tryLock(); !ok {
+				t.Fatal("not free: ", err)
+			}
+			if got := a.taken(); got != time.Now().UnixNano() {
+				t.Error("not waited for: ", got)
+			}
+			time.AfterFunc(time.Minute, a.unlock)
+			if waited, err := b.lock(t.Context(), time.Time{}, at); !waited || err != nil {
+				t.Error("has not waited: ", err)
+			}
+			if got := a.taken(); got != time.Now().UnixNano() {
+				t.Error("waited for: ", got)
+			}
+			b.unlock()
+		}
+	})
+}
+
 // The goroutine of a wait that was given up is the next one's; without one it gives
 // up what it gets.
 func TestAbandoned(t *testing.T) {
@@ -82,12 +107,12 @@ func TestAbandoned(t *testing.T) {
 		holder := db.lock.open()
 		for _, again := range []bool{false, true} {
 			holder.Lock()
-			if err := l.lock(t.Context(), time.Now().Add(time.Millisecond), unfair); !errors.Is(err, driver.ErrTimeout) {
+			if _, err := l.lock(t.Context(), time.Now().Add(time.Millisecond), aside); !errors.Is(err, driver.ErrTimeout) {
 				t.Error(err)
 			}
 			time.AfterFunc(time.Second, holder.Unlock)
 			if again {
-				if d := waits(func() { l.lock(t.Context(), time.Time{}, fifo) }); d != time.Second+wakeUp/2 {
+				if d := waits(func() { l.lock(t.Context(), time.Time{}, behind) }); d != time.Second+wakeUp/2 {
 					t.Errorf("the next one waits %v", d)
 				}
 				if db.lock.free() {
@@ -96,7 +121,7 @@ func TestAbandoned(t *testing.T) {
 				l.unlock()
 			}
 			time.Sleep(2 * time.Second)
-			if synctest.Wait(); !l.free() {
+			if synctest.Wait(); !db.lock.free() || !db.head.free() {
 				t.Error("the lock is not given up")
 			}
 		}
@@ -133,8 +158,8 @@ func TestLockReopened(t *testing.T) {
 		if l != first {
 			t.Error("another lock, and another goroutine that waits for it")
 		}
-		how := []policy{unfair, fifo, yield}[i%3]
-		if err := l.lock(t.Context(), time.Now().Add(time.Millisecond), how); !errors.Is(err, driver.ErrTimeout) {
+		at := []place{aside, behind}[i%2]
+		if _, err := l.lock(t.Context(), time.Now().Add(time.Millisecond), at); !errors.Is(err, driver.ErrTimeout) {
 			t.Error(err)
 		}
 		if err := l.close(); err != nil {
@@ -174,7 +199,10 @@ func TestLockReopened(t *testing.T) {
 	if last == first {
 		t.Error("a lock without files")
 	}
-	if err := errors.Join(last.lock(t.Context(), time.Time{}, fifo), last.close(), holder.close()); err != nil {
+	if _, err := last.lock(t.Context(), time.Time{}, behind); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(last.close(), holder.close()); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,8 +6,8 @@
 // they sleep, and only the holder tries to get SQLite's. To take that lock too
 // costs two more system calls, a tenth of a transaction, for nothing where one
 // process alone writes. Therefore a process tries SQLite's lock without it first.
-// If that fails there is contention, and for a while from then on the process
-// queues first, and holds the lock until it has committed.
+// If that fails there is contention, and as long as there is, and for a while
+// after, the process takes the lock first, and holds it until it has committed.
 //
 // To hand the lock on after each transaction takes longer than a transaction: the
 // next process has to wake up first, and nobody writes meanwhile. So a process
@@ -15,6 +15,11 @@
 // SQLite's between them, and few of its transactions wait long. A process that
 // writes only now and then does not queue with the steady ones, and is next when a
 // quantum ends, or the one after.
+//
+// A holder may be stopped between two transactions. A process that gets the lock
+// writes the time into its file, so that a process that waits sees whether the lock
+// is handed on, be there two processes or a hundred. Only while it is not does a
+// waiting process barge, that is, try to get SQLite's lock without this one.
 //
 // A transaction that is the user's own does not begin a quantum, and ends one. It
 // may take a lock or give one back, or take what is to be worked on, and the
@@ -37,14 +42,9 @@ import (
 )
 
 const (
-	// minContended is how long a process queues for its transactions after it has
-	// found another one writing. If it finds one again soon after, that doubles,
-	// and so on.
-	minContended = 10 * time.Millisecond
-	maxContended = 640 * time.Millisecond
-	// probeEvery is how often a process that writes steadily, and does not queue,
-	// looks whether others do.
-	probeEvery = time.Millisecond
+	// contendedFor is how long a process takes the lock for its transactions after
+	// it has last waited for another process.
+	contendedFor = 200 * time.Millisecond
 
 	// A quantum ends after this time or this many transactions: then less than one
 	// transaction in a hundred waits for other processes.
@@ -52,15 +52,15 @@ const (
 	quantumCount = 200
 	// idleAfter is how long the lock is held without a transaction.
 	idleAfter = 500 * time.Microsecond
-	// Transactions that begin within steadyGap of the one before are steady
-	// when there were about steadyCount of them.
+	// A process writes steadily after about steadyCount transactions that began
+	// within steadyGap of the one before, and as long as it keeps the lock.
 	steadyGap   = 100 * time.Microsecond
 	steadyCount = 8
 
-	// stalledAfter is how long a process waits for the lock before it tries to
-	// barge: the holder seems to be stopped. As long as that lasts it tries after
-	// stalledWait.
-	stalledAfter = 100 * time.Millisecond
+	// A process that waits looks at the time in the lock's file after stalledAfter,
+	// and barges if it was the same at the look before. As long as that is so, it
+	// waits for stalledWait.
+	stalledAfter = 50 * time.Millisecond
 	stalledWait  = 300 * time.Microsecond
 )
 
@@ -82,39 +82,20 @@ type Turnstile struct {
 	lock *fifoLock
 
 	// What follows belongs to the caller of Arrive, until it has called Leave.
-	contended contention
-	probed    time.Time // when it was last looked whether others queue
+	contended time.Time // other processes are likely to write until then
 	steady    int       // how steadily this process writes, up to twice steadyCount
 	held      bool      // a transaction holds the lock
 	since     time.Time // since when this process holds it
 	count     int       // transactions since then
 	mustYield bool      // a quantum has ended: others go first
-
-	fruitless time.Duration // spent waiting for the lock since the process last got it
-	stalled   bool          // the holder seems to be stopped: it did not help to wait for so long
+	seen      int64     // the time in the lock's file, when this process last looked
+	stalled   bool      // it was the same at the look before
 
 	mu   sync.Mutex // guards what follows
 	kept bool       // this process holds the lock between two transactions
 	left time.Time  // when the last transaction ended
 	idle *time.Timer
 }
-
-// contention is a time in which other processes are likely to write.
-type contention struct {
-	until time.Time
-	span  time.Duration // 0 if this process has never met another one
-}
-
-// met extends the time: another process was found to write.
-func (c *contention) met(now time.Time) {
-	if now.Sub(c.until) > c.span { // it was quiet for as long
-		c.span = minContended / 2
-	}
-	c.span = min(max(2*c.span, minContended), maxContended)
-	c.until = now.Add(c.span)
-}
-
-func (c *contention) at(now time.Time) bool { return c.span != 0 && now.Before(c.until) }
 
 // Open opens the turnstile of a directory, in which the files of the lock and of
 // the head of its queue have these names.
@@ -142,7 +123,7 @@ func (t *Turnstile) Arrive(now time.Time, alone bool) {
 	switch {
 	case alone:
 		t.steady = 0
-	case now.Sub(t.left) < steadyGap:
+	case t.kept || now.Sub(t.left) < steadyGap:
 		t.steady = min(t.steady+1, 2*steadyCount)
 	default:
 		t.steady /= 2 // not 0: the process may not have had a processor
@@ -159,34 +140,39 @@ func (t *Turnstile) Acquire(ctx context.Context, now, deadline time.Time) (begun
 	if t.held {
 		return false, nil
 	}
-	if !t.mustQueue(now) {
+	if !now.Before(t.contended) {
 		if begun, err := t.db.Barge(ctx); begun || err != nil {
 			return begun, err
 		}
-		t.contended.met(now)
+		t.contended = now.Add(contendedFor)
 	}
-	for patience := t.patience(ctx, deadline); ; patience = min(2*patience, stalledAfter) {
-		began := time.Now()
-		until, last := began.Add(patience), false
-		if !deadline.IsZero() && until.After(deadline) {
-			until, last = deadline, true
+	patience := stalledAfter
+	if t.stalled {
+		patience = stalledWait
+	}
+	for {
+		until, last := lookAt(ctx, deadline, patience)
+		waited, err := t.lock.lock(ctx, until, t.place())
+		if waited {
+			t.contended = time.Now().Add(contendedFor)
 		}
-		err := t.lock.lock(ctx, until, t.policy())
 		if err == nil {
 			t.held, t.since, t.count = true, time.Now(), 0
-			t.mustYield, t.fruitless, t.stalled = false, 0, false
 			return false, nil
 		}
 		if !errors.Is(err, driver.ErrTimeout) {
 			return false, err
 		}
-		t.fruitless += time.Since(began)
-		begun, e := t.db.Barge(ctx)
-		if begun {
-			t.stalled = t.fruitless >= stalledAfter
+		taken := t.lock.taken()
+		t.stalled, t.seen = taken == t.seen, taken
+		patience = min(2*patience, stalledAfter)
+		if !t.stalled {
+			patience = stalledAfter
 		}
-		if begun || e != nil {
-			return begun, e
+		if t.stalled || last {
+			if begun, err := t.db.Barge(ctx); begun || err != nil {
+				return begun, err
+			}
 		}
 		if last {
 			return false, err
@@ -194,50 +180,32 @@ func (t *Turnstile) Acquire(ctx context.Context, now, deadline time.Time) (begun
 	}
 }
 
-// mustQueue reports whether to queue for the lock before a transaction begins.
-func (t *Turnstile) mustQueue(now time.Time) bool {
-	if t.contended.at(now) {
-		return true
+// place is where this process waits for the lock. Only a process that has just had
+// a quantum queues for it: the others do not wait for the quanta of all those, and it
+// would take two wake-ups to hand the lock on to them.
+func (t *Turnstile) place() place {
+	if t.mustYield {
+		return behind
 	}
-	if t.steady < steadyCount || !t.mustYield && now.Sub(t.probed) < probeEvery {
-		return false
-	}
-	t.probed = now
-	if t.lock.free() {
-		t.mustYield = false
-		return false
-	}
-	t.contended.met(now)
-	return true
+	return aside
 }
 
-// policy is how this process waits for the lock. Only a process that is going to
-// keep the lock queues for it: the others do not wait for the quanta of all those,
-// and it would take two wake-ups to hand the lock on to them.
-func (t *Turnstile) policy() policy {
-	switch {
-	case t.mustYield:
-		return yield
-	case t.steady >= steadyCount:
-		return fifo
+// lookAt is when a process that waits for the lock looks whether it is handed on, and
+// whether that is for the last time. It is within half of the time that there is, or
+// the end of a context would come before a try to barge.
+func lookAt(ctx context.Context, deadline time.Time, patience time.Duration) (at time.Time, last bool) {
+	now, end := time.Now(), deadline
+	if e, ok := ctx.Deadline(); ok && (end.IsZero() || e.Before(end)) {
+		end = e
 	}
-	return unfair
-}
-
-// patience is how long to wait for the lock at first: at most half of the time
-// that there is, or the end of a context would come before a try to barge.
-func (t *Turnstile) patience(ctx context.Context, deadline time.Time) time.Duration {
-	if end, ok := ctx.Deadline(); ok && (deadline.IsZero() || end.Before(deadline)) {
-		deadline = end
+	if !end.IsZero() {
+		patience = max(min(patience, end.Sub(now)/2), stalledWait)
 	}
-	patience := stalledAfter
-	if t.stalled {
-		patience = stalledWait
+	at = now.Add(patience)
+	if !deadline.IsZero() && !at.Before(deadline) {
+		return deadline, true
 	}
-	if !deadline.IsZero() {
-		patience = max(min(patience, time.Until(deadline)/2), 0)
-	}
-	return patience
+	return at, false
 }
 
 // Leave ends a transaction, and lets other processes in unless this one is within
@@ -307,7 +275,8 @@ func (t *Turnstile) giveBack() {
 // Lock waits for the lock until ctx ends or the deadline, if there is one, has
 // passed.
 func (t *Turnstile) Lock(ctx context.Context, deadline time.Time) error {
-	return t.lock.lock(ctx, deadline, unfair)
+	_, err := t.lock.lock(ctx, deadline, aside)
+	return err
 }
 
 // Unlock gives up what Lock took.

@@ -23,6 +23,7 @@ type inode struct {
 	mu       sync.Mutex
 	holder   *file
 	released chan struct{} // closed when it is; nil if no file waits
+	data     [16]byte
 }
 
 // file is an open file of an inode.
@@ -72,6 +73,21 @@ func (f *file) Unlock() {
 		close(f.released)
 		f.released = nil
 	}
+}
+
+func (f *file) ReadAt(b []byte, offset int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return copy(b, f.data[offset:]), nil
+}
+
+func (f *file) WriteAt(b []byte, offset int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.holder != f {
+		return 0, errors.New("written without the lock")
+	}
+	return copy(f.data[offset:], b), nil
 }
 
 func (f *file) Close() error {
@@ -211,36 +227,40 @@ func inBubble(t *testing.T, fn func(t *testing.T, db *database, p *process)) {
 	})
 }
 
-// A process that meets no other one does not take the lock; one that does takes
-// it for a while, and the longer the sooner it meets others again.
+// A process that meets no other one does not take the lock; one that does takes it
+// for a while, and as long as it has to wait for others.
 func TestContention(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *database, p *process) {
 		contended := func() time.Duration {
 			t.Helper()
-			p.meet()
 			began := time.Now()
 			for !p.write().barged {
 				if !db.lock.free() {
 					t.Error("keeps the lock, and does not write steadily")
 				}
-				time.Sleep(minContended / 10)
+				time.Sleep(time.Millisecond)
 			}
 			return time.Since(began)
 		}
 		if !p.write().barged {
 			t.Error("alone, and takes the lock")
 		}
-		for want := minContended; want <= maxContended; want *= 2 {
-			if got := contended(); got != want {
-				t.Errorf("queues for %v, want %v", got, want)
+		for range 2 {
+			p.meet()
+			if got := contended(); got != contendedFor {
+				t.Errorf("takes the lock for %v after it has met another process", got)
 			}
 		}
-		if got := contended(); got != maxContended {
-			t.Errorf("meeting others all the time: %v", got)
+		p.meet()
+		time.Sleep(contendedFor / 2)
+		other := db.lock.open()
+		other.Lock()
+		time.AfterFunc(time.Millisecond, other.Unlock)
+		if tr := p.write(); tr.barged || tr.waited < time.Millisecond {
+			t.Error("does not wait for the lock")
 		}
-		time.Sleep(maxContended + 1)
-		if got := contended(); got != minContended {
-			t.Errorf("after a quiet time: %v", got)
+		if got := contended(); got != contendedFor {
+			t.Errorf("takes the lock for %v after it has waited for another process", got)
 		}
 	})
 }
@@ -304,8 +324,13 @@ func TestQuantumEnds(t *testing.T) {
 func TestIdle(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *database, p *process) {
 		p.keep()
-		time.Sleep(idleAfter / 2)
-		p.write()
+		for range 2 * steadyCount {
+			time.Sleep(quantum / (4 * steadyCount))
+			p.write()
+		}
+		if db.lock.free() {
+			t.Error("gives the lock up within its quantum")
+		}
 		p.keep()
 		time.Sleep(idleAfter - 1)
 		if synctest.Wait(); db.lock.free() {
@@ -406,76 +431,82 @@ func TestTryHold(t *testing.T) {
 	})
 }
 
-// A process that cannot get the lock gets SQLite's, if no other has that: the
-// holder of the lock may be stopped between two transactions.
+// A process that cannot get the lock gets SQLite's, if no other has that and the lock
+// is not handed on: its holder may be stopped between two transactions.
 func TestBarge(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *database, p *process) {
 		p.meet()
-		stopped := db.lock.open()
-		stopped.Lock()
-		for i, want := range []time.Duration{stalledAfter, stalledWait, stalledWait} {
-			if tr := p.do(transaction{meets: true}); !tr.barged || tr.waited != want {
+		q := newProcess(t, db)
+		q.meet()
+		stopped := newLock(db.lock.open(), db.head.open())
+		if ok, err := stopped.tryLock(); !ok {
+			t.Fatal("the lock is not free: ", err)
+		}
+		for i, want := range []time.Duration{2 * stalledAfter, stalledWait, stalledWait} {
+			if tr := p.do(transaction{}); !tr.barged || tr.waited != want {
 				t.Errorf("try %d: barges %v after %v, want %v", i, tr.barged, tr.waited, want)
 			}
 		}
-		stopped.Unlock()
-		time.Sleep(time.Millisecond)
-		p.meet() // and has the lock again
-		stopped.Lock()
-		// There is a try also where there is hardly any time, and short waits add up.
-		for range 2 {
-			tr := p.do(transaction{meets: true, timeout: stalledAfter})
-			if !tr.barged || tr.waited != stalledAfter/2 {
-				t.Errorf("hardly any time: barges %v after %v: %v", tr.barged, tr.waited, tr.err)
-			}
-		}
-		if tr := p.do(transaction{meets: true, timeout: stalledAfter}); tr.waited != stalledWait {
-			t.Errorf("has not noticed in short waits that the holder does not move: %v", tr.waited)
+		if tr := q.do(transaction{timeout: stalledWait / 2}); !tr.barged || tr.waited != stalledWait/2 {
+			t.Errorf("next to no time: barges %v after %v: %v", tr.barged, tr.waited, tr.err)
 		}
 		db.busy.Store(true)
 		if tr := p.do(transaction{timeout: time.Second}); !errors.Is(tr.err, driver.ErrTimeout) || tr.waited != time.Second {
 			t.Errorf("another process holds both locks: %v after %v", tr.err, tr.waited)
 		}
 		db.busy.Store(false)
-		stopped.Unlock()
+		stopped.unlock()
+		if tr := p.write(); tr.barged { // and has the lock again
+			t.Error("barges although the lock is free")
+		}
+		stopped.tryLock()
+		// There is a try also where there is hardly any time, and what short waits have
+		// found out stays known.
+		if tr := p.do(transaction{timeout: stalledAfter}); !tr.barged || tr.waited >= stalledAfter {
+			t.Errorf("hardly any time: barges %v after %v: %v", tr.barged, tr.waited, tr.err)
+		}
+		if tr := p.do(transaction{timeout: stalledAfter}); tr.waited != stalledWait {
+			t.Errorf("has not noticed in short waits that the holder does not move: %v", tr.waited)
+		}
+		stopped.unlock()
 	})
 }
 
-// A process that writes steadily and has not met others looks now and then whether
-// they queue.
-func TestProbe(t *testing.T) {
+// A process does not barge while the lock is handed on from one to the next, however
+// long it waits, even if the lock was not handed on before.
+func TestHandedOn(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *database, p *process) {
-		queued := func() bool {
-			for range 2 * steadyCount {
-				p.write()
-			}
-			time.Sleep(steadyGap / 2)
-			return !p.write().barged
+		p.meet()
+		p.meet()
+		a, b := newLock(db.lock.open(), db.head.open()), newLock(db.lock.open(), db.head.open())
+		a.tryLock()
+		if tr := p.write(); !tr.barged {
+			t.Error("does not barge although the holder is stopped")
 		}
-		if queued() {
-			t.Error("queues although no other process does")
-		}
-		for name, other := range map[string]*file{"the lock": db.lock.open(), "the head of the queue": db.head.open()} {
-			other.Lock()
-			if queued() {
-				t.Errorf("%s: looked twice within %v", name, probeEvery)
+		a.unlock()
+		time.Sleep(time.Millisecond)
+		b.tryLock()
+		a, b = b, a
+		go func() {
+			for range 50 {
+				time.Sleep(stalledAfter / 2)
+				a.unlock()
+				if ok, _ := b.tryLock(); !ok {
+					return // p has it at last
+				}
+				a, b = b, a
 			}
-			time.Sleep(probeEvery)
-			go func() {
-				time.Sleep(2 * time.Millisecond)
-				other.Unlock()
-			}()
-			if !queued() {
-				t.Errorf("%s: has not noticed", name)
-			}
-			time.Sleep(maxContended)
-			queued()
+			time.Sleep(stalledAfter / 2)
+			a.unlock()
+		}()
+		if tr := p.write(); tr.barged || tr.waited < 20*stalledAfter {
+			t.Errorf("barges %v after %v", tr.barged, tr.waited)
 		}
 	})
 }
 
-// Only a process that writes steadily queues.
-func TestPolicy(t *testing.T) {
+// A process whose quantum has ended queues, and no other.
+func TestPlace(t *testing.T) {
 	inBubble(t, func(t *testing.T, db *database, p *process) {
 		holder, first := db.lock.open(), db.head.open()
 		waited := func() time.Duration {
@@ -483,17 +514,17 @@ func TestPolicy(t *testing.T) {
 			first.Lock()
 			time.AfterFunc(time.Millisecond, holder.Unlock)
 			time.AfterFunc(2*time.Millisecond, first.Unlock)
-			return p.do(transaction{meets: true}).waited.Truncate(time.Millisecond)
+			return p.write().waited.Truncate(time.Millisecond)
 		}
+		p.meet()
 		if d := waited(); d != time.Millisecond {
 			t.Error("now and then: waits", d)
 		}
-		time.Sleep(time.Second)
-		for range 2 * steadyCount {
-			p.write()
-		}
+		time.Sleep(time.Second) // the head of the queue is free
+		p.keep()
+		p.quantum(0)
 		if d := waited(); d != 2*time.Millisecond {
-			t.Error("steadily: waits", d)
+			t.Error("after a quantum: waits", d)
 		}
 	})
 }
