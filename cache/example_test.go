@@ -547,7 +547,7 @@ func ExampleCache_OpenValue() {
 			http.NotFound(w, r)
 		default:
 			defer f.Close()
-			w.Header().Set("ETag", fmt.Sprintf("%q", f.Stored.Format(time.RFC3339Nano)))
+			w.Header().Set("ETag", f.ETag())
 			http.ServeContent(w, r, r.URL.Path, f.Stored, f)
 		}
 	})

@@ -3,9 +3,12 @@ package cache
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -19,7 +22,7 @@ import (
 //
 // [http.ServeContent] sends it without copying it through the process, where the
 // system can. Its time is Info.Stored; as a header's times are whole seconds, in
-// which a value may change, give it an ETag made of Stored, too.
+// which a value may change, give it [File.ETag], too.
 type File struct {
 	Info
 
@@ -134,6 +137,20 @@ func (f *File) Close() error { return f.content.Close() }
 // X-Sendfile want it, or "" if the value is not in a file. The path is no
 // longer valid once the key is overwritten or removed.
 func (f *File) Name() string { return f.content.Name() }
+
+// ETag returns a value for the HTTP header of that name, with its quotes, which changes
+// whenever the value does and is the same in all processes. It is made of the random name
+// of the value's file, or of the content of a value that has none. If that cannot be read,
+// as reading will tell, it is "".
+func (f *File) ETag() string {
+	h := sha256.New()
+	if name := f.Name(); name != "" {
+		io.WriteString(h, filepath.Base(name))
+	} else if n, err := io.Copy(h, io.NewSectionReader(f.content, 0, f.Size)); err != nil || n != f.Size {
+		return ""
+	}
+	return fmt.Sprintf(`"%x"`, h.Sum(nil)[:16])
+}
 
 // SyscallConn gives access to the file's descriptor. Package net asks for it
 // to send a file without copying. It fails with errors.ErrUnsupported if the

@@ -2,7 +2,9 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -24,6 +26,8 @@ type Store struct {
 	maxLen int64 // of a value in memory
 
 	observe func(context.Context, Observation) // nil: nobody does
+
+	remove string // the directory that Close removes, or ""
 
 	closing closing
 
@@ -56,6 +60,23 @@ func OpenStore(ctx context.Context, dir string, o *StoreOptions) (*Store, error)
 	return NewStore(engine, &opts), nil
 }
 
+// OpenTemp opens a store in a new directory of its own, below that of [os.TempDir], which
+// Close removes with all that is in it: for what is too large for the memory of one
+// process, or is to be shared with those that it starts, which open [Store.Dir]. If the
+// process dies before Close the directory stays there.
+func OpenTemp(ctx context.Context, o *StoreOptions) (*Store, error) {
+	dir, err := os.MkdirTemp("", "diskcache-")
+	if err != nil {
+		return nil, WrapError(ctx, "OpenTemp", "", err)
+	}
+	st, err := OpenStore(ctx, dir, o)
+	if err != nil {
+		return nil, errors.Join(WrapError(ctx, "OpenTemp", "", err), os.RemoveAll(dir))
+	}
+	st.remove = dir
+	return st, nil
+}
+
 // NewStore returns a store on an engine that is open already, such as package
 // memory's. Of the options only Logger, Observe, Now and MaxValueSize matter. Close
 // closes the engine.
@@ -78,7 +99,11 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 // [Tx.AfterCommit] there.
 func (s *Store) Close() error {
 	s.closing.begin()
-	return WrapError(context.Background(), "Close", "", s.engine.Close())
+	err := s.engine.Close()
+	if s.remove != "" {
+		err = errors.Join(err, os.RemoveAll(s.remove))
+	}
+	return WrapError(context.Background(), "Close", "", err)
 }
 
 // Dir returns the store's directory, or "" if it has none.

@@ -233,3 +233,57 @@ func ExampleLocks() {
 	check(err)
 	// Output: report is held, and its holder lives: true
 }
+
+// Somebody else is told to wait.
+func ExampleThrottle_Reserve() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	mail, err := dsync.NewThrottle(ctx, st, "mail", &dsync.ThrottleOptions{Count: 2, Period: time.Hour})
+	check(err)
+	for range 3 {
+		delay, cancel, err := mail.Reserve(ctx, 1)
+		check(err)
+		if delay > time.Minute {
+			check(cancel())
+			fmt.Println("come back in", delay.Round(time.Minute))
+			continue
+		}
+		fmt.Println("now")
+	}
+	// Output:
+	// now
+	// now
+	// come back in 30m0s
+}
+
+// A job that is to run once a night, in one of many processes: those that come while it
+// runs go on, since it is somebody else's, and those that come later find that it is done.
+// Lock.Do would run it once in each.
+func ExampleLock_TryLock_nightly() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	reports, err := cache.New(ctx, st, "reports", &cache.Options[string, time.Time]{Persistent: true})
+	check(err)
+	lock, err := dsync.NewLock(ctx, st, "nightly", nil)
+	check(err)
+
+	nightly := func(night string) error {
+		guard, ok, err := lock.TryLock(ctx)
+		if err != nil || !ok {
+			return err
+		}
+		defer guard.Unlock()
+		done, err := reports.Contains(ctx, night) // asked while it holds the lock
+		if err != nil || done {
+			return err
+		}
+		fmt.Println("report of", night)
+		return reports.Set(ctx, night, time.Now(), cache.TTL(7*24*time.Hour)) // if it dies before, another one does it again
+	}
+	for range 3 {
+		check(nightly("2026-11-29"))
+	}
+	// Output: report of 2026-11-29
+}

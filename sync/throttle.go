@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -87,8 +88,12 @@ func (t *Throttle) configure(o ThrottleOptions) error {
 
 // Allow reports whether an event may happen now, and counts it if so. Given the
 // context of a transaction it fails with cache.ErrInTx, like Wait.
-func (t *Throttle) Allow(ctx context.Context) (bool, error) {
-	_, _, ok, err := t.reserve(ctx, 0)
+func (t *Throttle) Allow(ctx context.Context) (bool, error) { return t.AllowN(ctx, 1) }
+
+// AllowN is Allow of n events at once, of which all or none are counted: as many as
+// requests have bytes, for instance. More than a burst are cache.ErrInvalid.
+func (t *Throttle) AllowN(ctx context.Context, n int64) (bool, error) {
+	_, _, ok, err := t.reserve(ctx, n, 0)
 	return ok, t.fail("Allow", err)
 }
 
@@ -96,11 +101,30 @@ func (t *Throttle) Allow(ctx context.Context) (bool, error) {
 // before, it fails at once with context.DeadlineExceeded and counts nothing.
 // If ctx ends while it waits, the event is not counted unless others have
 // queued up behind it. If the store is closed it fails with cache.ErrClosed.
-func (t *Throttle) Wait(ctx context.Context) error {
-	return t.fail("Wait", t.wait(ctx))
+func (t *Throttle) Wait(ctx context.Context) error { return t.WaitN(ctx, 1) }
+
+// WaitN is Wait for n events at once. More than a burst are cache.ErrInvalid.
+func (t *Throttle) WaitN(ctx context.Context, n int64) error {
+	return t.fail("Wait", t.wait(ctx, n))
 }
 
-func (t *Throttle) wait(ctx context.Context) error {
+// Reserve counts n events and returns how long it is until they may happen, 0 if they may
+// at once: for those who have something else to do meanwhile, or tell somebody else to
+// wait. Cancel takes the events back, unless others have queued up behind them, and does
+// nothing when called again. More than a burst are cache.ErrInvalid.
+func (t *Throttle) Reserve(ctx context.Context, n int64) (delay time.Duration, cancel func() error, err error) {
+	slot, delay, _, err := t.reserve(ctx, n, math.MaxInt64)
+	if err != nil {
+		return 0, nil, t.fail("Reserve", err)
+	}
+	var once sync.Once
+	return delay, func() (err error) {
+		once.Do(func() { err = t.fail("Reserve", t.refund(slot, n)) })
+		return err
+	}, nil
+}
+
+func (t *Throttle) wait(ctx context.Context, n int64) error {
 	closed, forget, err := closing(t.rows.Store())
 	if err != nil {
 		return err
@@ -110,7 +134,7 @@ func (t *Throttle) wait(ctx context.Context) error {
 	if at, ok := ctx.Deadline(); ok {
 		longest = time.Until(at)
 	}
-	slot, delay, ok, err := t.reserve(ctx, longest)
+	slot, delay, ok, err := t.reserve(ctx, n, longest)
 	if err != nil {
 		return err
 	}
@@ -130,17 +154,20 @@ func (t *Throttle) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		err = family.Ended(ctx)
 	}
-	return errors.Join(err, t.refund(slot))
+	return errors.Join(err, t.refund(slot, n))
 }
 
-// reserve counts an event if it may happen within longest. It returns its
-// slot, and how long it is until then.
+// reserve counts n events if they may happen within longest. It returns the slot of the
+// last, and how long it is until then.
 //
 // The stored number is the time at which the bucket will be full again, had it
 // a hole for each event that was let through (the "generic cell rate
 // algorithm"). An event moves it on by a gap, and may happen as soon as it is
 // no farther ahead than a burst.
-func (t *Throttle) reserve(ctx context.Context, longest time.Duration) (slot int64, delay time.Duration, ok bool, err error) {
+func (t *Throttle) reserve(ctx context.Context, n int64, longest time.Duration) (slot int64, delay time.Duration, ok bool, err error) {
+	if burst := int64(t.ahead / t.gap); n < 1 || n > burst {
+		return 0, 0, false, family.Invalid("%d events at once, where 1 to %d are possible, a burst", n, burst)
+	}
 	st := t.rows.Store()
 	if st.TxOf(ctx) != nil {
 		return 0, 0, false, errInTx
@@ -157,7 +184,7 @@ func (t *Throttle) reserve(ctx context.Context, longest time.Duration) (slot int
 			full = clock.Sub(full, int64(back))
 		}
 		instant := clock.Nanos(now)
-		slot = clock.Add(max(full, instant), int64(t.gap))
+		slot = clock.Add(max(full, instant), n*int64(t.gap))
 		if slot == math.MaxInt64 {
 			return fmt.Errorf("%w: too many events are waiting", cache.ErrOverflow)
 		}
@@ -177,11 +204,11 @@ func (t *Throttle) reserve(ctx context.Context, longest time.Duration) (slot int
 // be ahead of the clock.
 const clockNoise = time.Millisecond
 
-// refund takes an event back if no later one depends on it.
-func (t *Throttle) refund(slot int64) error {
+// refund takes n events back if no later one depends on them.
+func (t *Throttle) refund(slot, n int64) error {
 	_, _, err := t.rows.Modify(context.Background(), t.name, func(full int64, ok bool) (int64, bool, error) {
 		if full == slot {
-			full -= int64(t.gap)
+			full -= n * int64(t.gap)
 		}
 		return full, ok, nil
 	})

@@ -139,3 +139,48 @@ func TestThrottleMisuse(t *testing.T) {
 	_, err = dsync.Barrier[int, int](nil, nil)(t.Context(), 0)
 	is(t, err, cache.ErrInvalid)
 }
+
+// Several events at once count as so many, all or none; what was reserved is given back.
+func TestThrottleN(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(t, openMemory(t, &memory.Data{}), 10, time.Second)
+		ctx := t.Context()
+		allowN := func(n int64, want bool) {
+			t.Helper()
+			got, err := th.AllowN(ctx, n)
+			ok(t, err)
+			equal(t, got, want)
+		}
+		for _, n := range []int64{-1, 0, 11} {
+			_, err := th.AllowN(ctx, n)
+			is(t, err, cache.ErrInvalid)
+			is(t, th.WaitN(ctx, n), cache.ErrInvalid)
+			_, _, err = th.Reserve(ctx, n)
+			is(t, err, cache.ErrInvalid)
+		}
+		allowN(7, true)
+		allowN(4, false)
+		allowN(3, true)
+		began := time.Now()
+		ok(t, th.WaitN(ctx, 5))
+		equal(t, time.Since(began), 500*time.Millisecond)
+
+		reserve := func(n int64, want time.Duration) (cancel func() error) {
+			t.Helper()
+			delay, cancel, err := th.Reserve(ctx, n)
+			ok(t, err)
+			equal(t, delay, want)
+			return cancel
+		}
+		cancel := reserve(10, time.Second)
+		ok(t, cancel())
+		reserve(10, time.Second)
+		ok(t, cancel()) // not those that came in its place
+		cancel = reserve(1, 1100*time.Millisecond)
+		reserve(1, 1200*time.Millisecond)
+		ok(t, cancel()) // somebody has queued up behind it
+		reserve(1, 1300*time.Millisecond)
+		time.Sleep(time.Hour)
+		reserve(10, 0)
+	})
+}
