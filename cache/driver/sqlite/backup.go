@@ -19,6 +19,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
+// A backup is a copy of a store's snapshot in another directory. Store.Backup links the value
+// files under the write lock, and then copies them and the database while others write.
+
 // fenceLeap is what a backup's fence counter is ahead, so that a store that
 // was restored from it gives out no number twice.
 const fenceLeap = 1 << 40
@@ -68,6 +71,7 @@ func (s *Store) Backup(ctx context.Context, dir string) (err error) {
 	return b.run()
 }
 
+// backup is a backup that is being made.
 type backup struct {
 	store *Store
 	ctx   context.Context

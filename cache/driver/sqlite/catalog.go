@@ -12,6 +12,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// The catalog, table Collections, gives each collection a number by its name, and keeps the names
+// of its codecs. Opening, dropping and checking collections read and write it, here.
+
 // cataloged reports whether the database has the tables that this project adds
 // to DiskCache's. A directory that Python made has none until it is opened for
 // writing, and only the default collection.

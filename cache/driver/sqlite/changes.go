@@ -8,7 +8,8 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// changes is what a transaction means for copies in memory.
+// changes is what a transaction means for the near caches of all processes. Methods of a tx that
+// change rows note it; nearCache.begin, ended and keepWritten read it around the COMMIT.
 type changes struct {
 	hashes  []uint64 // of keys that it has changed
 	all     bool     // it has changed any number of keys, or settings

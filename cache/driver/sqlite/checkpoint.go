@@ -8,6 +8,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
+// The maintainer copies the log to the database, on a connection of its own, whenever the WAL hook
+// says that the log has grown. When to is decided by package wal, what has to be on the disk
+// before by durable.
+
 // checkpoint copies the WAL to the database. Most of it is done while readers
 // and writers work.
 func (m *maintainer) checkpoint() error {

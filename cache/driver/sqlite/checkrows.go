@@ -13,6 +13,10 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// The part of a check that looks at the database alone: the schema, the catalog, rows that no
+// version of the format allows, counters and settings. checker.everything calls it in a
+// transaction.
+
 // objects finds parts of the schema that are missing and rows with equal keys,
 // and makes the ones and removes the others. What must not be there keeps a
 // store from being opened.

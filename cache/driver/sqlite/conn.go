@@ -14,15 +14,8 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-const (
-	databaseName = "cache.db"
-	// maxDynamic bounds the statements that a connection keeps for scans,
-	// whose SQL depends on what is asked for.
-	maxDynamic = 128
-)
-
-// conn is a connection with its prepared statements. One goroutine uses it at
-// a time.
+// conn is a connection with its prepared statements: the writer's, those of the pool, the
+// maintainer's and the prober's. One goroutine uses it at a time.
 type conn struct {
 	*sqlite3.Conn
 	core    *core
@@ -212,6 +205,10 @@ func (cn *conn) do(c *collection, sql string) error {
 	}
 	return s.Run()
 }
+
+// maxDynamic bounds the statements that a connection keeps for SQL that depends on what is
+// asked for, and the SQL of scans.
+const maxDynamic = 128
 
 // query returns a prepared statement for SQL that is put together for the
 // occasion, with its parameters.

@@ -10,6 +10,10 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// Making room: a Put, or Cull itself, first removes entries whose time is over, and then, while
+// the collection is larger than its size limit, those that its policy picks. What a collection
+// knows about both (nextExpiry, room) is the writer's.
+
 // grew accounts for a row that is about to be put. The estimate errs on the
 // high side, since it only decides when the volume is looked at again.
 func (c *collection) grew(p *driver.Put, v *table.Value) {

@@ -12,6 +12,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
+// Errors of SQLite and of the file system become errors of package driver here. Every method of a
+// Store and of a tx passes its errors through translate, or collection.explain.
+
 // readOnlyDirectory is SQLITE_READONLY_DIRECTORY: no log can be made beside
 // the database.
 const readOnlyDirectory = 1544

@@ -12,6 +12,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// The ways to the row of a key. core.get is a Get outside of transactions, tx.lookup one in a
+// transaction, tx.find what a write asks. The first two ask the near cache before SQLite.
+
 // Get implements [driver.Tx].
 func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
 	c, err := t.begin(ctx, h, false)

@@ -2,6 +2,9 @@ package sqlite
 
 import "github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/notify"
 
+// Messages between processes are package notify's datagrams: the store hands them on, and
+// keeps a sender.
+
 // Listen implements [driver.Signaler], on Linux; elsewhere it fails with
 // [errors.ErrUnsupported]. To flood a name delays its messages.
 func (s *Store) Listen(name string, fn func(message []byte, own bool)) (stop func(), err error) {

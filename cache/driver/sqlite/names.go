@@ -10,10 +10,11 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
 )
 
-// What lies in the directory beside the database. Every name contains
+// The names of what lies in the directory. Every name contains
 // "cache.db", because DiskCache's check removes files that it does not know
 // unless their path does.
 const (
+	databaseName = "cache.db"
 	lockName     = "cache.db-lock"         // held by the process whose turn it is to write
 	lineName     = "cache.db-line"         // held by the process that is next
 	sessionsName = "cache.db-sessions"     // a folder a session

@@ -13,6 +13,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
+// After a power cut, the log may have transactions whose value files have not reached the disk.
+// core.openFiles calls mendLog before anything is written, or needsNoMending if the
+// store is opened for reading only.
+
 // mendPatience bounds how long mendLog waits for other processes that have the
 // database open.
 const mendPatience = 5 * time.Second

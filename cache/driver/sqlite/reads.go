@@ -9,6 +9,10 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// Reads change rows: accesses, sliding expiries, hits and misses. Package access gathers them in
+// memory; a transaction that has to see the rows as they are, and the maintainer once a second,
+// write them here.
+
 // noted is a read that a transaction has made. It counts once the transaction is
 // committed.
 type noted struct {

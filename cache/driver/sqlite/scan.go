@@ -8,6 +8,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
+// Methods of a transaction that go over many rows: a page of a scan, and the rows that a filter
+// removes. Package table has the SQL.
+
 // Scan implements [driver.Tx].
 func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]driver.Row, error) {
 	c, err := t.begin(ctx, h, false)

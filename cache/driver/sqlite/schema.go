@@ -10,6 +10,10 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
+// The writer makes the tables of a new store when it is opened, and looks at the schema again
+// whenever another connection has changed it. Package table says what belongs there, and what
+// must not.
+
 // prepareSchema brings the database up to date, and writes nothing if it is.
 func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	sc, err := w.conn.inspect()

@@ -9,6 +9,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
 )
 
+// The store's use of package session, which knows neither what is in a session's folder nor
+// that value files and backups put it there.
+
 // openSessions opens the way to sessions, when the database is open.
 func (c *core) openSessions() (err error) {
 	o := session.Options{

@@ -10,6 +10,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
 )
 
+// A sweep removes what processes that died have left: the folders of their sessions, and value
+// files without rows. The maintainer does it once, when it begins.
+
 // sweepPatience is how long Close waits for the sweep: where processes only open a
 // store and close it again, one of them has to do it.
 const sweepPatience = time.Second

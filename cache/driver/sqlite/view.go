@@ -7,6 +7,8 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
 
+// A view is a transaction that reads: a connection of the pool, with a snapshot.
+
 // flushPatience is how long a View waits for writers at most, so that slid
 // expiries can be written.
 const flushPatience = 2 * time.Millisecond

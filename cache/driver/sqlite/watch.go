@@ -11,6 +11,9 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 )
 
+// A watch tells that a collection may have changed, whichever process has changed it. Package
+// notify has the watches; here it gets a connection to look with, and the page of signals.
+
 // netEvery is how often watches and sessions look, as a safety net, at what other
 // processes have done although those signal it. Tests set it so high that a watch whose
 // signal is missing waits for ever.
