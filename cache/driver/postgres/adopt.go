@@ -15,12 +15,14 @@ const adoptedKey = "diskcache.adopted"
 // drawn since.
 const fenceGap = 1 << 32
 
-const lookSQL = `SELECT m.system, m.timeline, i.system, i.timeline, EXISTS (SELECT FROM incarnation) FROM meta m, (` + identity + `) i (system, timeline)`
+const lookSQL = `SELECT m.system, m.timeline, i.system, i.timeline, EXISTS (SELECT FROM incarnation),
+	CASE WHEN pg_is_in_recovery() THEN 0 ELSE (pg_current_wal_flush_lsn() - '0/0')::bigint END FROM meta m, (` + identity + `) i (system, timeline)`
 
 // adopt looks, once for each connection that writes, whether its server is the one that
 // the store was last written by, and tells the store if not. After a failover or a
-// restore fences are skipped, and after a crash there is another incarnation, by which
-// sessions of before are known.
+// restore fences are skipped. Where a snapshot of the server's volume was put back, that
+// shows only in a log that ends before the place that this process has seen. After a
+// crash there is another incarnation, by which sessions of before are known.
 func (s *Store) adopt(ctx context.Context, c *pgx.Conn) error {
 	data := c.PgConn().CustomData()
 	if data[adoptedKey] != nil {
@@ -28,12 +30,13 @@ func (s *Store) adopt(ctx context.Context, c *pgx.Conn) error {
 	}
 	look := func(q interface {
 		QueryRow(context.Context, string, ...any) pgx.Row
-	}) (same, counted bool, err error) {
+	}) (same, counted bool, position int64, err error) {
+		seen := s.position.Load()
 		var system, timeline, nowSystem, nowTimeline string
-		err = q.QueryRow(ctx, lookSQL).Scan(&system, &timeline, &nowSystem, &nowTimeline, &counted)
-		return system == nowSystem && timeline == nowTimeline, counted, err
+		err = q.QueryRow(ctx, lookSQL).Scan(&system, &timeline, &nowSystem, &nowTimeline, &counted, &position)
+		return system == nowSystem && timeline == nowTimeline && position >= seen, counted, position, err
 	}
-	same, counted, err := look(c)
+	same, counted, position, err := look(c)
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (s *Store) adopt(ctx context.Context, c *pgx.Conn) error {
 			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, 0)`, s.locks+lockStore); err != nil {
 				return err
 			}
-			same, counted, err := look(tx)
+			same, counted, position, err = look(tx)
 			if err == nil && !same {
 				_, err = tx.Exec(ctx, `SELECT setval('fence', last_value + $1) FROM fence`, int64(fenceGap))
 				if err == nil {
@@ -61,6 +64,7 @@ func (s *Store) adopt(ctx context.Context, c *pgx.Conn) error {
 			return err
 		}
 	}
+	s.position.Store(position)
 	data[adoptedKey] = true
 	return nil
 }

@@ -118,6 +118,9 @@ func find(ctx context.Context, c *pgx.Conn, name string) (*entryOf, error) {
 // as returns e as spec wants it.
 func (e *entryOf) as(spec driver.Spec) (entryOf, error) {
 	var out entryOf
+	if e == nil && spec.Existing {
+		return out, driver.ErrNotFound
+	}
 	if e == nil {
 		out.keyCodec, out.valueCodec, out.settings = spec.KeyCodec, spec.ValueCodec, spec.Settings
 	} else {

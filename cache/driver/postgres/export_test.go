@@ -92,3 +92,15 @@ func Trips(s driver.Store) uint64 {
 	defer n.mu.Unlock()
 	return n.trips
 }
+
+// Finding has fn be called when a Get has found its row.
+func Finding(s driver.Store, fn func()) { s.(*Store).finding = fn }
+
+// AheadOfLog has a store have seen the server's log end somewhere far behind its end.
+func AheadOfLog(s driver.Store) { s.(*Store).position.Store(1 << 60) }
+
+// Sleep has the system have slept, until wake is called.
+func Sleep(d time.Duration) (wake func()) {
+	bootClock = func() time.Duration { return sinceBoot() + d }
+	return func() { bootClock = sinceBoot }
+}

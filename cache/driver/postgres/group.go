@@ -27,11 +27,12 @@ type group struct {
 
 // member is a Shared transaction.
 type member struct {
-	ctx  context.Context
-	fn   func(*tx) error
-	err  error         // of fn, in the last run
-	done chan error    // what Update returns
-	lead chan struct{} // closed when this member is to lead
+	ctx      context.Context
+	deadline time.Time // for its waits; zero: none
+	fn       func(*tx) error
+	err      error         // of fn, in the last run
+	done     chan error    // what Update returns
+	lead     chan struct{} // closed when this member is to lead
 }
 
 // groupSize is the most members of a group.
@@ -52,7 +53,7 @@ func (s *Store) shared(ctx context.Context, ids []int32, fn func(*tx) error) err
 		name = binary.BigEndian.AppendUint32(name, uint32(id))
 	}
 	key := string(name)
-	m := &member{ctx: ctx, fn: fn}
+	m := &member{ctx: ctx, deadline: s.deadline(), fn: fn}
 	gs := &s.groups
 	gs.mu.Lock()
 	g := gs.of[key]
@@ -70,8 +71,8 @@ func (s *Store) shared(ctx context.Context, ids []int32, fn func(*tx) error) err
 	gs.mu.Unlock()
 
 	var expired <-chan time.Time
-	if deadline := s.deadline(); !deadline.IsZero() {
-		timer := time.NewTimer(time.Until(deadline))
+	if !m.deadline.IsZero() {
+		timer := time.NewTimer(time.Until(m.deadline))
 		defer timer.Stop()
 		expired = timer.C
 	}
@@ -130,7 +131,7 @@ func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) 
 		}
 		s.handOver(key, g)
 	}()
-	err = s.transact(m.ctx, driver.Shared, ids, func(x *tx) error {
+	err = s.transactBy(m.ctx, m.deadline, driver.Shared, ids, func(x *tx) error {
 		if len(batch) == 1 {
 			s.groups.mu.Lock()
 			n := min(len(g.waiting), groupSize-1)
@@ -156,9 +157,9 @@ func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) 
 		return cmp.Or(m.err, err)
 	}
 	// One by one: also where the leader's context has ended.
-	err = s.transact(m.ctx, driver.Shared, ids, m.fn)
+	err = s.transactBy(m.ctx, m.deadline, driver.Shared, ids, m.fn)
 	for _, other := range batch[1:] {
-		other.done <- s.transact(other.ctx, driver.Shared, ids, other.fn)
+		other.done <- s.transactBy(other.ctx, other.deadline, driver.Shared, ids, other.fn)
 	}
 	return err
 }

@@ -3,7 +3,10 @@ package postgres
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -15,7 +18,16 @@ import (
 type marks struct {
 	mu      sync.Mutex
 	pending map[int32]map[life]mark
-	writing map[*tx]map[int32]map[life]mark // taken by transactions that run
+	writing map[*tx]map[int32]*taken // by transactions that run
+	written map[int32][]*taken       // that are on their rows, for Views that began before
+	flushes atomic.Uint64            // changes when marks are written
+}
+
+// taken are the marks that a transaction writes in a collection. It is to be change n.
+type taken struct {
+	n     int64
+	of    map[life]mark
+	views uint64 // those before may not see it
 }
 
 // life is the time between two Puts of a row.
@@ -26,13 +38,14 @@ type mark struct {
 	accesses int64
 	accessed driver.Instant
 	slide    driver.Instant // 0: none
+	touched  int64          // the change that had set the expiry that slides
 }
 
 func (m *mark) add(later mark) {
 	m.accesses += later.accesses
 	m.accessed = max(m.accessed, later.accessed)
-	if later.slide != 0 {
-		m.slide = later.slide
+	if later.slide != 0 && later.touched >= m.touched {
+		m.slide, m.touched = later.slide, later.touched
 	}
 }
 
@@ -40,7 +53,7 @@ func (m *mark) add(later mark) {
 func (m *mark) on(r *row) {
 	r.Accesses += m.accesses
 	r.Accessed = max(r.Accessed, m.accessed)
-	if m.slide != 0 && r.Expire != 0 {
+	if m.slide != 0 && r.Expire != 0 && m.touched == r.touched {
 		r.Expire = m.slide
 	}
 }
@@ -51,7 +64,7 @@ func markOf(s *driver.Settings, r *row, l *driver.Lookup) (m mark, some bool) {
 		m.accesses, m.accessed = 1, l.Instant()
 	}
 	if r.Expire != 0 {
-		m.slide = l.Slide
+		m.slide, m.touched = l.Slide, r.touched
 	}
 	return m, m.accesses != 0 || m.slide != 0
 }
@@ -60,6 +73,26 @@ func (ms *marks) add(c int32, r *row, m mark) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	ms.put(c, life{r.ID, r.life}, m)
+}
+
+// leave completes the row that a Get has found since flushes was as it is given, if the
+// row's time is not over, and adds what the Get leaves on it. It reports false if marks
+// were written meanwhile, so that the Get may have seen the row without them, and has to
+// look again.
+func (ms *marks) leave(flushes uint64, c int32, s *driver.Settings, r *row, l *driver.Lookup, add bool) (found, ok bool) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	if ms.flushes.Load() != flushes {
+		return false, false
+	}
+	ms.complete(c, r)
+	if s.Over(r.Stored, r.Expire, l.Instant()) {
+		return false, true
+	}
+	if m, some := markOf(s, r, l); some && add {
+		ms.put(c, life{r.ID, r.life}, m)
+	}
+	return true, true
 }
 
 // put adds a mark. The caller has mu.
@@ -75,15 +108,27 @@ func (ms *marks) put(c int32, at life, m mark) {
 	ms.pending[c][at] = sum
 }
 
-// overlay adds to a row that was read what is not written yet. x, if it is not nil, is
-// the transaction that has read it: it sees what it has written.
-func (ms *marks) overlay(c int32, r *row, x *tx) {
+// overlay adds to a row that was read what it has not got yet.
+func (ms *marks) overlay(c int32, r *row) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
+	ms.complete(c, r)
+}
+
+// complete is overlay for who has mu.
+func (ms *marks) complete(c int32, r *row) {
 	at := life{r.ID, r.life}
-	for writer, taken := range ms.writing {
-		if m, ok := taken[c][at]; ok && writer != x {
+	apply := func(t *taken) {
+		if m, ok := t.of[at]; ok && r.marked < t.n {
 			m.on(r)
+		}
+	}
+	for _, t := range ms.written[c] {
+		apply(t)
+	}
+	for _, of := range ms.writing {
+		if t := of[c]; t != nil {
+			apply(t)
 		}
 	}
 	if m, ok := ms.pending[c][at]; ok {
@@ -123,76 +168,102 @@ func (ms *marks) forget(c int32) {
 }
 
 // take returns the marks of a collection, which x is to write.
-func (ms *marks) take(x *tx, c int32) map[life]mark {
+func (ms *marks) take(x *tx, h *head) map[life]mark {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	taken := ms.pending[c]
-	if len(taken) == 0 {
+	of := ms.pending[h.c]
+	if len(of) == 0 {
 		return nil
 	}
-	delete(ms.pending, c)
+	delete(ms.pending, h.c)
 	if ms.writing == nil {
-		ms.writing = make(map[*tx]map[int32]map[life]mark)
+		ms.writing = make(map[*tx]map[int32]*taken)
 	}
 	if ms.writing[x] == nil {
-		ms.writing[x] = make(map[int32]map[life]mark)
+		ms.writing[x] = make(map[int32]*taken)
 	}
-	if before := ms.writing[x][c]; before != nil {
-		for at, m := range taken {
-			sum := before[at]
-			sum.add(m)
-			before[at] = sum
-		}
-	} else {
-		ms.writing[x][c] = taken
+	before := ms.writing[x][h.c]
+	if before == nil {
+		ms.writing[x][h.c] = &taken{n: h.n + 1, of: maps.Clone(of)}
+		return of
 	}
-	return taken
+	for at, m := range of {
+		sum := before.of[at]
+		sum.add(m)
+		before.of[at] = sum
+	}
+	return of
 }
 
-// settle is told how x ended: what it has taken is written, or not yet.
-func (ms *marks) settle(x *tx, committed bool) {
+// settle is told how x ended: what it has taken is written, or not yet. now is that of
+// the Views.
+func (ms *marks) settle(x *tx, committed bool, now uint64) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	taken := ms.writing[x]
+	all := ms.writing[x]
 	delete(ms.writing, x)
-	if committed {
-		return
+	if committed && len(all) > 0 {
+		ms.flushes.Add(1)
 	}
-	for c, of := range taken {
-		for at, m := range of {
-			later := ms.pending[c][at]
-			delete(ms.pending[c], at)
-			ms.put(c, at, m)
-			if later != (mark{}) {
-				ms.put(c, at, later)
+	for c, t := range all {
+		switch {
+		case !committed:
+			for at, m := range t.of {
+				later := ms.pending[c][at]
+				delete(ms.pending[c], at)
+				ms.put(c, at, m)
+				if later != (mark{}) {
+					ms.put(c, at, later)
+				}
 			}
+		case now != 0:
+			if ms.written == nil {
+				ms.written = make(map[int32][]*taken)
+			}
+			t.views = now
+			ms.written[c] = append(ms.written[c], t)
+		}
+	}
+}
+
+// forgetWritten drops what no View needs any more.
+func (ms *marks) forgetWritten(vs *views) {
+	ms.mu.Lock()
+	defer ms.mu.Unlock()
+	for c, all := range ms.written {
+		if all = slices.DeleteFunc(all, func(t *taken) bool { return vs.over(t.views) }); len(all) == 0 {
+			delete(ms.written, c)
+		} else {
+			ms.written[c] = all
 		}
 	}
 }
 
 // write writes the marks of a collection that this store's reads have left up to now.
 func (x *tx) write(ctx context.Context, h *head) error {
-	taken := x.store.marks.take(x, h.c)
-	if len(taken) == 0 {
+	of := x.store.marks.take(x, h)
+	if len(of) == 0 {
 		return nil
 	}
 	x.moved(h) // so that it is known whether they were written
-	var ids, lives, accesses []int64
+	var ids, lives, accesses, touched []int64
 	var accessed, slides []float64
-	for at, m := range taken {
+	for at, m := range of {
 		ids, lives = append(ids, at.id), append(lives, at.life)
-		accesses, accessed, slides = append(accesses, m.accesses), append(accessed, float64(m.accessed)), append(slides, float64(m.slide))
+		accesses, accessed = append(accesses, m.accesses), append(accessed, float64(m.accessed))
+		slides, touched = append(slides, float64(m.slide)), append(touched, m.touched)
 		h.expires(m.slide)
 		h.touched.add(at.id)
 	}
 	_, err := x.conn.Exec(ctx, `UPDATE entry SET
+			marked = $9,
 			accesses = entry.accesses + u.accesses,
 			accessed = greatest(entry.accessed, u.accessed),
-			expire = CASE WHEN u.slide <> 0 AND entry.expire <> 0 THEN u.slide ELSE entry.expire END,
+			expire = CASE WHEN u.slide <> 0 AND entry.expire <> 0 AND entry.touched = u.touched THEN u.slide ELSE entry.expire END,
 			rank = CASE $7::int WHEN 2 THEN greatest(entry.accessed, u.accessed) WHEN 3 THEN entry.accesses + u.accesses ELSE rank END
-		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::float8[], $6::float8[]) AS u (id, life, accesses, accessed, slide)
+		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::float8[], $6::float8[], $8::bigint[]) AS u (id, life, accesses, accessed, slide, touched)
 		WHERE entry.c = $1 AND entry.id = u.id AND entry.life = u.life`,
-		h.c, ids, lives, accesses, accessed, slides, policyNumber(h.settings.Policy))
+		h.c, ids, lives, accesses, accessed, slides, policyNumber(h.settings.Policy), touched, h.n+1)
 	return failed(ctx, err)
 }
 

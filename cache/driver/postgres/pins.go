@@ -30,7 +30,7 @@ func (p *pins) init() {
 const pinSQL = `(id % 2147483647 + 1)::int`
 
 // pinOf returns the number of the lock that pins a value. Values of the same number are
-// pinned with each other; 0 is the sweep's.
+// pinned with each other; 0 is that of who sweeps, and of sweeping.
 func pinOf(id int64) int32 { return int32(id%(1<<31-1) + 1) }
 
 func (p *pins) add(ctx context.Context, s *Store, value int64) error {
@@ -167,6 +167,7 @@ func (s *Store) sweepSome(ctx context.Context, before func()) (more bool, err er
 			var turn bool
 			err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1, 0)`, s.locks+lockValue).Scan(&turn)
 			if err != nil || !turn {
+				s.unswept.Store(true)
 				return err
 			}
 			// Only those that are dropped now: each statement sees what is dropped

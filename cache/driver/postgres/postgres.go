@@ -44,6 +44,13 @@
 // runs again. Where the server itself ends a connection (an administrator does, or it
 // crashes) others may see a session ended before its owner.
 //
+// # Restores
+//
+// After a failover, or where a backup was restored with the server's own means, fences go
+// on far behind those of before. Where a snapshot of the server's volume was put back,
+// only a process can tell that has written since it was taken, and still runs: stop
+// programs that use locks before you do that, and let nobody rely on fences of before.
+//
 // # Clock
 //
 // Entries expire by the server's clock: [Store.Now].

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -15,11 +16,11 @@ import (
 var putSQL = `WITH old AS (
 		SELECT * FROM entry WHERE c = $1 AND k = $2 AND h = $3
 	), new AS (
-		INSERT INTO entry AS e (c, id, k, h, rest, kk, vk, v, value, size, weight, stored, expire, accessed, accesses, tag, tk, tagh, rank, life)
-		VALUES ($1, (SELECT coalesce(max(id), 0) + 1 FROM entry WHERE c = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, 0, $13, $14, $15, $16, $17)
+		INSERT INTO entry AS e (c, id, k, h, rest, kk, vk, v, value, size, weight, stored, expire, accessed, accesses, tag, tk, tagh, rank, life, marked, touched)
+		VALUES ($1, (SELECT coalesce(max(id), 0) + 1 FROM entry WHERE c = $1), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, 0, $13, $14, $15, $16, $17, 0, 0)
 		ON CONFLICT (c, k, h) DO UPDATE SET vk = excluded.vk, v = excluded.v, value = excluded.value, size = excluded.size, weight = excluded.weight,
 			stored = excluded.stored, expire = excluded.expire, accessed = excluded.accessed, accesses = 0,
-			tag = excluded.tag, tk = excluded.tk, tagh = excluded.tagh, rank = excluded.rank, life = excluded.life
+			tag = excluded.tag, tk = excluded.tk, tagh = excluded.tagh, rank = excluded.rank, life = excluded.life, marked = 0, touched = 0
 		RETURNING 1
 	)
 	SELECT ` + columnsOf("old", true) + ` FROM new LEFT JOIN old ON true`
@@ -96,7 +97,7 @@ func (x *tx) replace(ctx context.Context, h *head, p *driver.Put, value []byte, 
 	tag, hash := tagOf(p.Tag)
 	weight := size(p.Key) + length + size(p.Tag) + overhead
 	rows, err := x.conn.Query(ctx, putSQL, h.c, k.k, k.h, k.rest, int16(p.Key.Kind()), int16(kind), value, outside, length, weight,
-		float64(p.Now), float64(p.Expire), tag, int16(p.Tag.Kind()), hash, rankOf(h.settings.Policy, p.Now), h.n+1)
+		float64(p.Now), float64(p.Expire), tag, int16(p.Tag.Kind()), hash, rankOf(h.settings.Policy, p.Now), rand.Int64())
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
@@ -135,7 +136,7 @@ func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) 
 	return driver.PutEach(ctx, x, c, ps)
 }
 
-var touchSQL = `UPDATE entry SET expire = $4 WHERE c = $1 AND k = $2 AND h = $3 AND NOT ` + overSQL("entry", "$5", "$6", "$7") + ` RETURNING id`
+var touchSQL = `UPDATE entry SET expire = $4, touched = $8 WHERE c = $1 AND k = $2 AND h = $3 AND NOT ` + overSQL("entry", "$5", "$6", "$7") + ` RETURNING id`
 
 // Touch implements [driver.Tx].
 func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
@@ -146,7 +147,7 @@ func (x *tx) Touch(ctx context.Context, c driver.Collection, key codec.Value, ex
 	k := keyOf(key)
 	var id int64
 	err = x.conn.QueryRow(ctx, touchSQL, h.c, k.k, k.h, float64(expire), float64(now), float64(now+driver.MaxAhead),
-		h.settings.Policy != driver.NoEviction).Scan(&id)
+		h.settings.Policy != driver.NoEviction, h.n+1).Scan(&id)
 	if err == pgx.ErrNoRows {
 		return false, nil
 	}

@@ -20,11 +20,13 @@ type row struct {
 	life   int64
 	weight int64
 	value  int64 // 0: none
+
+	marked, touched int64 // changes that have noted reads, and set the expiry
 }
 
 // columns are those of a row but for its value, in the order that cells have. They are
 // to be prefixed with the name of a table: see columnsOf.
-var columns = [...]string{"id", "k", "rest", "kk", "vk", "value", "size", "weight", "stored", "expire", "accessed", "accesses", "tag", "tk", "life"}
+var columns = [...]string{"id", "k", "rest", "kk", "vk", "value", "size", "weight", "stored", "expire", "accessed", "accesses", "tag", "tk", "life", "marked", "touched"}
 
 // columnsOf returns the list of columns of a table, and its value if it is wanted.
 func columnsOf(table string, bare bool) string {
@@ -79,7 +81,7 @@ func (c cells) row(asked codec.Value) (r row, err error) {
 	r.value = c.integer(5)
 	if r.value != 0 {
 		r.File, r.FileKind = strconv.FormatInt(r.value, 10), kind
-	} else if v := c[15]; v != nil || kind == codec.Null {
+	} else if v := c[width-1]; v != nil || kind == codec.Null {
 		if r.Value, err = decodeValue(v, kind); err != nil {
 			return r, corrupt(c, err)
 		}
@@ -91,7 +93,7 @@ func (c cells) row(asked codec.Value) (r row, err error) {
 			return r, corrupt(c, err)
 		}
 	}
-	r.life = c.integer(14)
+	r.life, r.marked, r.touched = c.integer(14), c.integer(15), c.integer(16)
 	return r, nil
 }
 

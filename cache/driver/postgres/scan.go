@@ -83,7 +83,7 @@ func (x *tx) Scan(ctx context.Context, c driver.Collection, s driver.Scan) ([]dr
 		return nil, failed(ctx, err)
 	}
 	for i := range page {
-		x.store.marks.overlay(h.c, &page[i], x)
+		x.store.marks.overlay(h.c, &page[i])
 	}
 	return public(page), nil
 }

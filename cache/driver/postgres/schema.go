@@ -25,7 +25,8 @@ const oldest = 150000
 //     encoding (codec.AppendOrdered), and rest, what follows; h is a hash of rest, as an
 //     index takes no long keys. kk, vk and tk are kinds. rank is what the policy goes by,
 //     NULL if nothing is evicted. life is another one after each Put: what was read
-//     before one is not noted on the row after it.
+//     before one is not noted on the row after it. marked and touched are the changes
+//     that have last noted reads and set the expiry.
 //   - change: one row for each commit in a collection. The one with the largest n is
 //     what the collection is now; seen counts those that watchers are told of, and
 //     expire is a lower bound of all expiries; ids are the rows that it has changed or
@@ -76,6 +77,8 @@ CREATE TABLE entry (
 	tagh bigint,
 	rank float8,
 	life bigint NOT NULL,
+	marked bigint NOT NULL,
+	touched bigint NOT NULL,
 	PRIMARY KEY (c, id)
 ) WITH (fillfactor = 85);
 ALTER TABLE entry ALTER COLUMN v SET STORAGE EXTERNAL;

@@ -20,6 +20,11 @@ const (
 	bygone = 7 * time.Second
 )
 
+// bootClock is sinceBoot, but in tests.
+var bootClock = sinceBoot
+
+var started = time.Now()
+
 // sessions are the session of a store, and those that it had before.
 type sessions struct {
 	turn    chan struct{} // held, by an element in it, while a session begins or ends
@@ -33,8 +38,8 @@ type session struct {
 	conn  *pgx.Conn
 	lost  chan struct{}
 	stop  context.CancelFunc
-	ended chan struct{} // closed when its goroutine is done, and the connection closed
-	valid chan time.Time
+	ended chan struct{}      // closed when its goroutine is done, and the connection closed
+	valid chan time.Duration // when the last ping was sent that was answered, by sinceBoot
 }
 
 func (ss *sessions) init() { ss.turn = make(chan struct{}, 1) }
@@ -92,8 +97,8 @@ func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
 	if c.PgConn().Conn().RemoteAddr().Network() == "tcp" && idle != "5" {
 		return nil, fmt.Errorf("%w: it cannot be told how soon to notice that a client is gone (tcp_keepalives_idle)", ErrServer)
 	}
-	sn := &session{conn: c, lost: make(chan struct{}), ended: make(chan struct{}), valid: make(chan time.Time, 1)}
-	sent := time.Now()
+	sn := &session{conn: c, lost: make(chan struct{}), ended: make(chan struct{}), valid: make(chan time.Duration, 1)}
+	sent := bootClock()
 	var incarnation int64
 	var got bool
 	if err := c.QueryRow(ctx, `SELECT nextval('session'), (SELECT id FROM incarnation LIMIT 1)`).Scan(&sn.n, &incarnation); err != nil {
@@ -122,7 +127,7 @@ func (sn *session) alive() bool {
 	}
 	sent := <-sn.valid
 	sn.valid <- sent
-	return time.Since(sent) < pingValid
+	return bootClock()-sent < pingValid
 }
 
 // watch waits until the session is to end, or is lost. The server may cut the
@@ -148,8 +153,8 @@ func (sn *session) watch(ctx context.Context, conns *conns, locks int32) {
 		if err != nil && !quiet || sn.conn.IsClosed() {
 			break
 		}
-		now := time.Now()
-		asking, cancel := context.WithDeadline(ctx, sent.Add(pingValid))
+		now := bootClock()
+		asking, cancel := context.WithTimeout(ctx, pingValid-(now-sent))
 		err = sn.conn.Ping(asking)
 		cancel()
 		if err != nil && ctx.Err() == nil {

@@ -26,15 +26,19 @@ type Store struct {
 	near     near
 	groups   groups
 	marks    marks
+	views    views
 	stats    counts
 	clock    clock
 	read     atomic.Bool // something was read since the keeper looked
 	final    bool        // Close writes what is left
 
+	position atomic.Int64 // of the server's log, on disk, when it was last looked at
+
 	unswept atomic.Bool // there may be something to be removed
 
 	patience   time.Duration                // the commitTimeout
 	committing func(c *pgx.Conn, sent bool) // for tests: called before and after COMMIT is sent
+	finding    func()                       // for tests: called when a Get has found its row
 
 	sessions sessions
 	watches  watches

@@ -80,7 +80,7 @@ func (x *tx) settle(committed bool) {
 	if !x.writable {
 		return
 	}
-	x.store.marks.settle(x, committed)
+	x.store.marks.settle(x, committed, x.store.views.now())
 	if !committed {
 		return
 	}
@@ -253,7 +253,7 @@ func (x *tx) GetMany(ctx context.Context, c driver.Collection, keys []codec.Valu
 	for _, key := range keys {
 		r := found[string(codec.AppendOrdered(nil, key))]
 		if r != nil {
-			x.store.marks.overlay(h.c, r, x)
+			x.store.marks.overlay(h.c, r)
 			if h.settings.Over(r.Stored, r.Expire, l.Instant()) {
 				r = nil
 			}
@@ -317,8 +317,9 @@ func (x *tx) note(ctx context.Context, h *head, r *row, m mark) error {
 			accesses = accesses + $3,
 			accessed = greatest(accessed, $4),
 			expire = CASE WHEN $5::float8 <> 0 AND expire <> 0 THEN $5 ELSE expire END,
+			touched = CASE WHEN $5::float8 <> 0 AND expire <> 0 THEN $7 ELSE touched END,
 			rank = CASE $6::int WHEN 2 THEN greatest(accessed, $4) WHEN 3 THEN accesses + $3 ELSE rank END
-		WHERE c = $1 AND id = $2`, h.c, r.ID, m.accesses, float64(m.accessed), float64(m.slide), policyNumber(h.settings.Policy))
+		WHERE c = $1 AND id = $2`, h.c, r.ID, m.accesses, float64(m.accessed), float64(m.slide), policyNumber(h.settings.Policy), h.n+1)
 	return failed(ctx, err)
 }
 

@@ -55,10 +55,14 @@ var errLost = errors.New("postgres: the connection to the server was lost, and t
 // transact runs fn in a transaction and commits it. With any mode but Alone, fn may run
 // again.
 func (s *Store) transact(ctx context.Context, mode driver.Mode, ids []int32, fn func(*tx) error) error {
+	return s.transactBy(ctx, s.deadline(), mode, ids, fn)
+}
+
+// transactBy is transact for a call that waits until deadline for other writers.
+func (s *Store) transactBy(ctx context.Context, deadline time.Time, mode driver.Mode, ids []int32, fn func(*tx) error) error {
 	if s.options.ReadOnly {
 		return driver.ErrReadOnly
 	}
-	deadline := s.deadline()
 	j := &job{mode: mode, alone: mode == driver.Alone, fn: fn, wanted: ordered(ids), wait: func() time.Duration {
 		if deadline.IsZero() {
 			return 0
@@ -269,6 +273,9 @@ func (x *tx) commit(ctx context.Context) (err error) {
 	}
 	if x.fenced && len(changed) == 0 {
 		b.Queue(emitSQL) // what draws a fence only would not be on disk, and the fence drawn again after a crash
+	}
+	if x.swept {
+		s.keepValues(ctx)
 	}
 	before := b.Len()
 	b.Queue(`COMMIT`)

@@ -19,6 +19,7 @@ func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
 	if err := s.tryFlush(ctx); err != nil {
 		return err
 	}
+	defer s.endView(s.views.begin())
 	var x *tx
 	err := s.snapshot(ctx, func(c *pgx.Conn) { x = &tx{store: s, conn: c, heads: make(map[int32]*head)} })
 	if err != nil {
@@ -67,29 +68,32 @@ func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l
 		return driver.Row{}, false, err
 	}
 	s.read.Store(true)
-	r, found, err := s.find(ctx, own, key, l.Bare)
-	if err != nil {
-		return driver.Row{}, false, err
+	for {
+		flushes := s.marks.flushes.Load()
+		r, found, err := s.find(ctx, own, key, l.Bare)
+		if err != nil {
+			return driver.Row{}, false, err
+		}
+		if s.finding != nil {
+			s.finding()
+		}
+		settings := own.Settings()
+		if found {
+			l.Now, l.Clock = l.Instant(), nil // not with a lock held
+			var ok bool
+			if found, ok = s.marks.leave(flushes, own.id, &settings, &r, &l, !s.options.ReadOnly); !ok {
+				continue
+			}
+		}
+		if settings.Statistics && !l.Quiet && !s.options.ReadOnly {
+			s.stats.add(own.id, one(found))
+			s.counters.read(own.id, one(found))
+		}
+		if !found {
+			return driver.Row{}, false, nil
+		}
+		return r.Row, true, nil
 	}
-	settings := own.Settings()
-	if found {
-		s.marks.overlay(own.id, &r, nil)
-		found = !settings.Over(r.Stored, r.Expire, l.Instant())
-	}
-	if s.options.ReadOnly {
-		return r.Row, found, nil
-	}
-	if settings.Statistics && !l.Quiet {
-		s.stats.add(own.id, one(found))
-		s.counters.read(own.id, one(found))
-	}
-	if !found {
-		return driver.Row{}, false, nil
-	}
-	if m, some := markOf(&settings, &r, &l); some {
-		s.marks.add(own.id, &r, m)
-	}
-	return r.Row, true, nil
 }
 
 // find returns the row of a key as it was at some moment since the call, or, with

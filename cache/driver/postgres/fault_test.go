@@ -1,0 +1,266 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver"
+	"github.com/go-diskcache/diskcache/cache/driver/postgres"
+	"github.com/go-diskcache/diskcache/codec"
+)
+
+// lru is a collection whose Gets leave marks.
+func lru(t testing.TB, s driver.Store) driver.Collection {
+	t.Helper()
+	settings := driver.PersistentSettings()
+	settings.Policy = driver.LeastFrequentlyUsed
+	c, err := s.Open(t.Context(), "lru", driver.Spec{Settings: settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+var kept = codec.TextValue("k")
+
+// slide is a Get that moves the expiry.
+func slide(t testing.TB, s driver.Store, c driver.Collection, to driver.Instant) {
+	t.Helper()
+	if _, ok, err := s.Get(t.Context(), c, kept, driver.Lookup{Now: 2, Slide: to}); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+}
+
+// flush writes what Gets of a store have left.
+func flush(t testing.TB, s driver.Store, c driver.Collection) {
+	t.Helper()
+	if err := s.Update(t.Context(), driver.Own, func(driver.Tx) error { return nil }, c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMarksDuringRead: what a Get has left is not missing from a View and from a Get that
+// began before it was written, and is there once.
+func TestMarksDuringRead(t *testing.T) {
+	s, _ := opened(t, dsn(t), postgres.Options{NearCache: -1})
+	c := lru(t, s)
+	put(t, s, c, "k", "v")
+	check := func(r driver.Row, ok bool, err error, expire driver.Instant, accesses int64) {
+		t.Helper()
+		if !ok || err != nil || r.Expire != expire || r.Accesses != accesses {
+			t.Errorf("%v, %v: expires at %v, %d accesses; want %v and %d", ok, err, r.Expire, r.Accesses, expire, accesses)
+		}
+	}
+	look := driver.Lookup{Now: 2, Quiet: true}
+	if err := s.View(t.Context(), func(tx driver.Tx) error {
+		for i := range int64(3) {
+			to := driver.Instant(2000 + i)
+			slide(t, s, c, to)
+			r, ok, err := tx.Get(t.Context(), c, kept, look)
+			check(r, ok, err, to, i+1)
+			flush(t, s, c)
+			r, ok, err = tx.Get(t.Context(), c, kept, look)
+			check(r, ok, err, to, i+1)
+			r, ok, err = s.Get(t.Context(), c, kept, look)
+			check(r, ok, err, to, i+1)
+			if err := s.View(t.Context(), func(tx driver.Tx) error {
+				r, ok, err := tx.Get(t.Context(), c, kept, look)
+				check(r, ok, err, to, i+1)
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slide(t, s, c, 3000)
+	times := 0
+	postgres.Finding(s, func() {
+		if times++; times == 1 {
+			flush(t, s, c)
+		}
+	})
+	r, ok, err := s.Get(t.Context(), c, kept, look)
+	check(r, ok, err, 3000, 4)
+	if times != 2 {
+		t.Errorf("found %d times", times)
+	}
+}
+
+// TestMarksOfOthers: what the Gets of two programs leave adds up, and does not undo
+// a later Touch.
+func TestMarksOfOthers(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	c, oc := lru(t, s), lru(t, other)
+	put(t, s, c, "k", "v")
+	slide(t, s, c, 2000)
+	slide(t, other, oc, 3000)
+	if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+		_, err := tx.Touch(t.Context(), c, kept, 4000, 2)
+		return err
+	}, c); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, other, oc, "k"); got != "v 1 4000 2" {
+		t.Error(got)
+	}
+	flush(t, other, oc)
+	for _, in := range []struct {
+		s driver.Store
+		c driver.Collection
+	}{{s, c}, {other, oc}} {
+		if got := get(t, in.s, in.c, "k"); got != "v 1 4000 2" {
+			t.Error(got)
+		}
+	}
+	slide(t, other, oc, 5000)
+	flush(t, other, oc)
+	if got := get(t, s, c, "k"); got != "v 1 5000 3" {
+		t.Error(got)
+	}
+}
+
+// TestViewKeepsValues: a value stays that a View of this process sees, whoever sweeps,
+// until the View has ended.
+func TestViewKeepsValues(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	text := bytes.Repeat([]byte("x"), 600<<10)
+	f, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Finish()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+		_, err := tx.Put(t.Context(), c, driver.Put{Key: kept, File: f, Now: 1})
+		return err
+	}, c); err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	if err := s.View(t.Context(), func(tx driver.Tx) error {
+		r, _, err := tx.Get(t.Context(), c, kept, driver.Lookup{Now: 2})
+		if err != nil {
+			return err
+		}
+		put(t, s, c, "k", "small")
+		for range 3 {
+			if err := postgres.Sweep(t.Context(), other, nil); err != nil {
+				return err
+			}
+		}
+		ct, err := s.(driver.Filer).OpenFile(t.Context(), c, r)
+		if err != nil {
+			return err
+		}
+		defer ct.Close()
+		if got, err := io.ReadAll(ct); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	a := admin(t, dsn)
+	for n := 1; n > 0; {
+		if err := postgres.Sweep(t.Context(), other, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.QueryRow(t.Context(), `SELECT count(*) FROM `+schemaOf(t.Name())+`.chunk`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSleep: a session is lost for its owner when the system has slept for too long,
+// before anybody asks the server.
+func TestSleep(t *testing.T) {
+	s, _ := opened(t, dsn(t), postgres.Options{})
+	name, _, err := s.Session(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _, err := s.Session(t.Context()); again != name || err != nil {
+		t.Errorf("%q after %q, %v", again, name, err)
+	}
+	wake := postgres.Sleep(time.Minute)
+	defer wake()
+	if next, _, err := s.Session(t.Context()); next == name || err != nil {
+		t.Errorf("%q after %q, %v", next, name, err)
+	}
+}
+
+// TestFenceAfterRestore: where the server's log ends before the place that this process
+// has seen, as when its volume was put back, fences are skipped, once.
+func TestFenceAfterRestore(t *testing.T) {
+	s, _ := opened(t, dsn(t), postgres.Options{})
+	draw := func() (n int64) {
+		t.Helper()
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) (err error) {
+			n, err = tx.Fence(t.Context())
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := draw()
+	postgres.AheadOfLog(s)
+	for range 2 {
+		postgres.Redial(s)
+		if n := draw(); n < first+1<<32 || n > first+1<<32+100 {
+			t.Errorf("fence %d after %d", n, first)
+		}
+	}
+}
+
+// TestGroupTimeout: who has waited to be taken along does not wait as long again.
+func TestGroupTimeout(t *testing.T) {
+	dsn := dsn(t)
+	const timeout = 4 * time.Second
+	s, c := opened(t, dsn, postgres.Options{Timeout: timeout})
+	other, _ := opened(t, dsn, postgres.Options{})
+	holding, let := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 1)
+	go func() {
+		held <- other.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			close(holding)
+			<-let
+			return nil
+		})
+	}()
+	<-holding
+	errs := make(chan error, 2)
+	update := func() {
+		errs <- s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c)
+	}
+	go update()
+	began := time.Now()
+	go update()
+	postgres.Waiting(s, 1)
+	for range 2 {
+		if err := <-errs; !errors.Is(err, driver.ErrTimeout) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if d := time.Since(began); d > 2*timeout-timeout/8 {
+		t.Errorf("waited for %v, with a timeout of %v", d, timeout)
+	}
+	close(let)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+}
