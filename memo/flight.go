@@ -235,7 +235,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 		return m.failed(ctx, g, began, id, arg, op, failed)
 	}
 	opts := m.options(tag, took)
-	hashes := []uint64{hashID(id)}
+	hashes := []uint8{hashID(id)}
 	if !tag.IsNull() {
 		hashes = append(hashes, hashTag(tag.Value))
 	}
@@ -291,7 +291,7 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 		return v, failed
 	}
 	if d := m.o.CacheError(failed); d > 0 {
-		err := m.store(ctx, g, began, []uint64{hashID(id)}, func(k *kept[A, R]) error {
+		err := m.store(ctx, g, began, []uint8{hashID(id)}, func(k *kept[A, R]) error {
 			return k.errors.Set(ctx, arg, failed.Error(), cache.TTL(d))
 		})
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
@@ -305,7 +305,7 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 // store runs fn, which stores what a computation has made, in a transaction. It does
 // not if g is no longer held, since Forget has broken the lock or since every caller
 // who waited has left, nor if what has one of the hashes was removed since began.
-func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, hashes []uint64, fn func(k *kept[A, R]) error) error {
+func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, hashes []uint8, fn func(k *kept[A, R]) error) error {
 	err := family.Repeat(func() error {
 		return m.st.Update(ctx, func(tx *cache.Tx) error {
 			if err := g.Check(tx); err != nil {

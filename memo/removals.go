@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"hash/fnv"
 	"math"
@@ -21,23 +22,16 @@ type removals struct {
 }
 
 // removed numbers the removals of a Memo. A computation notes Last before it begins.
-// Its result must not be stored if by then All is higher, or the number of its tag or
-// of its argument is.
+// Its result must not be stored if by then All is higher, or Parts has a higher number
+// for its tag or its argument.
 type removed struct {
-	Last  int64         // number of the last removal, 0 for none
-	All   int64         // number of the last removal that counts for every result
-	Parts []removedPart `json:",omitempty"` // later removals, in their order
+	Last int64 // number of the last removal, 0 for none
+	All  int64 // number of the last one of every result
+	// Parts has the last removal of the tags and arguments with one of 256 hashes.
+	// Where one computation runs while another tag or argument is removed, one of 256
+	// times its result is not stored, and computed again when it is next asked for.
+	Parts map[uint8]int64 `json:",omitempty"`
 }
-
-// removedPart is a removal of the results with a tag, or of an argument.
-type removedPart struct {
-	Hash uint64 // of the tag or argument: after a collision a result is computed again
-	N    int64
-}
-
-// maxParts bounds the row. One more removal has the oldest of Parts count for every
-// result, so that no result is stored whose computation began before that one.
-const maxParts = 64
 
 func openRemovals(ctx context.Context, st *cache.Store, name string) (removals, error) {
 	rows, err := cache.New(ctx, st, "all", &cache.Options[string, removed]{Family: "memo-removals", Persistent: true})
@@ -69,7 +63,7 @@ func (r removals) last(ctx context.Context) (int64, error) {
 }
 
 // add notes a removal of the results with one of some hashes, or without hashes of all.
-func (r removals) add(ctx context.Context, hashes ...uint64) error {
+func (r removals) add(ctx context.Context, hashes ...uint8) error {
 	if r.rows == nil {
 		return cache.ErrReadOnly
 	}
@@ -82,51 +76,48 @@ func (r removals) add(ctx context.Context, hashes ...uint64) error {
 	})
 }
 
-func (v *removed) add(hashes []uint64) {
+func (v *removed) add(hashes []uint8) {
 	v.Last++
 	if len(hashes) == 0 {
 		v.All, v.Parts = v.Last, nil
+		return
+	}
+	if v.Parts == nil {
+		v.Parts = map[uint8]int64{}
 	}
 	for _, h := range hashes {
-		v.Parts = slices.DeleteFunc(v.Parts, func(p removedPart) bool { return p.Hash == h })
-		v.Parts = append(v.Parts, removedPart{h, v.Last})
-		if len(v.Parts) > maxParts {
-			v.All = v.Parts[0].N
-			v.Parts = v.Parts[1:]
-		}
+		v.Parts[h] = v.Last
 	}
 }
 
 // since reports whether results with one of some hashes were removed after the
 // removal numbered began.
-func (v *removed) since(began int64, hashes ...uint64) bool {
-	return v.All > began || slices.ContainsFunc(v.Parts, func(p removedPart) bool {
-		return p.N > began && slices.Contains(hashes, p.Hash)
-	})
+func (v *removed) since(began int64, hashes ...uint8) bool {
+	return v.All > began || slices.ContainsFunc(hashes, func(h uint8) bool { return v.Parts[h] > began })
 }
 
 // hashID is the hash of an argument, which Memo.id has told apart.
-func hashID(id string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte("argument"))
-	h.Write([]byte(id))
-	return h.Sum64()
-}
+func hashID(id string) uint8 { return hash("argument", []byte(id)) }
 
 // hashTag is the same for equal tags: 1 and 1.0 are.
-func hashTag(tag codec.Value) uint64 {
+func hashTag(tag codec.Value) uint8 {
+	number := func(x float64) uint8 {
+		return hash("number", binary.BigEndian.AppendUint64(nil, math.Float64bits(x+0))) // -0 is 0
+	}
 	switch tag.Kind() {
 	case codec.Integer:
-		return math.Float64bits(float64(tag.Integer()))
+		return number(float64(tag.Integer()))
 	case codec.Real:
-		return math.Float64bits(tag.Real() + 0) // -0 is 0
+		return number(tag.Real())
+	case codec.Text:
+		return hash("text", []byte(tag.Text()))
 	}
-	h := fnv.New64a()
-	if tag.Kind() == codec.Text {
-		h.Write([]byte("t" + tag.Text()))
-	} else {
-		h.Write([]byte("b"))
-		h.Write(tag.Blob())
-	}
-	return h.Sum64()
+	return hash("blob", tag.Blob())
+}
+
+func hash(what string, b []byte) uint8 {
+	h := fnv.New32a()
+	h.Write([]byte(what))
+	h.Write(b)
+	return uint8(h.Sum32())
 }

@@ -87,7 +87,7 @@ func TestRemoveRunning(t *testing.T) {
 	clear := func(m *memos, ctx context.Context) error { _, err := m.Clear(ctx); return err }
 	evict := func(m *memos, ctx context.Context) error { _, err := m.Evict(ctx, cache.Tag("a")); return err }
 	evictMany := func(m *memos, ctx context.Context) error {
-		for i := range 200 { // the tags that are noted are bounded
+		for i := range 200 {
 			tag := cache.Tag(i)
 			if i == 20 {
 				tag = cache.Tag("a")
@@ -152,6 +152,47 @@ func TestRemoveRunning(t *testing.T) {
 			})
 		}
 	}
+}
+
+// However many other arguments and tags are removed while results are computed, nearly
+// all of these are stored.
+func TestRemoveManyOthersRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := counted{takes: time.Second}
+		st := openMemory(t, &memory.Data{})
+		m := newMemo(t, st, c.call, &memo.Options[string, int64]{Tag: byArg})
+		const all = 100
+		for i := range all {
+			go func() {
+				_, err := m.Call(t.Context(), fmt.Sprint("arg-", i))
+				ok(t, err)
+			}()
+		}
+		synctest.Wait()
+		ok(t, st.Update(t.Context(), func(tx *cache.Tx) error {
+			for i := range 50 { // they lie in few of the 256 places
+				if _, err := m.In(tx).Forget(tx.Context(), fmt.Sprint("other-", i%5)); err != nil {
+					return err
+				}
+				if _, err := m.In(tx).Evict(tx.Context(), cache.Tag(fmt.Sprint("other-", i%5))); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		time.Sleep(2 * time.Second)
+		stored := 0
+		for i := range all {
+			_, found, err := m.Peek(t.Context(), fmt.Sprint("arg-", i))
+			ok(t, err)
+			if found {
+				stored++
+			}
+		}
+		if stored < all*3/4 {
+			t.Errorf("%d of %d results are stored", stored, all)
+		}
+	})
 }
 
 // Evict has no effect on what is being computed for another tag, and equal
