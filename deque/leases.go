@@ -167,10 +167,12 @@ func (d *Deque[T]) requeueDue(ctx context.Context, s settings, look, taking bool
 	var dead []string
 	since := int64(time.Since(processStart) + sessionCheckInterval)
 	if look || since-d.shared.checked.Load() >= int64(sessionCheckInterval) {
-		d.shared.checked.Store(since)
 		var err error
 		if _, dead, err = d.holders(ctx); err != nil {
 			return err
+		}
+		if len(dead) == 0 { // else the next look is to find out whether that was committed
+			d.shared.checked.Store(since)
 		}
 	}
 	if !due && len(dead) == 0 || d.shared.st.ReadOnly() {
