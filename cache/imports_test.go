@@ -51,10 +51,11 @@ func TestImports(t *testing.T) {
 		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},
 		"index":                          {"codec", "cache", "cache/family"},
 		"sync":                           {"codec", "cache", "cache/clock", "cache/family"},
+		"cache/dump":                     {"codec", "cache"},
 		"cache/inspect":                  {"codec", "cache", "deque", "sync"},
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		// A program that sets SQLite's options names their type.
-		"examples":          {"codec", "cache", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
+		"examples":          {"codec", "cache", "cache/dump", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
 		"examples/adapters": {"cache", "cache/adapter", "cache/driver"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},

@@ -1,0 +1,247 @@
+package dump_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver/memory"
+	"github.com/go-diskcache/diskcache/cache/dump"
+	"github.com/go-diskcache/diskcache/codec"
+	"github.com/go-diskcache/diskcache/deque"
+	dsync "github.com/go-diskcache/diskcache/sync"
+)
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openStore(t *testing.T, o *cache.StoreOptions) *cache.Store {
+	t.Helper()
+	st, err := cache.OpenStore(t.Context(), t.TempDir(), o)
+	ok(t, err)
+	t.Cleanup(func() { ok(t, st.Close()) })
+	return st
+}
+
+var kinds = []codec.Value{
+	codec.IntegerValue(math.MinInt64), codec.IntegerValue(math.MaxInt64), codec.IntegerValue(0),
+	codec.RealValue(0.1), codec.RealValue(2), codec.RealValue(1e300), codec.RealValue(math.Inf(-1)), codec.RealValue(math.Inf(1)), codec.RealValue(5e-324),
+	codec.TextValue(""), codec.TextValue("<&>\u2028\x00\n\"\\ü\U0001f600"), codec.TextValue("\xff\xfe"), codec.TextValue(strings.Repeat("x", 100_000)),
+	codec.BlobValue(nil), codec.BlobValue([]byte{0, 1, 255}), codec.BlobValue(bytes.Repeat([]byte{7}, 100_000)),
+}
+
+// all returns the entries of a collection, as far as they are to be the same elsewhere.
+func all(t *testing.T, st *cache.Store, name string) (out []string) {
+	t.Helper()
+	c, err := cache.NewRaw(t.Context(), st, name, nil)
+	ok(t, err)
+	for e, err := range c.All(t.Context()) {
+		ok(t, err)
+		out = append(out, fmt.Sprint(e.Key.Kind(), e.Key, e.Value.Kind(), e.Value, e.Tag.Kind(), e.Tag, e.Expiry.UTC()))
+	}
+	return out
+}
+
+// What was exported is imported as it was, into any kind of store.
+func TestRoundTrip(t *testing.T) {
+	ctx := t.Context()
+	from := openStore(t, nil)
+	settings := cache.Settings{Policy: cache.LeastRecentlyUsed, SizeLimit: 1 << 30, CullLimit: 7, MinFileSize: 1000, Statistics: true, TagIndex: true}
+	c, err := cache.NewRaw(ctx, from, "cache/all", &cache.Schema{Keys: "k", Values: "v", Settings: settings})
+	ok(t, err)
+	for i, v := range slices.Backward(kinds) {
+		if math.IsInf(v.Real(), 0) {
+			continue // no key
+		}
+		options := []cache.Option{cache.TagValue{Value: kinds[(i+5)%len(kinds)]}}
+		if i%2 == 0 {
+			options = append(options, cache.TTL(time.Hour))
+		}
+		if v.Len() > 1000 {
+			options = options[1:]
+		}
+		ok(t, c.Set(ctx, cache.Raw{Value: v}, cache.Raw{Value: kinds[(i+1)%len(kinds)]}, options...))
+	}
+	pages, err := cache.New[string, int](ctx, from, "", nil)
+	ok(t, err)
+	ok(t, pages.Set(ctx, "k", 1))
+	ok(t, pages.Set(ctx, "over", 1, cache.ExpireAt(time.Now().Add(-time.Second))))
+
+	var text bytes.Buffer
+	r, err := dump.Export(ctx, from, &text, nil)
+	ok(t, err)
+	for _, kind := range []string{"disk", "shards", "memory"} {
+		t.Run(kind, func(t *testing.T) {
+			var into *cache.Store
+			switch kind {
+			case "disk":
+				into = openStore(t, nil)
+			case "shards":
+				into = openStore(t, &cache.StoreOptions{Shards: 3})
+			default:
+				into = cache.NewStore(memory.New(nil), nil)
+				defer into.Close()
+			}
+			got, err := dump.Import(ctx, into, bytes.NewReader(text.Bytes()), nil)
+			ok(t, err)
+			if got != r {
+				t.Errorf("imported %+v, exported %+v", got, r)
+			}
+			for _, name := range []string{"cache/all", ""} {
+				if a, b := all(t, from, name), all(t, into, name); !slices.Equal(a, b) {
+					t.Errorf("%q: %d entries, want %d", name, len(b), len(a))
+				}
+			}
+			copied, err := cache.NewRaw(ctx, into, "cache/all", nil)
+			ok(t, err)
+			if s := copied.Schema(); s != c.Schema() {
+				t.Errorf("%+v, want %+v", s, c.Schema())
+			}
+			_, err = dump.Import(ctx, into, bytes.NewReader(text.Bytes()), nil)
+			if !errors.Is(err, dump.ErrExists) {
+				t.Errorf("a second time: %v", err)
+			}
+			_, err = dump.Import(ctx, into, bytes.NewReader(text.Bytes()), &dump.Options{Merge: true})
+			ok(t, err)
+			if a, b := all(t, from, "cache/all"), all(t, into, "cache/all"); !slices.Equal(a, b) {
+				t.Error("merged, it is not the same")
+			}
+		})
+	}
+}
+
+// Items of a queue come over with their order, delays and attempts; new ones overwrite none.
+func TestQueue(t *testing.T) {
+	ctx := t.Context()
+	from, into := openStore(t, nil), openStore(t, nil)
+	d, err := deque.New[string](ctx, from, "jobs", &deque.Options[string]{MaxLen: 100})
+	ok(t, err)
+	for range 50 { // numbers of claims are high then
+		ok(t, d.PushBack(ctx, "x"))
+		c, _, err := d.Claim(ctx, time.Hour)
+		ok(t, err)
+		ok(t, c.Ack(ctx))
+	}
+	ok(t, d.PushBackMany(ctx, slices.Values([]string{"a", "b", "c"})))
+	ok(t, d.PushBack(ctx, "later", deque.Delay(time.Hour)))
+	_, _, err = d.Claim(ctx, time.Hour)
+	ok(t, err)
+	lock, err := dsync.NewLock(ctx, from, "l", nil)
+	ok(t, err)
+	_, err = lock.Lock(ctx)
+	ok(t, err)
+
+	var text bytes.Buffer
+	_, err = dump.Export(ctx, from, &text, nil)
+	ok(t, err)
+	if strings.Contains(text.String(), "sync/leases") {
+		t.Error("a lock is exported")
+	}
+	for range 2 {
+		_, err = dump.Import(ctx, into, bytes.NewReader(text.Bytes()), &dump.Options{Merge: true})
+		ok(t, err)
+	}
+	s, err := deque.Look(ctx, into, "jobs")
+	ok(t, err)
+	if s.Ready != 2 || s.Claimed != 1 || s.Delayed != 1 || s.MaxLen != 100 {
+		t.Fatalf("%+v", s)
+	}
+	other, err := deque.New[string](ctx, into, "jobs", nil)
+	ok(t, err)
+	ok(t, other.PushBack(ctx, "new", deque.Delay(time.Hour))) // and not in the place of another
+	for _, want := range []string{"a", "b", "c"} {
+		c, found, err := other.Claim(ctx, time.Hour)
+		ok(t, err)
+		if !found || c.Value != want || (c.Attempt == 2) != (want == "a") {
+			t.Fatalf("%+v, want %q", c, want)
+		}
+	}
+	if s, err = deque.Look(ctx, into, "jobs"); err != nil || s.Delayed != 2 || s.Claimed != 3 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Whatever the end of an import, what Progress was told of is there.
+func TestBroken(t *testing.T) {
+	ctx := t.Context()
+	from := openStore(t, nil)
+	c, err := cache.New[int, string](ctx, from, "c", &cache.Options[int, string]{Persistent: true})
+	ok(t, err)
+	for i := range 1200 {
+		ok(t, c.Set(ctx, i, "v"))
+	}
+	var text bytes.Buffer
+	_, err = dump.Export(ctx, from, &text, nil)
+	ok(t, err)
+	lines := bytes.SplitAfter(text.Bytes(), []byte("\n"))
+	for what, cut := range map[string][]byte{
+		"nothing":        nil,
+		"no end":         bytes.Join(lines[:len(lines)-2], nil),
+		"half a line":    text.Bytes()[:text.Len()/2],
+		"a line missing": bytes.Join(slices.Delete(slices.Clone(lines), 700, 701), nil),
+		"no dump":        []byte("{\"hello\":1}\n"),
+		"no JSON":        []byte("hello\n"),
+	} {
+		into := openStore(t, nil)
+		told := int64(0)
+		r, err := dump.Import(ctx, into, bytes.NewReader(cut), &dump.Options{Progress: func(_ string, r dump.Report) { told = r.Entries }})
+		if !errors.Is(err, dump.ErrFormat) {
+			t.Errorf("%s: %v", what, err)
+		}
+		n := int64(0)
+		if c, err := cache.NewRaw(ctx, into, "cache/c", nil); err == nil {
+			n, err = c.Len(ctx)
+			ok(t, err)
+		}
+		if n != told || n != r.Entries {
+			t.Errorf("%s: %d entries, %d were told, %d reported", what, n, told, r.Entries)
+		}
+	}
+	if _, err := dump.Import(ctx, openStore(t, nil), strings.NewReader(`{"diskcache":2}`+"\n"), nil); !errors.Is(err, cache.ErrNewerFormat) {
+		t.Errorf("a newer version: %v", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	told := int64(0)
+	into := openStore(t, nil)
+	_, err = dump.Import(ended, into, bytes.NewReader(text.Bytes()), &dump.Options{Progress: func(_ string, r dump.Report) { told = r.Entries; cancel() }})
+	if !errors.Is(err, context.Canceled) || told != 500 {
+		t.Errorf("cancelled: %v after %d", err, told)
+	}
+	if n := len(all(t, into, "cache/c")); n != 500 {
+		t.Errorf("%d entries", n)
+	}
+}
+
+func Example() {
+	ctx := context.Background()
+	from, into := cache.NewStore(memory.New(nil), nil), cache.NewStore(memory.New(nil), nil)
+	c, err := cache.New[string, int](ctx, from, "numbers", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := c.Set(ctx, "one", 1); err != nil {
+		fmt.Println(err)
+		return
+	}
+	var text bytes.Buffer
+	_, err = dump.Export(ctx, from, &text, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r, err := dump.Import(ctx, into, &text, nil)
+	fmt.Println(r.Collections, r.Entries, err)
+	// Output: 1 1 <nil>
+}
