@@ -79,8 +79,10 @@ func (w *watcher) take() map[string]bool {
 	return all
 }
 
-// events is a stream of server-sent events: which collections have been changed, by any
-// process, and how many entries they have then.
+// events is a stream of server-sent events: that something was committed, by any
+// process, and the collections whose numbers of entries have changed since the last one.
+// What a commit has changed is not known better: a watch may be woken by a commit to
+// another collection.
 func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	select {
 	case h.feeds <- struct{}{}:
@@ -110,6 +112,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		}
 		watch.done.Wait()
 	}()
+	told := map[string]int64{} // entries
 	look := func() error {
 		names, err := h.st.Collections(ctx)
 		if err != nil {
@@ -136,6 +139,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 			if !there[name] {
 				stop()
 				delete(watch.watched, name)
+				delete(told, name)
 				send("gone", change{Name: ref(name), Label: labelOf(name)})
 			}
 		}
@@ -144,11 +148,12 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 	tick := time.NewTicker(feedLook)
 	defer tick.Stop()
 	err := look()
-	for first := true; err == nil; first = false {
+	for first, woken := true, true; err == nil; first = false {
 		var all []change
 		for name := range watch.take() {
 			s, err := h.summary(ctx, name)
-			if err == nil {
+			if n, known := told[name]; err == nil && (!known || n != s.Entries) {
+				told[name] = s.Entries
 				all = append(all, change{ref(name), s.Label, s.Entries, s.Inner})
 			}
 		}
@@ -156,10 +161,8 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		if first {
 			word = "begin"
 		}
-		if len(all) > 0 || first {
-			if !send(word, all) {
-				return
-			}
+		if woken && !send(word, all) {
+			return
 		}
 		if _, err = h.st.Collections(ctx); err != nil {
 			break
@@ -174,7 +177,9 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		case <-ctx.Done():
 			return
 		case <-watch.wake:
+			woken = true
 		case <-tick.C:
+			woken = false
 			err = look()
 			if err == nil && !send("alive", nil) {
 				return

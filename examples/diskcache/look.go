@@ -336,6 +336,7 @@ func watch(ctx context.Context, t *tool, s *store) error {
 	defer cancel()
 	changed := make(chan *rawCache)
 	watched := map[string]bool{}
+	told := map[string]int64{} // entries
 	look := func() error {
 		return t.collections(ctx, s, func(c *rawCache) error {
 			if watched[c.Name()] {
@@ -346,6 +347,9 @@ func watch(ctx context.Context, t *tool, s *store) error {
 				return err
 			}
 			watched[c.Name()] = true
+			if told[c.Name()], err = c.Len(ctx); err != nil {
+				return err
+			}
 			all.Go(func() {
 				defer stop()
 				for {
@@ -387,6 +391,10 @@ func watch(ctx context.Context, t *tool, s *store) error {
 			if err != nil {
 				return err
 			}
+			if n, known := told[c.Name()]; known && n == entries && !t.given["c"] {
+				continue // perhaps woken by a commit to another collection
+			}
+			told[c.Name()] = entries
 			now := s.Now()
 			if t.json {
 				err = json.NewEncoder(t.stdout).Encode(map[string]any{"time": now.UTC(), "collection": c.Name(), "entries": entries})

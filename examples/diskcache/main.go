@@ -30,7 +30,9 @@ To look, which changes nothing in DIR:
   stats DIR             hits and misses, of collections that count them
   top DIR               the largest entries of a collection
   check DIR             look for damage
-  watch DIR             a line for each change, by any process, until Ctrl-C
+  watch DIR             a line when the number of entries of a collection changes, by
+                        any process, until Ctrl-C; with -c, when that collection
+                        may have changed
   queue ls DIR          queues: ready, claimed and delayed items
   queue claims DIR NAME who has claimed items of a queue, alive or dead
   locks ls DIR          locks and semaphores: who holds them, and who waits

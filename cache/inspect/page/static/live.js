@@ -2,6 +2,7 @@
 (() => {
 	const body = document.querySelector("#live tbody");
 	const state = document.querySelector("#state");
+	const last = document.querySelector("#last");
 	const rows = new Map();
 	const number = n => n.toLocaleString("en-US");
 
@@ -54,7 +55,10 @@
 	source.onopen = () => say("connected", "good");
 	source.onerror = () => say("not connected", "bad");
 	source.addEventListener("begin", e => (JSON.parse(e.data) || []).forEach(c => show(c, false)));
-	source.addEventListener("change", e => JSON.parse(e.data).forEach(c => show(c, true)));
+	source.addEventListener("change", e => {
+		last.textContent = new Date().toLocaleTimeString("en-GB");
+		(JSON.parse(e.data) || []).forEach(c => show(c, true));
+	});
 	source.addEventListener("gone", e => {
 		const r = rows.get(JSON.parse(e.data).name);
 		if (r) { r.tr.remove(); rows.delete(JSON.parse(e.data).name); }
