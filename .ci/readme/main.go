@@ -36,6 +36,7 @@ var packages = map[string]string{
 	"cache": module + "cache", "codec": module + "codec", "deque": module + "deque",
 	"index": module + "index", "dsync": module + "sync", "memo": module + "memo",
 	"memory":  module + "cache/driver/memory",
+	"inspect": module + "cache/inspect", "dump": module + "cache/dump",
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io",
 	"log": "log", "os": "os", "filepath": "path/filepath", "strings": "strings", "time": "time",
 }
