@@ -29,40 +29,32 @@ func (k *checker) rows(t *tx, c *collection, files map[string]bool) error {
 			return context.Cause(k.ctx)
 		}
 		p := driver.Problem{Collection: c.name, Path: r.File, Row: r.ID, Mended: k.mend}
+		file := "" // that goes with the row
 		if !isValueName(r.File) {
 			p.Kind, p.Detail = driver.BadRow, "file name is none of a value"
-			k.report(p)
-			if k.mend {
-				if err := t.deleteRow(c, r.ID, ""); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		files[r.File] = true
-		info, err := k.store.core.files.Lstat(r.File)
-		switch {
-		case osfs.IsMissing(err), err == nil && !info.IsRegular():
-			delete(files, r.File)
-			p.Kind = driver.MissingFile
-			k.report(p)
-			if k.mend {
-				if err := t.deleteRow(c, r.ID, ""); err != nil {
-					return err
-				}
-			}
-		case err != nil:
-			return translate(err)
-		case info.Size() != r.Size:
-			p.Kind = driver.WrongSize
-			p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
-			k.report(p)
-			if k.mend {
+		} else {
+			info, err := k.store.core.files.Lstat(r.File)
+			switch {
+			case osfs.IsMissing(err), err == nil && !info.IsRegular():
+				delete(files, r.File)
+				p.Kind = driver.MissingFile
+			case err != nil:
+				return translate(err)
+			case info.Size() != r.Size:
+				files[r.File] = true
 				// DiskCache has the row say what is there. That would make a
 				// value of what has never been one.
-				if err := t.deleteRow(c, r.ID, r.File); err != nil {
-					return err
-				}
+				p.Kind, file = driver.WrongSize, r.File
+				p.Detail = fmt.Sprintf("%d bytes, the row says %d", info.Size(), r.Size)
+			default:
+				files[r.File] = true
+				continue
+			}
+		}
+		k.report(p)
+		if k.mend {
+			if err := t.deleteRow(c, r.ID, file); err != nil {
+				return err
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -96,9 +95,7 @@ func (h handle) readDir(name, _ string) ([]fs.DirEntry, error) {
 		return nil, cause(err)
 	}
 	defer f.Close()
-	entries, err := f.ReadDir(-1)
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, err
+	return f.ReadDir(-1)
 }
 
 // syncFolder does nothing: Windows cannot sync a folder.

@@ -14,7 +14,8 @@ type File struct {
 	end  int64  // where the last Write ended, if there is a hook
 }
 
-// hooked has the hook do op, for which there must be one.
+// hooked has the hook do op, if there is one. Methods that are called often ask before whether
+// there is one, since op takes memory.
 func (f *File) hooked(op *Op, fn func() error) error {
 	op.Name = f.name
 	return f.dir.run(op, fn)
@@ -98,17 +99,11 @@ func (f *File) WriteTo(w io.Writer) (int64, error) {
 
 // Truncate changes the file's size.
 func (f *File) Truncate(size int64) error {
-	if f.dir.hook == nil {
-		return f.File.Truncate(size)
-	}
 	return f.hooked(&Op{Kind: OpTruncate, Offset: size}, func() error { return f.File.Truncate(size) })
 }
 
 // Sync has what was written survive a power cut.
 func (f *File) Sync() error {
-	if f.dir.hook == nil {
-		return f.File.Sync()
-	}
 	return f.hooked(&Op{Kind: OpSync}, f.File.Sync)
 }
 

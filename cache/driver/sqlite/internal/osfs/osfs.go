@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -176,31 +177,33 @@ func (d *Dir) ReadShared(name string) (*File, error) { return d.open(name, readO
 // Vouch fails as Shared does if there is a file of the name that Shared would
 // refuse, for one that SQLite is about to open.
 func (d *Dir) Vouch(name string) error {
-	info, err := d.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = info.regular()
-	}
-	if err == nil {
-		err = d.vouch(info)
-	}
-	if err != nil {
-		return &fs.PathError{Op: string(OpOpen), Path: d.full(name), Err: err}
-	}
-	return nil
+	return d.inspect(name, func(info Info) error {
+		if err := info.regular(); err != nil {
+			return err
+		}
+		return d.vouch(info)
+	})
 }
 
 // VouchFolder fails with [ErrOwner] if there is a folder of the name that belongs
 // to a user who is not trusted, as a file that Shared refuses.
 func (d *Dir) VouchFolder(name string) error {
+	return d.inspect(name, func(info Info) error {
+		if !info.IsDir() { // the code that needs the folder tells
+			return nil
+		}
+		return d.trusts(info)
+	})
+}
+
+// inspect calls check with what is known of a name, if there is anything of that name.
+func (d *Dir) inspect(name string, check func(Info) error) error {
 	info, err := d.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // the code that needs the folder tells
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = d.trusts(info)
+		err = check(info)
 	}
 	if err != nil {
 		return &fs.PathError{Op: string(OpOpen), Path: d.full(name), Err: err}
@@ -316,6 +319,7 @@ func (d *Dir) ReadDir(name string) (entries []fs.DirEntry, err error) {
 		entries, err = h.readDir(name, d.full(name))
 		return err
 	})
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, err
 }
 

@@ -1,7 +1,6 @@
 package sqlite3
 
 import (
-	"modernc.org/libc"
 	lib "modernc.org/sqlite/lib"
 )
 
@@ -50,16 +49,9 @@ func (c *Conn) SetAutoCheckpointOff() { c.SetWALHook(nil) }
 // all processes, copies the log to the database and removes it. It does if this
 // was never called.
 func (c *Conn) SetCheckpointOnClose(on bool) error {
-	if c.db == 0 {
-		return misuse("config", "the connection is closed")
-	}
 	never := int32(1)
 	if on {
 		never = 0
 	}
-	args := libc.VaList(c.scratch+scratchOut, never, uintptr(0))
-	if rc := lib.Xsqlite3_db_config(c.tls, c.db, lib.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, args); rc != lib.SQLITE_OK {
-		return c.fail("config", rc)
-	}
-	return nil
+	return c.configure(lib.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, never)
 }

@@ -75,7 +75,7 @@ func Open(path string, flags OpenFlags) (*Conn, error) {
 	if err := prepareProcess(); err != nil {
 		return nil, err
 	}
-	if strings.IndexByte(path, 0) >= 0 {
+	if strings.IndexByte(path, 0) >= 0 { // a URI would hide it
 		return nil, misuse("open", "the file name contains a NUL")
 	}
 	c := &Conn{tls: libc.NewTLS(), stmts: make(map[*Stmt]struct{})}
@@ -100,7 +100,7 @@ func (c *Conn) open(path string, flags OpenFlags) error {
 	if flags&^NoFollow == Immutable {
 		path = (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: "immutable=1"}).String()
 	}
-	name, err := cstring(c.tls, path)
+	name, err := cstring(c.tls, "open", path)
 	if err != nil {
 		return err
 	}
@@ -163,10 +163,7 @@ func (c *Conn) Exec(sql string) error {
 	if c.db == 0 {
 		return misuse("exec", "the connection is closed")
 	}
-	if strings.IndexByte(sql, 0) >= 0 {
-		return misuse("exec", "the SQL contains a NUL")
-	}
-	p, err := cstring(c.tls, sql)
+	p, err := cstring(c.tls, "exec", sql)
 	if err != nil {
 		return err
 	}
@@ -208,6 +205,19 @@ func (c *Conn) filename() string {
 		return ""
 	}
 	return libc.GoString(lib.Xsqlite3_db_filename(c.tls, c.db, c.scratch+scratchMain))
+}
+
+// configure turns one of SQLite's options of the connection on or off, see
+// https://sqlite.org/c3ref/c_dbconfig_defensive.html.
+func (c *Conn) configure(option, on int32) error {
+	if c.db == 0 {
+		return misuse("config", "the connection is closed")
+	}
+	args := libc.VaList(c.scratch+scratchOut, on, uintptr(0))
+	if rc := lib.Xsqlite3_db_config(c.tls, c.db, option, args); rc != lib.SQLITE_OK {
+		return c.fail("config", rc)
+	}
+	return nil
 }
 
 // limit sets one of SQLite's limits of the connection, see

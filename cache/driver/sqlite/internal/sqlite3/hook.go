@@ -45,11 +45,17 @@ func (r *registry) find(db uintptr) *Conn {
 	return r.m[db]
 }
 
-func (c *Conn) hook() {
+// callback returns what SQLite is to call, and with what: fn with the address by which it finds
+// c, or nothing.
+func (c *Conn) callback(on bool, fn uintptr) (call, with uintptr) {
+	if !on {
+		return 0, 0
+	}
 	if !c.hooked {
 		conns.add(c.db, c)
 		c.hooked = true
 	}
+	return fn, c.db
 }
 
 // SetBusyHandler sets what happens when a lock is held by somebody else: f is
@@ -68,12 +74,8 @@ func (c *Conn) SetBusyHandler(f func(count int) bool) {
 		return
 	}
 	c.busy = f
-	if f == nil {
-		lib.Xsqlite3_busy_handler(c.tls, c.db, 0, 0)
-		return
-	}
-	c.hook()
-	lib.Xsqlite3_busy_handler(c.tls, c.db, cabi.Function(busyHandler), c.db)
+	call, with := c.callback(f != nil, cabi.Function(busyHandler))
+	lib.Xsqlite3_busy_handler(c.tls, c.db, call, with)
 }
 
 func busyHandler(_ *libc.TLS, db uintptr, count int32) int32 {
@@ -98,12 +100,8 @@ func (c *Conn) SetWALHook(f func(frames int)) {
 		return
 	}
 	c.walHook = f
-	if f == nil {
-		lib.Xsqlite3_wal_hook(c.tls, c.db, 0, 0)
-		return
-	}
-	c.hook()
-	lib.Xsqlite3_wal_hook(c.tls, c.db, cabi.Function(walHook), c.db)
+	call, with := c.callback(f != nil, cabi.Function(walHook))
+	lib.Xsqlite3_wal_hook(c.tls, c.db, call, with)
 }
 
 // SetUnlockHook has f called whenever c is about to release the write lock of
@@ -117,12 +115,8 @@ func (c *Conn) SetUnlockHook(f func()) {
 		return
 	}
 	c.unlockHook = f
-	if f == nil {
-		c.file.CallOnUnlock(0)
-		return
-	}
-	c.hook()
-	c.file.CallOnUnlock(c.db)
+	_, with := c.callback(f != nil, 0)
+	c.file.CallOnUnlock(with)
 }
 
 // unlocking is called by package vfs before the write lock is released.

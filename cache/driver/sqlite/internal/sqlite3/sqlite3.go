@@ -25,6 +25,7 @@
 package sqlite3
 
 import (
+	"strings"
 	"sync"
 
 	"modernc.org/libc"
@@ -82,8 +83,11 @@ func MaxPath() (int, error) {
 	return int(cabi.At[lib.Tsqlite3_vfs](base).FmxPathname) - len("-journal"), nil
 }
 
-// cstring copies s and a closing NUL to C memory. The caller frees it.
-func cstring(tls *libc.TLS, s string) (uintptr, error) {
+// cstring copies s and a closing NUL to C memory, for an operation. The caller frees it.
+func cstring(tls *libc.TLS, op, s string) (uintptr, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return 0, misuse(op, "the SQL contains a NUL")
+	}
 	p := lib.Xsqlite3_malloc64(tls, lib.Tsqlite3_uint64(len(s)+1))
 	if p == 0 {
 		return 0, errNoMemory

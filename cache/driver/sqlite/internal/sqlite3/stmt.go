@@ -41,10 +41,7 @@ func (c *Conn) Prepare(sql string) (*Stmt, error) {
 	if c.db == 0 {
 		return nil, misuse("prepare", "the connection is closed")
 	}
-	if strings.IndexByte(sql, 0) >= 0 {
-		return nil, misuse("prepare", "the SQL contains a NUL")
-	}
-	p, err := cstring(c.tls, sql)
+	p, err := cstring(c.tls, "prepare", sql)
 	if err != nil {
 		return nil, err
 	}

@@ -26,12 +26,8 @@ func (c *Conn) SetInterrupt(f func() error) {
 		return
 	}
 	c.interrupt = f
-	if f == nil {
-		lib.Xsqlite3_progress_handler(c.tls, c.db, 0, 0, 0)
-		return
-	}
-	c.hook()
-	lib.Xsqlite3_progress_handler(c.tls, c.db, interruptEvery, cabi.Function(progress), c.db)
+	call, with := c.callback(f != nil, cabi.Function(progress))
+	lib.Xsqlite3_progress_handler(c.tls, c.db, interruptEvery, call, with)
 }
 
 func progress(_ *libc.TLS, db uintptr) int32 {
@@ -50,9 +46,6 @@ func progress(_ *libc.TLS, db uintptr) int32 {
 // schema cannot be edited, SQL in the schema may call harmless functions only,
 // foreign keys mean nothing. Triggers run.
 func (c *Conn) Distrust() error {
-	if c.db == 0 {
-		return misuse("config", "the connection is closed")
-	}
 	for _, o := range []struct{ option, on int32 }{
 		{lib.SQLITE_DBCONFIG_DEFENSIVE, 1},
 		{lib.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
@@ -62,9 +55,8 @@ func (c *Conn) Distrust() error {
 		{lib.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
 		{lib.SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0},
 	} {
-		args := libc.VaList(c.scratch+scratchOut, o.on, uintptr(0))
-		if rc := lib.Xsqlite3_db_config(c.tls, c.db, o.option, args); rc != lib.SQLITE_OK {
-			return c.fail("config", rc)
+		if err := c.configure(o.option, o.on); err != nil {
+			return err
 		}
 	}
 	c.limit(lib.SQLITE_LIMIT_SQL_LENGTH, 1<<20) // also of the statements in the schema
