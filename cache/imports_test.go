@@ -46,6 +46,7 @@ func TestImports(t *testing.T) {
 		"cache/driver/postgres":          {"codec", "cache/driver"},
 		"cache/driver/sqlite/sqlitetest": {"codec", "cache/driver/sqlite/internal/sqlite3"},
 		"cache/adapter":                  {"cache"},
+		"cache/django":                   {"codec", "cache"},
 		"cache":                          {"codec", "cache/driver", "cache/driver/shard", "cache/driver/sqlite"},
 		"cache/family":                   {"cache"},
 		"deque":                          {"codec", "cache", "cache/clock", "cache/family"},

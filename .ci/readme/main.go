@@ -37,6 +37,7 @@ var packages = map[string]string{
 	"index": module + "index", "dsync": module + "sync", "memo": module + "memo",
 	"memory":  module + "cache/driver/memory",
 	"inspect": module + "cache/inspect", "dump": module + "cache/dump",
+	"django":  module + "cache/django",
 	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io",
 	"log": "log", "os": "os", "filepath": "path/filepath", "strings": "strings", "time": "time",
 }
