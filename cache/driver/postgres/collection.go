@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -150,6 +151,9 @@ func (s *Store) Open(ctx context.Context, name string, spec driver.Spec) (driver
 		return nil, err
 	}
 	defer s.leave()
+	if spec.Durable && s.unlogged {
+		return nil, fmt.Errorf("%w: the collection has to survive a crash of the server, and nothing in this store does: open it in another schema, without Unlogged", driver.ErrInvalid)
+	}
 	var is *entryOf
 	err := s.conns.with(ctx, func(c *pgx.Conn) (err error) {
 		is, err = find(ctx, c, name)

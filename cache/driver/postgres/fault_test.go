@@ -264,3 +264,53 @@ func TestGroupTimeout(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUnlogged: a crash of the server empties an unlogged store, which then goes on, and
+// in which nothing can be opened that is to survive one.
+func TestUnlogged(t *testing.T) {
+	server := started(t)
+	o := postgres.Options{Schema: schemaOf(t.Name()), Unlogged: true}
+	s, err := postgres.Open(t.Context(), server.DSN(), &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	spec := driver.Spec{Settings: driver.DefaultSettings()}
+	c, err := s.Open(t.Context(), "cache", spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(3) {
+		put(t, s, c, "k", "v")
+		for range 2 {
+			if got := get(t, s, c, "k"); got != "v 1 1000 0" {
+				t.Errorf("%d: %s", i, got)
+			}
+		}
+		if err := server.Down("immediate"); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Up(); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, s, c, "k"); got != "none" {
+			t.Errorf("%d, after a crash: %s", i, got)
+		}
+	}
+	o.Unlogged = false // it is what it is
+	other, err := postgres.Open(t.Context(), server.DSN(), &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	spec.Durable = true
+	for _, s := range []driver.Store{s, other} {
+		if _, err := s.Open(t.Context(), "durable", spec); !errors.Is(err, driver.ErrInvalid) {
+			t.Errorf("a durable collection: %v", err)
+		}
+	}
+	logged, _ := opened(t, server.DSN(), postgres.Options{Schema: "logged"})
+	if _, err := logged.Open(t.Context(), "durable", spec); err != nil {
+		t.Error(err)
+	}
+}

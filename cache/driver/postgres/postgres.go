@@ -91,6 +91,13 @@ type Options struct {
 	// read-only store reads is not counted.
 	ReadOnly bool
 
+	// Unlogged has a store that Open creates be for caches only: what is written goes to
+	// no log of the server, which is faster, and a crash of the server empties all
+	// collections, as does a failover. Durable ones, such as the Persistent ones of
+	// package cache and those of locks and queues, are refused in such a store, with
+	// [driver.ErrInvalid]. It changes nothing of a store that exists.
+	Unlogged bool
+
 	// Conns is the most connections that Gets use at the same time. Others wait
 	// meanwhile, and then ask together. Each View and Update that runs has a connection
 	// besides, and so have the session and the watches of a store. Defaults to 2.

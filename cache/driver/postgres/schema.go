@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -154,7 +155,8 @@ func (s *Store) prepare(ctx context.Context) error {
 			}
 		}
 		var v int
-		if err := c.QueryRow(ctx, `SELECT version, locks FROM `+pgx.Identifier{s.options.Schema, "meta"}.Sanitize()).Scan(&v, &s.locks); err != nil {
+		if err := c.QueryRow(ctx, `SELECT version, locks, (SELECT relpersistence = 'u' FROM pg_class WHERE oid = 'entry'::regclass) FROM `+
+			pgx.Identifier{s.options.Schema, "meta"}.Sanitize()).Scan(&v, &s.locks, &s.unlogged); err != nil {
 			return err
 		}
 		if v > version {
@@ -248,7 +250,13 @@ func (s *Store) create(ctx context.Context, c *pgx.Conn) error {
 				return err
 			}
 		}
-		if _, err := tx.Conn().PgConn().Exec(ctx, tables).ReadAll(); err != nil {
+		sql := tables
+		if s.options.Unlogged {
+			for _, table := range []string{"entry", "change", "stat", "value", "chunk"} {
+				sql = strings.Replace(sql, "CREATE TABLE "+table+" ", "CREATE UNLOGGED TABLE "+table+" ", 1)
+			}
+		}
+		if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 			return err
 		}
 		var system, timeline string

@@ -15,10 +15,11 @@ import (
 
 // Store is a [driver.Store] in a PostgreSQL database.
 type Store struct {
-	options Options
-	conns   *conns
-	direct  *conns // for those that live long: conns, without a DirectURL
-	locks   int32  // first number of its advisory locks
+	options  Options
+	conns    *conns
+	direct   *conns // for those that live long: conns, without a DirectURL
+	unlogged bool   // a crash of the server empties all collections
+	locks    int32  // first number of its advisory locks
 
 	turns    turns
 	counters counters
