@@ -150,6 +150,57 @@ func (s *Server) Stop() {
 	os.RemoveAll(s.dir)
 }
 
+// Standby makes a server that follows s, and starts it.
+func (s *Server) Standby() (_ *Server, err error) {
+	n := &Server{bin: s.bin, account: s.account, settings: s.settings}
+	if n.dir, err = os.MkdirTemp(place(), "diskcache-pg-"); err != nil {
+		return nil, err
+	}
+	if a := s.account; a != nil {
+		err = os.Chown(n.dir, int(a.Uid), int(a.Gid))
+	}
+	if err == nil {
+		err = n.run("pg_basebackup", "-h", s.dir, "-U", "postgres", "-D", n.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync")
+	}
+	if err == nil {
+		err = n.Up()
+	}
+	if err != nil {
+		os.RemoveAll(n.dir)
+		return nil, err
+	}
+	return n, nil
+}
+
+// Promote has a standby be a server that takes writes.
+func (s *Server) Promote() error { return s.run("pg_ctl", "-D", s.data(), "-w", "promote") }
+
+// Signal sends a signal to all processes of the server.
+func (s *Server) Signal(sig syscall.Signal) error {
+	b, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		return err
+	}
+	list, err := exec.Command("ps", "-o", "pid=", "--ppid", line).Output()
+	if err != nil {
+		return err
+	}
+	for _, f := range strings.Fields(string(list)) {
+		if child, err := strconv.Atoi(f); err == nil {
+			_ = syscall.Kill(child, sig) // it may have ended
+		}
+	}
+	return syscall.Kill(pid, sig)
+}
+
+// Dir returns the server's directory, in which its socket is.
+func (s *Server) Dir() string { return s.dir }
+
 // DSN returns how to connect, as user postgres, who may do everything.
 func (s *Server) DSN() string {
 	return "host=" + s.dir + " user=postgres dbname=postgres sslmode=disable"
