@@ -294,6 +294,7 @@ func (b *backup) undo(existed bool) {
 	}
 }
 
+// cleanUp removes the links, whether the backup has been made or not.
 func (b *backup) cleanUp() {
 	if b.hold == "" {
 		return

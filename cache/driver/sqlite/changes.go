@@ -28,6 +28,7 @@ type step struct {
 // maxEntries bounds the bytes of rows that are kept when a transaction commits.
 const maxEntries = 1 << 20
 
+// reset forgets what the last transaction has changed.
 func (ch *changes) reset() {
 	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
 }

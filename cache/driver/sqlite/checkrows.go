@@ -95,6 +95,7 @@ func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
 		" FROM %s NOT INDEXED WHERE key IS NOT NULL) WHERE place > 1", coll, tables.Rows))
 }
 
+// strayRows runs SQL for rowids and names of value files.
 func (t *tx) strayRows(sql string) (out []strayRow, err error) {
 	err = t.conn.each(sql, func(s *sqlite3.Stmt) { out = append(out, strayRow{s.ColumnInt(0), s.ColumnText(1)}) })
 	return out, err

@@ -294,6 +294,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	return nil
 }
 
+// drop removes the rows of c, and all of c if it has a name.
 func (t *tx) drop(c *collection) error {
 	t.changedAll()
 	t.changed(c)

@@ -36,6 +36,7 @@ func (t *tx) Cull(ctx context.Context, h driver.Collection, now driver.Instant, 
 	return t.cull(c, now, limit, keep)
 }
 
+// cull removes up to limit entries, but not that of keep: first those that have expired.
 func (t *tx) cull(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	out, err := t.cullExpired(c, now, limit, keep)
 	if err == nil && len(out) < limit {
@@ -50,6 +51,7 @@ func (t *tx) cull(c *collection, now driver.Instant, limit int, keep codec.Value
 // noExpiry is later than every expiry.
 const noExpiry = driver.Instant(1e300)
 
+// cullExpired removes up to limit entries that have expired.
 func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
 	if !c.nextExpiryKnown {
 		s, err := t.conn.stmt(c, table.FindNextExpiry)

@@ -25,6 +25,7 @@ func (g *gate) enter() error {
 	return nil
 }
 
+// leave ends a call.
 func (g *gate) leave() {
 	if g.state.Add(-1) == gateClosed {
 		if ch := g.empty.Swap(nil); ch != nil {

@@ -42,6 +42,7 @@ func (w *writer) boundLog() {
 	w.core.wal.Tried(time.Now())
 }
 
+// restartLog copies the log to the database on a disk that is full, and has the log begin anew.
 func (w *writer) restartLog() {
 	w.conn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
 	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)

@@ -74,6 +74,7 @@ func (m *maintainer) synced(done []unsynced) {
 	m.remind(false)
 }
 
+// run is the goroutine.
 func (m *maintainer) run() {
 	defer close(m.ended)
 	m.core.reserve.Fill()
@@ -100,6 +101,7 @@ func (m *maintainer) run() {
 	}
 }
 
+// flushNow writes what is gathered, and tries again within a second if that fails.
 func (m *maintainer) flushNow() {
 	m.writes.Begin()
 	m.core.durable.settle()

@@ -55,6 +55,7 @@ func (n *nearCache) open(c *core) error {
 	return nil
 }
 
+// openTable maps the table, and makes room for copies.
 func (n *nearCache) openTable(c *core, f *osfs.File, ix near.Index) error {
 	t, err := near.Open(f)
 	if err != nil {

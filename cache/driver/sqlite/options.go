@@ -146,6 +146,7 @@ const (
 	maxMmapSize32  = 64 << 20
 )
 
+// withDefaults returns o with the defaults of fields that are zero, in their bounds.
 func (o *Options) withDefaults() (Options, error) {
 	var out Options
 	if o != nil {
@@ -240,6 +241,7 @@ const (
 	syncLater
 )
 
+// syncing says when value files are synced with these options.
 func (o *Options) syncing() syncing {
 	switch {
 	case o.Synchronous == SyncOff:

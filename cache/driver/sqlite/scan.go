@@ -87,6 +87,7 @@ func (t *tx) Remove(ctx context.Context, h driver.Collection, f driver.Filter, l
 	return out, nil
 }
 
+// remove deletes up to limit rows that f selects, and returns them.
 func (t *tx) remove(c *collection, f driver.Filter, limit int) ([]driver.Row, error) {
 	if f.Expired != 0 {
 		// A reading that is still in memory may have moved an expiry.
@@ -142,6 +143,7 @@ func (t *tx) byID(c *collection, f driver.Filter, limit int) ([]driver.Row, erro
 	return out, nil
 }
 
+// rowByID returns a row without its value.
 func (t *tx) rowByID(c *collection, id int64) (r driver.Row, ok bool, err error) {
 	s, err := t.conn.stmt(c, table.GetBareAt)
 	if err != nil {

@@ -52,6 +52,7 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	return w.commit()
 }
 
+// createSchema makes the tables that are missing, in a transaction.
 func (w *writer) createSchema() error {
 	sc, err := w.conn.inspect()
 	if err != nil {

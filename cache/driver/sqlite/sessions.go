@@ -73,6 +73,7 @@ func (s *Store) Alive(ctx context.Context, name string) (bool, error) {
 	return s.core.alive(name)
 }
 
+// alive reports whether a session lives.
 func (c *core) alive(name string) (bool, error) {
 	ok, err := c.sessions.Alive(name)
 	return ok, translate(err)

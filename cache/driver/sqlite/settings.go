@@ -71,6 +71,7 @@ func (cn *conn) replaceSetting(c *collection, r setting) error {
 	return cn.putSettings(c, "INSERT OR REPLACE", r)
 }
 
+// putSettings inserts rows, in the way that an SQL verb says.
 func (cn *conn) putSettings(c *collection, insert string, rows ...setting) error {
 	for _, r := range rows {
 		s, err := cn.about(c, insert+" INTO {S} ({coll}key, value) VALUES ({?}?1, ?2)", codec.TextValue(r.key), r.value)
@@ -183,6 +184,7 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 	return out, err
 }
 
+// set assigns a number that is one.
 func set(to *int64, n int64, ok bool) {
 	if ok {
 		*to = n

@@ -43,6 +43,7 @@ func (t *tx) discard(rel string) error {
 	return nil
 }
 
+// sweepTrash removes the files that Trash lists, also those of other processes.
 func (m *maintainer) sweepTrash(ctx context.Context) error {
 	last := int64(math.MinInt64)
 	for {

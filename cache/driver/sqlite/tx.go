@@ -40,6 +40,7 @@ type tx struct {
 
 var _ driver.Tx = (*tx)(nil)
 
+// reset forgets the last transaction. The writer has one tx for all.
 func (t *tx) reset() {
 	t.failed, t.failure = false, nil
 	t.touched = t.touched[:0]

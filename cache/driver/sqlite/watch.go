@@ -39,6 +39,7 @@ func (c *core) openChanges() {
 	c.changes = notify.NewChanges(o)
 }
 
+// subscribe has told called when one of the events happens to a file, until stop.
 func subscribe(path string, events inotify.Event, told func()) (stop func(), err error) {
 	w, err := inotify.Add(path, events, told)
 	if err != nil {
@@ -73,6 +74,7 @@ func (c *core) openSignals() error {
 	return nil
 }
 
+// openSignalsFile opens the page of signals.
 func (c *core) openSignalsFile() error {
 	f, err := c.files.Shared(watchName)
 	if err != nil {

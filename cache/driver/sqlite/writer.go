@@ -37,6 +37,7 @@ type writer struct {
 	full        bool      // the disk was, in the transaction that is being given up
 }
 
+// openWriter opens the connection that writes, and brings the schema up to date.
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, group: group.New(c.log, c.opts.Ungrouped)}
 	if w.turns, err = turnstile.Open(c.files, lockName, lineName, turns{w}); err != nil {
@@ -329,6 +330,7 @@ func (w *writer) commit() error {
 	return nil
 }
 
+// rollback undoes the transaction that is open, if there is one, and forgets what was read in it.
 func (w *writer) rollback() {
 	// While this process has the write lock: a check that got it would find files
 	// without rows.
@@ -380,6 +382,7 @@ func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, 
 	return true, fn()
 }
 
+// close closes the lock and the connection.
 func (w *writer) close() error {
 	return errors.Join(w.turns.Close(), w.conn.Close())
 }

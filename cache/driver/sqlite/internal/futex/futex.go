@@ -3,6 +3,9 @@
 // takes and costs a process that signals a few memory accesses while nobody
 // waits. It exists on Linux only; elsewhere Open fails with
 // errors.ErrUnsupported.
+//
+// The package owns the layout of the page. It does not know what topics stand for, has no
+// goroutines, and takes no locks: what it does with the page is atomic.
 package futex
 
 import "time"

@@ -1,6 +1,8 @@
 // Package mapped turns the loss of a memory map into a state that its user can
 // ask for. When another program cuts a mapped file short, the kernel sends
 // SIGBUS to each process that touches the lost pages, which ends a Go program.
+//
+// The package owns the state of a map, lost or not, and maps nothing itself. It takes no locks.
 package mapped
 
 import (

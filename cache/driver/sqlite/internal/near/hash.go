@@ -45,6 +45,7 @@ func Hash(collection int64, key codec.Value) uint64 {
 	return h
 }
 
+// number ends the hash of a number, hashString that of a text or a blob.
 func number(h uint64, i int64) uint64 {
 	h = mix(h^uint64(i), prime^1)
 	return h ^ h>>32

@@ -48,6 +48,12 @@
 // All processes use the same hash and layout, which are part of the file's
 // name: a version of this package with others does not open the file, and its commits
 // are unaccounted for, as those of a program without this package.
+//
+// # What it owns
+//
+// The package owns the file and the memory of copies. It runs no SQL: its user reads rows, and
+// says what a transaction has changed. A Table has no locks, but for SQLite's write lock, which
+// its user holds. The lock of a part of [Rows] is taken last, and no other meanwhile.
 package near
 
 import "errors"

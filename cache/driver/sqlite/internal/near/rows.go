@@ -30,6 +30,7 @@ type Rows struct {
 	parts [parts]part
 }
 
+// part is a part of Rows. mu guards the rest.
 type part struct {
 	mu    sync.Mutex
 	index map[uint64]uint32 // hash to position in the ring

@@ -55,6 +55,7 @@ func newExternal(c *Changes) *external {
 // end has it end. It may still be about to: Changes.all tells.
 func (x *external) end() { close(x.stop) }
 
+// run is the goroutine.
 func (x *external) run() {
 	if !x.open() {
 		return

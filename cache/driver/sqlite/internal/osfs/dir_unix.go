@@ -211,6 +211,7 @@ func (h handle) folderOf(name string) (fd int, base string, err error) {
 	return fd, base, nil
 }
 
+// leave closes what folderOf has opened.
 func (h handle) leave(fd int) {
 	if fd != int(h) {
 		unix.Close(fd)
@@ -240,6 +241,7 @@ func walk(dir int, name string, flags int, mode uint32) (int, error) {
 	}
 }
 
+// openAt opens a name in a folder, for this process alone.
 func openAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	err = again(func() error {
 		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)

@@ -211,6 +211,7 @@ func (d *Dir) inspect(name string, check func(Info) error) error {
 	return nil
 }
 
+// open opens an existing file, if check, which may be nil, has nothing against it.
 func (d *Dir) open(name string, mode access, check func(Info) error) (f *File, err error) {
 	err = d.do(Op{Kind: OpOpen, Name: name}, func(h handle, name string) error {
 		of, info, err := h.open(name, d.full(name), mode)

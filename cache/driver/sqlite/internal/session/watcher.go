@@ -198,6 +198,7 @@ func (w *watcher) current() []*watch {
 	return all
 }
 
+// run is the goroutine.
 func (w *watcher) run() {
 	var unsubscribe func()
 	defer func() {

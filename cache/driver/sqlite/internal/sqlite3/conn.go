@@ -134,6 +134,7 @@ func (c *Conn) Close() error {
 	return c.release()
 }
 
+// release closes the connection and frees its memory.
 func (c *Conn) release() error {
 	if c.tls == nil {
 		return nil

@@ -234,6 +234,7 @@ type sqliteFile struct {
 	id uintptr
 }
 
+// fileOf returns the database's file, or that of its log.
 func (c *Conn) fileOf(which int32) (sqliteFile, error) {
 	out := c.scratch + scratchOut
 	if rc := lib.Xsqlite3_file_control(c.tls, c.db, c.scratch+scratchMain, which, out); rc != lib.SQLITE_OK {

@@ -78,6 +78,7 @@ func (c *Conn) SetBusyHandler(f func(count int) bool) {
 	lib.Xsqlite3_busy_handler(c.tls, c.db, call, with)
 }
 
+// busyHandler, walHook and progress are what SQLite calls.
 func busyHandler(_ *libc.TLS, db uintptr, count int32) int32 {
 	c := conns.find(db)
 	if c == nil || c.busy == nil || !c.busy(int(count)) {

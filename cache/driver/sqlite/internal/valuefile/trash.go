@@ -62,6 +62,7 @@ func (s *Files) Empty(r Trash) {
 	s.remove(r)
 }
 
+// remove removes value files, and tells which lines of the list are done with.
 func (s *Files) remove(r Trash) {
 	if len(r.paths) == 0 || s.Present() != nil { // another database may have rows of these files
 		return

@@ -97,6 +97,7 @@ func deferral() time.Duration { return time.Duration(maxDeferral.Load()) }
 
 var epoch = time.Now()
 
+// overrideDB puts in the methods for a database file.
 func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
 	if t.FiVersion < 2 || t.FxShmLock == 0 || t.FxShmUnmap == 0 || t.FxShmMap == 0 {
 		return false
@@ -108,6 +109,8 @@ func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
 	return true
 }
 
+// dbShmLock is xShmLock: it defers unlocks of read slots, and tells the buffer of the WAL when the
+// write lock comes and goes.
 func dbShmLock(tls *libc.TLS, id uintptr, slot, n, flags int32) int32 {
 	f := fileAt(id)
 	switch flags {
@@ -192,6 +195,7 @@ func checkpointElsewhere(id uintptr) bool {
 	return err == nil && lock.Type != unix.F_UNLCK
 }
 
+// lockExclusive locks n slots exclusively: to write, to move a mark, or for maintenance.
 func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int32 {
 	switch {
 	case slot == slotWrite && n == 1:
@@ -230,6 +234,7 @@ func (f *lockState) setMaintenance(maintenance int32) {
 	f.maintenance = maintenance
 }
 
+// maintenanceBits returns the bits of lockState.maintenance for n slots.
 func maintenanceBits(slot, n int32) int32 {
 	return (1<<n - 1) << slot & (1<<slotCheckpoint | 1<<slotRecover)
 }
@@ -310,6 +315,7 @@ func dbShmMap(tls *libc.TLS, id uintptr, region, size, extend int32, out uintptr
 	return shim.db.shmMap(tls, id, region, size, extend, out)
 }
 
+// dbShmUnmap is xShmUnmap: the connection leaves the WAL-index, with all its locks.
 func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {
 	f := fileAt(id)
 	f.unlockDeferred(tls, id)
@@ -318,6 +324,7 @@ func dbShmUnmap(tls *libc.TLS, id uintptr, remove int32) int32 {
 	return shim.db.shmUnmap(tls, id, remove)
 }
 
+// dbClose is xClose of a database file.
 func dbClose(tls *libc.TLS, id uintptr) int32 {
 	f := fileAt(id)
 	f.unlockDeferred(tls, id)

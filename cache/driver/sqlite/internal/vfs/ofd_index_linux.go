@@ -50,6 +50,7 @@ func kernelHasOFD() bool {
 	return unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &unix.Flock_t{Type: unix.F_RDLCK, Len: 1}) == nil
 }
 
+// shimFcntl is fcntl, with OFD locks for POSIX locks.
 func shimFcntl(tls *libc.TLS, fd, cmd int32, va uintptr) int32 {
 	if ofd := ofdCommand(int(cmd)); ofd != 0 {
 		args := va

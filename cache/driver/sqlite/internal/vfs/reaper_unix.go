@@ -41,6 +41,7 @@ func scheduleReap() {
 	}
 }
 
+// reap is a round: it releases the locks that the last round has marked, and marks the others.
 func reap() {
 	reaper.due.Store(false)
 	var tls *libc.TLS

@@ -106,6 +106,7 @@ func cmalloc(tls *libc.TLS, n uintptr) uintptr { return libc.Xmalloc(tls, libc.T
 // for SQLite's default.
 func Name() uintptr { return shim.name }
 
+// shimOpen is xOpen.
 func shimOpen(tls *libc.TLS, _, name, id uintptr, flags int32, out uintptr) int32 {
 	if rc := shim.open(tls, shim.base, name, id, flags, out); rc != lib.SQLITE_OK {
 		return rc
@@ -158,6 +159,7 @@ func (s *shimType) wrap(tls *libc.TLS, id uintptr, m *methods, override override
 // overrideFunc puts our functions in t and those that were there in m.
 type overrideFunc = func(m *methods, t *lib.Tsqlite3_io_methods) bool
 
+// isOurs reports whether a file has our methods of a kind.
 func isOurs(id uintptr, m *methods) bool {
 	shim.mu.Lock()
 	defer shim.mu.Unlock()

@@ -53,6 +53,7 @@ const (
 	minBuffer = 16 << 10
 )
 
+// overrideWAL puts in the methods for a WAL.
 func overrideWAL(m *methods, t *lib.Tsqlite3_io_methods) bool {
 	m.close = override(&t.FxClose, walClose)
 	m.read = override(&t.FxRead, walRead)
@@ -63,6 +64,7 @@ func overrideWAL(m *methods, t *lib.Tsqlite3_io_methods) bool {
 	return true
 }
 
+// walWrite is xWrite of a WAL: it buffers frames up to that which commits.
 func walWrite(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	f := fileAt(id)
 	if !f.buffering {
@@ -116,6 +118,7 @@ func (f *bufferState) add(tls *libc.TLS, id, buf uintptr, n int32, off int64) in
 	return lib.SQLITE_OK
 }
 
+// grow makes room for n bytes in the buffer.
 func (f *bufferState) grow(tls *libc.TLS, n int32) bool {
 	if n <= f.size {
 		return true
@@ -186,6 +189,7 @@ func (f *bufferState) end() {
 	f.n, f.lost = 0, lib.SQLITE_OK
 }
 
+// walRead is xRead of a WAL. Frames that are buffered are read from the buffer.
 func walRead(tls *libc.TLS, id, buf uintptr, n int32, off int64) int32 {
 	if f := fileAt(id); f.n != 0 && off < f.off+int64(f.n) && off+int64(n) > f.off {
 		if off >= f.off && off+int64(n) <= f.off+int64(f.n) {
