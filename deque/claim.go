@@ -96,6 +96,15 @@ func (d *Deque[T]) take(ctx context.Context, lease time.Duration) (c *Claim[T], 
 			}
 		}
 		e, ok, err := b.items.Queue("").PeekFront(ctx)
+		for ; err == nil && ok && b.exhausted(e.Tag.Integer()); e, ok, err = b.items.Queue("").PeekFront(ctx) {
+			v, _, err := b.raw.Pop(ctx, e.Key)
+			if err == nil {
+				err = b.bury(ctx, v, e.Expiry)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		if err != nil {
 			return b.refuse(ctx, false, err)
 		}

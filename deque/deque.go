@@ -38,6 +38,8 @@ type shared[T any] struct {
 	turn       chan struct{} // full while a waiter of this handle looks for items
 	closed     chan struct{}
 	closing    sync.Once
+	retry      *RetryPolicy // nil: no bound
+	dead       *Deque[T]    // where items go that have been attempted as often as retry says; nil without
 	checked    atomic.Int64 // how long after processStart this handle last looked for sessions that have ended
 }
 
@@ -87,6 +89,7 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 	if name != "" {
 		full = familyName + "/" + name
 	}
+	given := opts
 	opts.Values = locate(opts.Values, full)
 	d := &Deque[T]{shared: &shared[T]{
 		st:     st,
@@ -104,6 +107,9 @@ func New[T any](ctx context.Context, st *cache.Store, name string, o *Options[T]
 		err = family.Invalid("Options.Store is for Open; the store is open already")
 	default:
 		err = d.open(ctx, name, &opts)
+	}
+	if err == nil && opts.Retry != nil {
+		err = d.openDead(ctx, name, given)
 	}
 	if err == nil && opts.MaxLen != 0 {
 		err = d.keepMaxLen(ctx, max(opts.MaxLen, 0))
@@ -208,6 +214,9 @@ func (d *Deque[T]) Close() (err error) {
 		err = errors.Join(d.items.Close(), d.raw.Close())
 		if !d.shared.plain {
 			err = errors.Join(err, d.inflight.Close(), d.leases.Close(), d.settings.Close())
+		}
+		if d.shared.dead != nil {
+			err = errors.Join(err, d.shared.dead.Close())
 		}
 		if d.shared.closeStore {
 			err = errors.Join(err, d.shared.st.Close())

@@ -36,6 +36,19 @@
 //	}
 //	return c.Ack(ctx)
 //
+// With [Options].Retry, [Claim.Fail] does that, later after each attempt, and after the
+// last one puts the item into a deque of dead items, from which [Deque.Requeue] brings it
+// back. What kills its workers goes there too.
+//
+// # Which queue
+//
+//	PopFront, PopBack       the item is gone when it is taken: for what may be lost with
+//	                        the process, and the fastest
+//	Claim, Ack              the item comes back unless the work is done: for jobs
+//	cache.Cache.Queue       a queue below a prefix of the keys of a cache, as Python's
+//	                        push and pull have it: for a few items beside other entries,
+//	                        with tags, and with an expiry
+//
 // # Ready, claimed and delayed items
 //
 // An item that is claimed, or that was pushed with [Delay] and is not due, is

@@ -419,3 +419,40 @@ func ExampleLook() {
 	// attempt 1 true
 	// a <nil>
 }
+
+// Work that fails is tried three times, and then put aside.
+func ExampleRetryPolicy() {
+	ctx := context.Background()
+	st, err := cache.OpenTemp(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer st.Close()
+	jobs, err := deque.New(ctx, st, "jobs", &deque.Options[string]{
+		Retry: &deque.RetryPolicy{MaxAttempts: 3, Backoff: time.Millisecond},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := jobs.PushBack(ctx, "a job"); err != nil {
+		log.Fatal(err)
+	}
+	for range 3 {
+		c, err := jobs.ClaimWait(ctx, time.Minute)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("attempt", c.Attempt)
+		if err := c.Fail(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	print(jobs.Dead())
+	fmt.Println(jobs.Requeue(ctx, 10)) // when what was wrong is mended
+	// Output:
+	// attempt 1
+	// attempt 2
+	// attempt 3
+	// a job
+	// 1 <nil>
+}

@@ -32,6 +32,10 @@ type Options[T any] struct {
 	// cache.ErrCodecMismatch.
 	SkipUndecodable bool
 
+	// Retry bounds how often an item is claimed, and says where it is put then. Defaults
+	// to no bound.
+	Retry *RetryPolicy
+
 	// Store opens the store. It is for Open; New refuses it.
 	Store *cache.StoreOptions
 }

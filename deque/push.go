@@ -62,6 +62,11 @@ func (d *Deque[T]) push(ctx context.Context, back bool, items iter.Seq[T], opts 
 	if len(values) == 0 {
 		return d.refresh(ctx)
 	}
+	return d.pushEncoded(ctx, back, values, p)
+}
+
+// pushEncoded pushes items that are encoded.
+func (d *Deque[T]) pushEncoded(ctx context.Context, back bool, values []codec.Value, p pushing) error {
 	return d.step(ctx, func(d *Deque[T]) error {
 		was, err := d.stored(ctx)
 		if err != nil {
