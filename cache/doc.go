@@ -51,7 +51,7 @@
 // whether a process lives that holds something ([Store.Session], [Store.Alive],
 // [Store.WatchSession]); messages between processes ([Store.Listen],
 // [Store.Signal]); and [Tx.Fence]. Options.Family keeps the collections of a package
-// apart from those of others.
+// apart from those of others. [NewRaw] opens the collections of any package.
 //
 // # Trust
 //

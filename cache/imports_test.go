@@ -53,7 +53,7 @@ func TestImports(t *testing.T) {
 		"index":                          {"codec", "cache", "cache/family"},
 		"sync":                           {"codec", "cache", "cache/clock", "cache/family"},
 		"cache/dump":                     {"codec", "cache"},
-		"cache/inspect":                  {"codec", "cache", "deque", "sync"},
+		"cache/inspect":                  {"codec", "cache", "cache/driver", "deque", "sync"},
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		// A program that sets SQLite's options names their type.
 		"examples":          {"codec", "cache", "cache/dump", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},

@@ -159,7 +159,9 @@ func TestQueue(t *testing.T) {
 	}
 	other, err := deque.New[string](ctx, into, "jobs", nil)
 	ok(t, err)
-	ok(t, other.PushBack(ctx, "new", deque.Delay(time.Hour))) // and not in the place of another
+	for range 60 { // and none in the place of another
+		ok(t, other.PushBack(ctx, "new", deque.Delay(time.Hour)))
+	}
 	for _, want := range []string{"a", "b", "c"} {
 		c, found, err := other.Claim(ctx, time.Hour)
 		ok(t, err)
@@ -167,7 +169,7 @@ func TestQueue(t *testing.T) {
 			t.Fatalf("%+v, want %q", c, want)
 		}
 	}
-	if s, err = deque.Look(ctx, into, "jobs"); err != nil || s.Delayed != 2 || s.Claimed != 3 {
+	if s, err = deque.Look(ctx, into, "jobs"); err != nil || s.Delayed != 61 || s.Claimed != 3 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }

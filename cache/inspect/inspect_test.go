@@ -130,7 +130,7 @@ func TestPages(t *testing.T) {
 	ok(t, err)
 
 	s := serve(t, st, &inspect.Options{ShowValues: true})
-	s.want("", "cache/pages", "1 claimed, in 1 queue", "100 %", "Locks held")
+	s.want("", "cache/pages", "1 claimed, in 1 queue", "100 %", "Locks held", "This process", "Mean wait for the lock")
 	s.want("collections", "cache/pages", "string → json", "sync/leases")
 	body := s.want("collection?name=cache/pages", "https://example.com/", "59 m", ">site<")
 	m := regexp.MustCompile(`href="(entry\?[^"]+)"`).FindStringSubmatch(body)
@@ -290,8 +290,8 @@ func TestWrite(t *testing.T) {
 
 	only := serve(t, st, nil)
 	only.get("")
-	if status, _ := only.post("delete", del); status != http.StatusForbidden {
-		t.Errorf("a page without AllowWrite: status %d", status)
+	if status, body := only.post("delete", del); status != http.StatusForbidden || !strings.Contains(body, "can only be looked at") {
+		t.Errorf("a page without AllowWrite: status %d\n%s", status, body)
 	}
 	if status, _ := only.get("delete"); status != http.StatusNotFound && status != http.StatusMethodNotAllowed {
 		t.Errorf("GET of a form: status %d", status)

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/codec"
 	"github.com/go-diskcache/diskcache/deque"
 )
@@ -122,7 +124,22 @@ type overview struct {
 	Locks       int
 	Waiters     int
 	Dead        int // holders and claims of processes that have ended
-	Now         time.Time
+	Metrics     driver.Metrics
+}
+
+// Works reports whether the process of the page uses the store for more than that.
+func (o *overview) Works() bool { return o.Metrics.Commits.Count()+o.Metrics.Near.Hits > 0 }
+
+// NearRate is the share of Gets that the near cache has answered, in percent.
+func (o *overview) NearRate() int64 {
+	n := o.Metrics.Near
+	return n.Hits * 100 / max(n.Hits+n.Misses, 1)
+}
+
+// LockWait is the mean wait of a commit for the write lock.
+func (o *overview) LockWait() string {
+	w := o.Metrics.LockWaits
+	return fmt.Sprintf("%.2f ms", w.Sum*1000/float64(max(w.Count(), 1)))
 }
 
 func (h *handler) overview(r *http.Request) (any, error) {
@@ -131,7 +148,7 @@ func (h *handler) overview(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &overview{Now: h.st.Now()}
+	o := &overview{Metrics: h.st.Metrics()}
 	for _, s := range all {
 		if s.Inner {
 			o.Inner++
