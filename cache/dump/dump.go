@@ -57,7 +57,8 @@ type Options struct {
 	Only func(name string) bool
 
 	// Merge imports into collections that have entries, and replaces those with equal
-	// keys: also to go on with an import that was interrupted. Defaults to ErrExists.
+	// keys: also to go on with an import that was interrupted. Keys of a deque are
+	// positions in it, so that items of two deques do not mix. Defaults to ErrExists.
 	Merge bool
 
 	// Progress is called now and then with what has been done so far: what it is told

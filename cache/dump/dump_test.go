@@ -174,6 +174,32 @@ func TestQueue(t *testing.T) {
 	}
 }
 
+// A deque that is there keeps its maximum length, and learns that items are in flight.
+func TestQueueMerged(t *testing.T) {
+	ctx := t.Context()
+	from, into := openStore(t, nil), openStore(t, nil)
+	d, err := deque.New[string](ctx, from, "jobs", nil)
+	ok(t, err)
+	ok(t, d.PushBackMany(ctx, slices.Values([]string{"a", "b"})))
+	_, _, err = d.Claim(ctx, time.Hour)
+	ok(t, err)
+	var text bytes.Buffer
+	_, err = dump.Export(ctx, from, &text, nil)
+	ok(t, err)
+	other, err := deque.New[string](ctx, into, "jobs", &deque.Options[string]{MaxLen: 5})
+	ok(t, err)
+	_, err = dump.Import(ctx, into, &text, &dump.Options{Merge: true})
+	ok(t, err)
+	c, found, err := other.Claim(ctx, time.Hour)
+	ok(t, err)
+	if !found || c.Value != "a" || c.Attempt != 2 {
+		t.Errorf("%+v, %v", c, found)
+	}
+	if n, err := other.MaxLen(ctx); n != 5 || err != nil {
+		t.Errorf("a maximum of %d, %v", n, err)
+	}
+}
+
 // Whatever the end of an import, what Progress was told of is there.
 func TestBroken(t *testing.T) {
 	ctx := t.Context()
