@@ -38,6 +38,11 @@ func startBrowser(t *testing.T) *browser {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
+	profile, err := os.MkdirTemp("", "chromium-") // not t.TempDir, which is removed while the browser runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(profile) }) // perhaps not all of it, as its processes end on their own
 	c := exec.Command(driver, fmt.Sprintf("--port=%d", port))
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func startBrowser(t *testing.T) *browser {
 	}
 	args := []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--user-data-dir=" + t.TempDir(),
+		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--disable-dev-shm-usage", "--user-data-dir=" + profile,
 	}
 	v := b.call("POST", "/session", map[string]any{"capabilities": map[string]any{"alwaysMatch": map[string]any{
 		"browserName":        "chrome",
