@@ -4,10 +4,15 @@ package postgres_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/postgres"
@@ -312,5 +317,67 @@ func TestUnlogged(t *testing.T) {
 	logged, _ := opened(t, server.DSN(), postgres.Options{Schema: "logged"})
 	if _, err := logged.Open(t.Context(), "durable", spec); err != nil {
 		t.Error(err)
+	}
+}
+
+// sendingConn counts what is sent.
+type sendingConn struct {
+	net.Conn
+	sent *atomic.Int64
+}
+
+func (c *sendingConn) Write(b []byte) (int, error) {
+	c.sent.Add(1)
+	return c.Conn.Write(b)
+}
+
+// TestPutManyTogether: many rows are sent together, and replace others.
+func TestPutManyTogether(t *testing.T) {
+	config, err := pgxpool.ParseConfig(dsn(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent atomic.Int64
+	dial := config.ConnConfig.DialFunc
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		return &sendingConn{c, &sent}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schemaOf(t.TempDir())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Open(t.Context(), "many", driver.Spec{Settings: driver.DefaultSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 500
+	ps := make([]driver.Put, many)
+	for i := range ps {
+		ps[i] = driver.Put{Key: codec.IntegerValue(int64(i % (many - 100))), Value: codec.IntegerValue(int64(i)), Now: 1, Cull: driver.CullLimit}
+	}
+	for range 2 {
+		before := sent.Load()
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+			_, err := tx.PutMany(t.Context(), c, ps)
+			return err
+		}, c); err != nil {
+			t.Fatal(err)
+		}
+		if n := sent.Load() - before; n > many/5 {
+			t.Errorf("%d rows were sent %d times", many, n)
+		}
+		if err := s.(driver.Checker).Check(t.Context(), false, func(p driver.Problem) { t.Errorf("%+v", p) }); err != nil {
+			t.Fatal(err)
+		}
+		if r, _, err := s.Get(t.Context(), c, codec.IntegerValue(7), driver.Lookup{Now: 2}); err != nil || r.Value.Integer() != many-100+7 || r.ID != 8 {
+			t.Errorf("%+v, %v", r, err)
+		}
 	}
 }

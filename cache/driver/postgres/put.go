@@ -94,10 +94,7 @@ func (x *tx) replace(ctx context.Context, h *head, p *driver.Put, value []byte, 
 			return &old[0], x.unlink(ctx, old)
 		}
 	}
-	tag, hash := tagOf(p.Tag)
-	weight := size(p.Key) + length + size(p.Tag) + overhead
-	rows, err := x.conn.Query(ctx, putSQL, h.c, k.k, k.h, k.rest, int16(p.Key.Kind()), int16(kind), value, outside, length, weight,
-		float64(p.Now), float64(p.Expire), tag, int16(p.Tag.Kind()), hash, rankOf(h.settings.Policy, p.Now), rand.Int64())
+	rows, err := x.conn.Query(ctx, putSQL, h.putArgs(p, k, value, kind, length, outside)...)
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
@@ -105,15 +102,35 @@ func (x *tx) replace(ctx context.Context, h *head, p *driver.Put, value []byte, 
 	if err != nil {
 		return nil, failed(ctx, err)
 	}
+	h.put(p, length, old)
+	if len(old) == 0 {
+		return nil, nil
+	}
+	return &old[0], x.unlink(ctx, old)
+}
+
+// weightOf returns what the row of p weighs, whose value has a length.
+func weightOf(p *driver.Put, length int64) int64 {
+	return size(p.Key) + length + size(p.Tag) + overhead
+}
+
+// putArgs returns the arguments of putSQL.
+func (h *head) putArgs(p *driver.Put, k key, value []byte, kind codec.Kind, length int64, outside any) []any {
+	tag, hash := tagOf(p.Tag)
+	return []any{h.c, k.k, k.h, k.rest, int16(p.Key.Kind()), int16(kind), value, outside, length, weightOf(p, length),
+		float64(p.Now), float64(p.Expire), tag, int16(p.Tag.Kind()), hash, rankOf(h.settings.Policy, p.Now), rand.Int64()}
+}
+
+// put notes that a row was stored, in the place of old, if there is one.
+func (h *head) put(p *driver.Put, length int64, old []row) {
 	h.expires(p.Expire)
-	h.volume += weight
+	h.volume += weightOf(p, length)
 	if len(old) == 0 {
 		h.rows++
-		return nil, nil
+		return
 	}
 	h.touched.add(old[0].ID)
 	h.volume -= old[0].weight
-	return &old[0], x.unlink(ctx, old)
 }
 
 // rankOf returns the rank of a row that was just put.
@@ -127,13 +144,63 @@ func rankOf(p driver.Policy, now driver.Instant) any {
 	return nil
 }
 
-// PutMany implements [driver.Tx].
-func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) ([]driver.Row, error) {
-	if len(ps) == 0 {
-		_, err := x.change(ctx, c)
+// PutMany implements [driver.Tx]. The rows are sent together, if none depends on what
+// another one finds.
+func (x *tx) PutMany(ctx context.Context, c driver.Collection, ps []driver.Put) (gone []driver.Row, err error) {
+	h, err := x.change(ctx, c)
+	if err != nil || len(ps) == 0 {
 		return nil, err
 	}
-	return driver.PutEach(ctx, x, c, ps)
+	if !h.apart(ps) {
+		return driver.PutEach(ctx, x, c, ps)
+	}
+	x.dirty++
+	b := &pgx.Batch{}
+	olds := make([][]row, len(ps))
+	for i := range ps {
+		p := &ps[i]
+		args := h.putArgs(p, keyOf(p.Key), encodeValue(p.Value), p.Value.Kind(), size(p.Value), nil)
+		b.Queue(putSQL, args...).Query(func(rows pgx.Rows) (err error) {
+			olds[i], err = collect(rows, nil)
+			return err
+		})
+	}
+	if err := x.conn.SendBatch(ctx, b).Close(); err != nil {
+		return nil, failed(ctx, err)
+	}
+	x.changed(h)
+	var replaced []row
+	for i, old := range olds {
+		p := &ps[i]
+		h.put(p, size(p.Value), old)
+		if replaced = append(replaced, old...); len(old) > 0 && p.Expired && h.settings.Over(old[0].Stored, old[0].Expire, p.Now) {
+			one := old[0].Row
+			one.Key = p.Key.Clone()
+			gone = append(gone, one)
+		}
+	}
+	return gone, x.unlink(ctx, replaced)
+}
+
+// apart reports whether rows can be stored without looking what becomes of each: their
+// values are in them, they keep nothing of others, and no room is to be made.
+func (h *head) apart(ps []driver.Put) bool {
+	volume, expire := h.volume, h.expire
+	for i := range ps {
+		p := &ps[i]
+		if p.Key.IsNull() || p.File != nil || p.Keep {
+			return false
+		}
+		volume += weightOf(p, size(p.Value))
+		if p.Expire != 0 && (expire == 0 || p.Expire < expire) {
+			expire = p.Expire
+		}
+		full := volume > h.settings.SizeLimit && h.settings.Policy != driver.NoEviction
+		if p.Room(&h.settings) > 0 && (full || expire != 0 && expire <= p.Now) {
+			return false
+		}
+	}
+	return true
 }
 
 var touchSQL = `UPDATE entry SET expire = $4, touched = $8 WHERE c = $1 AND k = $2 AND h = $3 AND NOT ` + overSQL("entry", "$5", "$6", "$7") + ` RETURNING id`
