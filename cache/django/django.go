@@ -168,9 +168,9 @@ func (c *Cache[V]) Set(ctx context.Context, key string, v V, opts ...cache.Optio
 	return c.c.Set(ctx, c.Key(key), v, c.with(opts)...)
 }
 
-// SetFrom stores what r reads as it is, always in a file: Django's set with read=True,
-// which is bytes to it, and so is read as []byte or string here. See
-// [cache.Cache.SetFrom].
+// SetFrom stores what r reads as it is, always in a file: Django's set with read=True.
+// Where V is []byte, Django's read opens it; where it is string, it is a text to Django.
+// See [cache.Cache.SetFrom].
 func (c *Cache[V]) SetFrom(ctx context.Context, key string, r io.Reader, opts ...cache.Option) error {
 	return c.c.SetFrom(ctx, c.Key(key), r, c.with(opts)...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -277,7 +278,7 @@ func TestParity(t *testing.T) {
 			must(cache.New[string, string](ctx, st, "a", nil))(t)
 			must(deque.New[string](ctx, st, "b", nil))(t)
 			must(index.New[string, string](ctx, st, "c", nil))(t)
-			for _, name := range []string{"cache/a", "deque/b", "index/c", "000", "007"} {
+			for _, name := range []string{"cache/a", "deque/b", "index/c", "000", "002"} {
 				if found := must(filepath.Glob(filepath.Join(st.Dir(), name, "cache.db")))(t); len(found) != 1 {
 					t.Errorf("no database in %s", name)
 				}
@@ -289,6 +290,7 @@ func TestParity(t *testing.T) {
 			clock := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 			row.fn(t, open(t, t.TempDir(), &django.Options[string]{
 				KeyPrefix: "p",
+				Shards:    3,
 				Store:     &cache.StoreOptions{Now: func() time.Time { return clock.now }},
 			}), clock)
 		})
@@ -296,9 +298,13 @@ func TestParity(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
 	plain := open[string](t, dir, nil)
 	equal(t, plain.Key("k"), ":1:k")
+	if _, err := os.Stat(filepath.Join(dir, "007", "cache.db")); err != nil {
+		t.Error(err) // eight shards
+	}
 	c := open(t, dir, &django.Options[string]{KeyPrefix: "a", Version: 7, Timeout: cache.NoExpiry()})
 	equal(t, c.Key("k"), "a:7:k")
 	equal(t, c.Version(-1).Key(""), "a:-1:")
@@ -355,6 +361,7 @@ func TestOptions(t *testing.T) {
 
 // Values of several types are in one cache, and each is read as what it is.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	ctx, dir := t.Context(), t.TempDir()
 	texts, numbers := open[string](t, dir, nil), open[int64](t, dir, nil)
 	floats, blobs := open[float64](t, dir, nil), open[[]byte](t, dir, nil)

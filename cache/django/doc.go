@@ -12,8 +12,10 @@
 //
 // Text, bytes, integers and floats are the same on both sides. One cache may hold all of
 // them: a directory can be opened several times, for several types, and a value that is of
-// another type than the one it is read as is cache.ErrCodecMismatch. What is stored as JSON
-// here, such as structs, is text there, for json.loads.
+// another type than the one it is read as is cache.ErrCodecMismatch. (Store.Check, which
+// decodes all values as what their store has opened the cache for last, reports such ones,
+// and does no more to them.) What is stored as JSON here, such as structs, is text there,
+// for json.loads.
 //
 // Django's backend pickles the rest: also True, False, None, and SafeString, which is what
 // templates render to. Pickles are never decoded here, since that can run any code:
