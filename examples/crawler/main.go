@@ -38,6 +38,7 @@ func main() {
 	stop()
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
 		os.Exit(2)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "stopped; start again to go on")
@@ -48,11 +49,26 @@ func main() {
 	}
 }
 
+const usage = `Crawler visits all pages of a site, or of a folder of HTML files, and remembers them. Any
+number of copies may crawl one site together, and what is stopped or killed goes on when it
+is started again. Without an argument it is the
+documentation that comes with Go.
+
+usage: crawler [flags] [folder or URL]
+
+exit status: 0 done, 1 it failed or no page could be fetched, 2 bad usage,
+             130 stopped with Ctrl-C
+
+`
+
+// errUsage means that the usage was shown since the arguments make no sense.
+var errUsage = errors.New("bad usage")
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("crawler", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		fmt.Fprintln(stderr, "usage: crawler [flags] [folder or URL]")
+		fmt.Fprint(stderr, usage)
 		flags.PrintDefaults()
 	}
 	var (
@@ -62,11 +78,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		asJSON  = flags.Bool("json", false, "write a JSON object for each page and one for the sum")
 	)
 	if err := flags.Parse(args); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			err = errUsage // it has been said
+		}
 		return err
 	}
 	if flags.NArg() > 1 || *workers < 1 {
 		flags.Usage()
-		return flag.ErrHelp
+		return errUsage
 	}
 	if *dir == "" {
 		return errors.New("this user has no folder for caches; choose a directory with -dir")

@@ -20,7 +20,8 @@ const usage = `Dupes finds files with the same content.
 usage: dupes [flags] DIR...
 
   -json         print one JSON object a line for each group of duplicates:
-                {"size":..., "sha256":"...", "reclaimable":..., "files":[...]}
+                {"size":..., "sha256":"...", "reclaimable":..., "files":[...]};
+                where a name is not UTF-8, also "files_base64":[...]
   -stats        print at the end how many hashes were found in the store (hits),
                 how many files were read (misses), and what the store takes on
                 disk; with -json as a last line, {"stats":{...}}
@@ -59,13 +60,20 @@ func main() {
 
 // run is the program; it returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	store := "dupes"
-	if dir, err := os.UserCacheDir(); err == nil {
+	store := ""
+	dir, noCacheDir := os.UserCacheDir()
+	if noCacheDir == nil {
 		store = filepath.Join(dir, "dupes")
 	}
 	flags := flag.NewFlagSet("dupes", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprintf(stderr, usage, store) }
+	flags.Usage = func() {
+		where := printable(store)
+		if where == "" {
+			where = "a directory that has to be given here, since there is no $HOME"
+		}
+		fmt.Fprintf(stderr, usage, where)
+	}
 	asJSON := flags.Bool("json", false, "")
 	withStats := flags.Bool("stats", false, "")
 	flags.StringVar(&store, "store", store, "")
@@ -77,13 +85,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() == 0:
 		flags.Usage()
 		return exitFailed
+	case store == "":
+		fmt.Fprintf(stderr, "dupes: there is no place for the hashes (%v): give a directory with -store\n", noCacheDir)
+		return exitFailed
 	}
 	fail := func(err error) int {
 		if ctx.Err() != nil {
 			fmt.Fprintln(stderr, "dupes: interrupted; the hashes so far are kept")
 			return exitInterrupted
 		}
-		fmt.Fprintln(stderr, "dupes:", err)
+		fmt.Fprintln(stderr, "dupes:", message(err))
 		return exitFailed
 	}
 

@@ -368,6 +368,45 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+// Without a directory for caches there is no place for the hashes but the one that is given.
+func TestNoHome(t *testing.T) {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData", "home"} {
+		t.Setenv(name, "")
+	}
+	dir := tree(t, map[string]string{"a": "1", "b": "1"})
+	t.Chdir(dir)
+	var stdout, stderr bytes.Buffer
+	equal(t, run(t.Context(), []string{dir}, &stdout, &stderr), exitFailed)
+	if !strings.Contains(stderr.String(), "-store") {
+		t.Errorf("standard error is %q", &stderr)
+	}
+	entries, err := os.ReadDir(dir)
+	ok(t, err)
+	equal(t, len(entries), 2)
+	equal(t, run(t.Context(), []string{"-store", t.TempDir(), dir}, &stdout, &stderr), exitOK)
+}
+
+// A path that is not text is told as it is, and does nothing to a terminal.
+func TestStrangeNames(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("names are text")
+	}
+	dir := tree(t, map[string]string{"a\xff": "12345", "b": "12345"})
+	var stdout, stderr bytes.Buffer
+	equal(t, run(t.Context(), []string{"-json", "-store", t.TempDir(), dir}, &stdout, &stderr), exitOK)
+	var got struct {
+		Raw [][]byte `json:"files_base64"`
+	}
+	ok(t, json.Unmarshal(stdout.Bytes(), &got))
+	if len(got.Raw) != 2 || string(got.Raw[0]) != filepath.Join(dir, "a\xff") {
+		t.Errorf("%q in %s", got.Raw, &stdout)
+	}
+	equal(t, run(t.Context(), []string{"-store", t.TempDir(), dir + "/\x1b[31mred\xff"}, &stdout, &stderr), exitFailed)
+	if s := stderr.String(); strings.Contains(s, "\x1b") || strings.Contains(s, "\xff") || !strings.Contains(s, `\x1b[31mred`) {
+		t.Errorf("standard error is %q", s)
+	}
+}
+
 func TestText(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no name has characters that have to be quoted")

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // stats is what -stats shows.
@@ -16,13 +18,23 @@ type stats struct {
 }
 
 // printJSON prints each group as a line of JSON, and then the statistics. In a
-// path that is not UTF-8, what is wrong is replaced, as encoding/json does it.
+// path that is not UTF-8, what is wrong is replaced, as encoding/json does it; a group
+// with such a path has all of them in base64, too.
 func printJSON(w io.Writer, all []group, st stats, withStats bool) error {
 	b := bufio.NewWriter(w)
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	for _, g := range all {
-		if err := enc.Encode(g); err != nil {
+		line := struct {
+			group
+			Raw [][]byte `json:"files_base64,omitempty"`
+		}{group: g}
+		if slices.ContainsFunc(g.Files, func(path string) bool { return !utf8.ValidString(path) }) {
+			for _, path := range g.Files {
+				line.Raw = append(line.Raw, []byte(path))
+			}
+		}
+		if err := enc.Encode(line); err != nil {
 			return err
 		}
 	}
@@ -79,6 +91,20 @@ func printable(path string) string {
 		return q
 	}
 	return path
+}
+
+// message returns the text of an error, in which there may be a path, likewise.
+func message(err error) string {
+	var b strings.Builder
+	for _, r := range strings.ToValidUTF8(err.Error(), "\ufffd") {
+		if strconv.IsPrint(r) || r == '\n' {
+			b.WriteRune(r)
+		} else {
+			q := strconv.QuoteRuneToASCII(r)
+			b.WriteString(q[1 : len(q)-1])
+		}
+	}
+	return b.String()
 }
 
 // people returns a count of things: "1 file", "12,345 files".

@@ -66,7 +66,7 @@ func (s *search) run(ctx context.Context, roots []string) ([]group, error) {
 // leaveOut reports a file that cannot be compared.
 func (s *search) leaveOut(err error) {
 	s.leftOut.Add(1)
-	s.progress.println("dupes: left out:", err)
+	s.progress.println("dupes: left out:", message(err))
 }
 
 // hash returns the hashes of files by path, without those that were left out.

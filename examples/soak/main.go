@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -36,6 +37,16 @@ type plan struct {
 	goes    int // processes of Go, the first of which is never killed
 	pythons int
 }
+
+const usage = `Soak has processes of Go and Python work on one store, kills them again and again, and fails
+if anything is lost or anything grows. Processes of Python need Python's DiskCache in
+` + python + `; -python 0 does without.
+
+usage: soak [flags]
+
+exit status: 0 all was well, 1 something is wrong, which it says, or bad usage
+
+`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -56,6 +67,17 @@ func run(ctx context.Context, args []string) error {
 	f.IntVar(&p.goes, "go", 6, "how many processes of Go")
 	f.IntVar(&p.pythons, "python", 2, "how many processes of Python")
 	worker := f.String("worker", "", "internal: be the process with this name")
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usage)
+		shown := flag.NewFlagSet("", flag.ContinueOnError) // without those for its own processes
+		shown.SetOutput(f.Output())
+		f.VisitAll(func(x *flag.Flag) {
+			if !strings.HasPrefix(x.Usage, "internal: ") {
+				shown.Var(x.Value, x.Name, x.Usage)
+			}
+		})
+		shown.PrintDefaults()
+	}
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil

@@ -28,17 +28,32 @@ func main() {
 	}
 }
 
+const usage = `Worker works on jobs from a queue that any number of workers share, and that keeps them
+when a worker dies.
+
+usage: worker -dir DIR [flags]
+
+exit status: 0 done or stopped with Ctrl-C, 1 it failed, or bad usage
+
+`
+
 func run(ctx context.Context, args []string) (err error) {
 	f := flag.NewFlagSet("worker", flag.ContinueOnError)
 	dir := f.String("dir", "", "directory of the jobs")
 	add := f.Int("add", 0, "add so many jobs and end")
 	drain := f.Bool("drain", false, "end when no job is left")
 	every := f.Duration("every", time.Minute, "how often the scheduler adds a job")
-	if err := f.Parse(args); err != nil {
-		return err
+	f.Usage = func() {
+		fmt.Fprint(f.Output(), usage)
+		f.PrintDefaults()
 	}
-	if *dir == "" {
-		return errors.New("-dir is missing")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
+		return err
+	case *dir == "":
+		return errors.New("-dir is missing; -h tells what it is")
 	}
 	st, err := cache.OpenStore(ctx, *dir, nil)
 	if err != nil {
