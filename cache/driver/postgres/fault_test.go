@@ -381,3 +381,28 @@ func TestPutManyTogether(t *testing.T) {
 		}
 	}
 }
+
+// TestPutManyApart: rows that keep what others had, or make room, are stored one by one.
+func TestPutManyApart(t *testing.T) {
+	s, c := opened(t, dsn(t), postgres.Options{})
+	put(t, s, c, "k", "v")
+	put(t, s, c, "old", "v")
+	var gone []driver.Row
+	many := func(ps ...driver.Put) {
+		t.Helper()
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) (err error) {
+			gone, err = tx.PutMany(t.Context(), c, ps)
+			return err
+		}, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	many(driver.Put{Key: kept, Value: codec.TextValue("w"), Now: 2, Keep: true})
+	if got := get(t, s, c, "k"); got != "w 1 1000 0" {
+		t.Error(got)
+	}
+	many(driver.Put{Key: kept, Value: codec.TextValue("x"), Now: 2000, Cull: 5}, driver.Put{Key: codec.TextValue("l"), Value: codec.TextValue("x"), Now: 2000, Cull: 5})
+	if len(gone) != 1 || gone[0].ID != 2 {
+		t.Errorf("%+v", gone)
+	}
+}
