@@ -17,7 +17,7 @@ var required = map[string][]string{
 		"# DiskCache for Go",
 		"## Install",
 		"## Two commands",
-		"## A cache in ten lines",
+		"## A first program",
 		"## Many collections, one transaction",
 		"## Queues, deques and indexes",
 		"### Shards",
