@@ -24,6 +24,9 @@
 // [ErrRecursive]. If two computations of different callers need each other's results,
 // both wait until their contexts end.
 //
+// [Memo.CallMany] asks for several results at once: one request, [Options].Batch, gets
+// those that are neither remembered nor being computed.
+//
 // # Stampedes
 //
 // When a popular result expires, everybody waits for the next one.

@@ -257,3 +257,36 @@ func ExampleOptions() {
 	// no such user
 	// no such user
 }
+
+// Several results are asked for at once: what is remembered is read in one
+// transaction, and one request gets the rest.
+func ExampleMemo_CallMany() {
+	ctx := context.Background()
+	st, done := open()
+	defer done()
+	load := func(_ context.Context, ids []int) (names []string, err error) {
+		fmt.Println("SELECT name FROM users WHERE id IN", ids)
+		for _, id := range ids {
+			names = append(names, fmt.Sprint("user-", id))
+		}
+		return names, nil
+	}
+	users, err := memo.New(ctx, st, "users", func(ctx context.Context, id int) (string, error) {
+		names, err := load(ctx, []int{id})
+		if err != nil {
+			return "", err
+		}
+		return names[0], nil
+	}, &memo.Options[int, string]{TTL: time.Hour, Batch: load})
+	check(err)
+	for _, ids := range [][]int{{17, 42}, {42, 99, 17}} {
+		names, err := users.CallMany(ctx, ids...)
+		check(err)
+		fmt.Println(names)
+	}
+	// Output:
+	// SELECT name FROM users WHERE id IN [17 42]
+	// [user-17 user-42]
+	// SELECT name FROM users WHERE id IN [99]
+	// [user-42 user-99 user-17]
+}

@@ -86,7 +86,7 @@ func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v 
 	if within(ctx, m, id) {
 		return v, m.fail(op, ErrRecursive)
 	}
-	f := m.join(ctx, id, arg, op, force)
+	f := m.join(ctx, id, force, func() *flight[R] { return m.fly(ctx, id, arg, op, force) })
 	defer m.leave(id, f)
 	select {
 	case <-f.done:
@@ -99,13 +99,14 @@ func (m *Memo[A, R]) miss(ctx context.Context, op string, arg A, force bool) (v 
 }
 
 // join returns a flight whose result was not removed, and counts the caller among those
-// who wait for it.
-func (m *Memo[A, R]) join(ctx context.Context, id string, arg A, op string, force bool) *flight[R] {
+// who wait for it. If there is none, or if forced, it is the one that start begins, with
+// m.mu held.
+func (m *Memo[A, R]) join(ctx context.Context, id string, force bool, start func() *flight[R]) *flight[R] {
 	for {
 		m.mu.Lock()
 		f := m.flights[id]
 		if f == nil || force {
-			f = m.fly(ctx, id, arg, op, force)
+			f = start()
 			m.mu.Unlock()
 			return f
 		}
@@ -234,33 +235,53 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	if failed != nil {
 		return m.failed(ctx, g, began, id, arg, op, failed)
 	}
-	opts := m.options(tag, took)
-	hashes := []uint8{hashID(id)}
-	if !tag.IsNull() {
-		hashes = append(hashes, hashTag(tag.Value))
+	if err := m.keep(ctx, op, made[A, R]{g, began, id, arg, v, tag, took}); err != nil {
+		var zero R
+		return zero, err
 	}
-	err = m.store(ctx, g, began, hashes, func(k *kept[A, R]) error {
-		if k.errors != nil {
-			if _, err := k.errors.Delete(ctx, arg); err != nil {
+	return v, nil
+}
+
+// made is a result that was computed, and is to be stored.
+type made[A, R any] struct {
+	g     *dsync.Guard
+	began int64 // number of the last of removals, when the computation began
+	id    string
+	arg   A
+	v     R
+	tag   cache.TagValue // what Options.Tag made
+	took  time.Duration
+}
+
+// keep stores results in one transaction, but for those of which g is not held any more
+// then, or like which results were removed since they began. It returns an error that
+// callers are to get.
+func (m *Memo[A, R]) keep(ctx context.Context, op string, all ...made[A, R]) error {
+	err := m.store(ctx, func(k *kept[A, R], tx *cache.Tx) error {
+		for i := range all {
+			r := &all[i]
+			hashes := []uint8{hashID(r.id)}
+			if !r.tag.IsNull() {
+				hashes = append(hashes, hashTag(r.tag.Value))
+			}
+			ok, err := k.storable(ctx, tx, r.g, r.began, hashes...)
+			if ok && err == nil {
+				err = k.put(ctx, r.arg, r.v, r.took, m.options(r.tag, r.took))
+			}
+			if err != nil {
 				return err
 			}
 		}
-		if k.took != nil {
-			if err := k.took.Set(ctx, arg, took.Seconds(), opts...); err != nil {
-				return err
-			}
-		}
-		return k.results.Set(ctx, arg, v, opts...)
+		return nil
 	})
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case m.o.CallOnStoreError && storeFailed(err):
 		m.report(ctx, op, m.fail(op, err))
 	default:
-		var zero R
-		return zero, m.fail(op, err)
+		return m.fail(op, err)
 	}
-	return v, nil
+	return nil
 }
 
 // options returns what a result is stored with; tag is what Options.Tag made.
@@ -291,8 +312,12 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 		return v, failed
 	}
 	if d := m.o.CacheError(failed); d > 0 {
-		err := m.store(ctx, g, began, []uint8{hashID(id)}, func(k *kept[A, R]) error {
-			return k.errors.Set(ctx, arg, failed.Error(), cache.TTL(d))
+		err := m.store(ctx, func(k *kept[A, R], tx *cache.Tx) error {
+			ok, err := k.storable(ctx, tx, g, began, hashID(id))
+			if ok && err == nil {
+				err = k.errors.Set(ctx, arg, failed.Error(), cache.TTL(d))
+			}
+			return err
 		})
 		if err != nil && !storeFailed(err) && ctx.Err() == nil {
 			return v, m.fail(op, err)
@@ -302,26 +327,11 @@ func (m *Memo[A, R]) failed(ctx context.Context, g *dsync.Guard, began int64, id
 	return v, failed
 }
 
-// store runs fn, which stores what a computation has made, in a transaction. It does
-// not if g is no longer held, since Forget has broken the lock or since every caller
-// who waited has left, nor if what has one of the hashes was removed since began.
-func (m *Memo[A, R]) store(ctx context.Context, g *dsync.Guard, began int64, hashes []uint8, fn func(k *kept[A, R]) error) error {
-	err := family.Repeat(func() error {
-		return m.st.Update(ctx, func(tx *cache.Tx) error {
-			if err := g.Check(tx); err != nil {
-				return err
-			}
-			k := m.kept.in(tx)
-			if r, err := k.removals.get(ctx); err != nil || r.since(began, hashes...) {
-				return err
-			}
-			return fn(k)
-		})
+// store runs fn, which stores what computations have made, in a transaction.
+func (m *Memo[A, R]) store(ctx context.Context, fn func(k *kept[A, R], tx *cache.Tx) error) error {
+	return family.Repeat(func() error {
+		return m.st.Update(ctx, func(tx *cache.Tx) error { return fn(m.kept.in(tx), tx) })
 	})
-	if errors.Is(err, dsync.ErrLost) || errors.Is(err, dsync.ErrNotHeld) {
-		return nil
-	}
-	return err
 }
 
 // refresh computes the next result in the background, unless this process does.

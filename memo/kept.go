@@ -2,8 +2,11 @@ package memo
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
+	dsync "github.com/go-diskcache/diskcache/sync"
 )
 
 // kept is the collections of a Memo.
@@ -24,6 +27,36 @@ func (k *kept[A, R]) in(tx *cache.Tx) *kept[A, R] {
 		bound.took = k.took.In(tx)
 	}
 	return bound
+}
+
+// storable reports whether what a computation has made may be stored. It may not if g is
+// no longer held, since Forget has broken the lock or since every caller who waited has
+// left, nor if what has one of the hashes was removed since it began.
+func (k *kept[A, R]) storable(ctx context.Context, tx *cache.Tx, g *dsync.Guard, began int64, hashes ...uint8) (bool, error) {
+	err := g.Check(tx)
+	if errors.Is(err, dsync.ErrLost) || errors.Is(err, dsync.ErrNotHeld) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	r, err := k.removals.get(ctx)
+	return err == nil && !r.since(began, hashes...), err
+}
+
+// put remembers the result for arg, and no error any more.
+func (k *kept[A, R]) put(ctx context.Context, arg A, v R, took time.Duration, opts []cache.Option) error {
+	if k.errors != nil {
+		if _, err := k.errors.Delete(ctx, arg); err != nil {
+			return err
+		}
+	}
+	if k.took != nil {
+		if err := k.took.Set(ctx, arg, took.Seconds(), opts...); err != nil {
+			return err
+		}
+	}
+	return k.results.Set(ctx, arg, v, opts...)
 }
 
 // delete removes what is remembered for arg, and reports whether there was a result.

@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
@@ -57,6 +58,13 @@ type Options[A, R any] struct {
 	// Peek of a [Bound] calls it in the transaction: it must not use the store then.
 	// A panic in it is logged. Defaults to nobody.
 	OnError func(err error)
+
+	// Batch returns the results for several arguments, in their order, where
+	// [Memo.CallMany] finds them neither remembered nor being computed: one request for
+	// many things, where the function makes one for each. It is given each argument
+	// once, and a context as the function is. An error of it is one of each argument.
+	// Defaults to none, without which there is no CallMany.
+	Batch func(ctx context.Context, args []A) ([]R, error)
 
 	// Key maps an argument to its key: arguments with the same key share a
 	// result. Contradicts Keys. Defaults to the argument itself, as Keys
