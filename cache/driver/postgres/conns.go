@@ -60,12 +60,15 @@ func newConns(config *pgx.ConnConfig, o Options) *conns {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
 	// The plans that these leave are those which do not go through all rows.
+	// The server gives up a client that is silent for ten seconds, with the locks of its
+	// transaction: its machine or the network may be gone.
 	settings := `SET search_path = ` + pgx.Identifier{o.Schema}.Sanitize() + `;
 SET application_name = 'diskcache';
 SET default_transaction_isolation = 'read committed';
 SET statement_timeout = 0; SET lock_timeout = 0;
 SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0;
 SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
+SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 SET default_transaction_read_only = ` + onOff(o.ReadOnly) + `;
 SELECT backend_start::text, pid FROM pg_stat_activity WHERE pid = pg_backend_pid()`

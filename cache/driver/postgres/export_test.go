@@ -104,3 +104,9 @@ func Sleep(d time.Duration) (wake func()) {
 	bootClock = func() time.Duration { return sinceBoot() + d }
 	return func() { bootClock = sinceBoot }
 }
+
+// Setting returns a setting of the server's for the connection of a transaction.
+func Setting(ctx context.Context, x driver.Tx, name string) (value string, err error) {
+	err = x.(*tx).conn.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
+	return value, err
+}

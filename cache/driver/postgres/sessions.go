@@ -84,13 +84,7 @@ func (s *Store) beginSession(ctx context.Context) (_ *session, err error) {
 	if err := s.adopt(ctx, c); err != nil {
 		return nil, failed(ctx, err)
 	}
-	// The server gives up a client that is silent for ten seconds.
-	for _, setting := range []string{"tcp_keepalives_idle = 5", "tcp_keepalives_interval = 2", "tcp_keepalives_count = 3", "tcp_user_timeout = 10000"} {
-		if _, err := c.Exec(ctx, `SET `+setting); err != nil {
-			return nil, failed(ctx, err)
-		}
-	}
-	var idle string
+	var idle string // after which the server gives up a client that is silent
 	if err := c.QueryRow(ctx, `SELECT current_setting('tcp_keepalives_idle')`).Scan(&idle); err != nil {
 		return nil, failed(ctx, err)
 	}

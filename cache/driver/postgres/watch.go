@@ -173,7 +173,11 @@ func (l *listener) run(ctx context.Context) (err error) {
 	}
 	defer l.store.direct.hangUp(l.conn)
 	asking, cancel := context.WithTimeout(ctx, followTimeout)
-	_, err = l.conn.Exec(asking, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize())
+	// A process that is stopped keeps its connection, though it reads no notifications.
+	_, err = l.conn.Exec(asking, `SET tcp_user_timeout = 0`)
+	if err == nil {
+		_, err = l.conn.Exec(asking, `LISTEN `+pgx.Identifier{l.store.channel()}.Sanitize())
+	}
 	cancel()
 	if err != nil {
 		return err
