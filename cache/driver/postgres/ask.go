@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -210,11 +211,12 @@ func init() {
 			oneSQL[bare][i] = `SELECT ` + columnsOf("e", bare == 1) + `, o.dropped, o.xmin, ` + version +
 				` FROM collection o LEFT JOIN entry e ON e.c = $1 AND e.k = $2 AND e.h = $3 WHERE o.c = $1`
 		}
-		columns := columnsOf("e", true)
-		columns = columns[:len(columns)-len("NULL::bytea")] + `CASE WHEN u.bare THEN NULL ELSE e.v END`
-		manySQL[i] = `SELECT ` + columns + `, o.dropped, o.xmin, ` + version + `, u.at
+		all := columnsOf("e", true)
+		all = all[:len(all)-len("NULL::bytea")] + `CASE WHEN u.bare THEN NULL ELSE e.v END`
+		// With LIMIT each row is looked up by itself, whatever the planner takes the table for.
+		manySQL[i] = `SELECT ` + all + `, o.dropped, o.xmin, ` + version + `, u.at
 			FROM collection o CROSS JOIN unnest($2::bytea[], $3::bytea[], $4::bool[]) WITH ORDINALITY AS u (k, h, bare, at)
-			LEFT JOIN entry e ON e.c = $1 AND e.k = u.k AND e.h = u.h WHERE o.c = $1`
+			LEFT JOIN LATERAL (SELECT ` + strings.Join(columns[:], ", ") + `, v FROM entry WHERE c = $1 AND k = u.k AND h = u.h LIMIT 1) e ON true WHERE o.c = $1`
 	}
 }
 
