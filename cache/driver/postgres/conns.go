@@ -59,7 +59,8 @@ func newConns(config *pgx.ConnConfig, o Options) *conns {
 	if !o.ReadOnly {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
-	// The plans that these leave are those which do not go through all rows.
+	// The plans that these leave are those which do not go through all rows. They are the
+	// same whatever the arguments: it takes longer to plan for an array than to run.
 	// The server gives up a client that is silent for ten seconds, with the locks of its
 	// transaction: its machine or the network may be gone.
 	settings := `SET search_path = ` + pgx.Identifier{o.Schema}.Sanitize() + `;
@@ -67,7 +68,7 @@ SET application_name = 'diskcache';
 SET default_transaction_isolation = 'read committed';
 SET statement_timeout = 0; SET lock_timeout = 0;
 SET idle_session_timeout = 0; SET idle_in_transaction_session_timeout = 0;
-SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off;
+SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan;
 SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 SET default_transaction_read_only = ` + onOff(o.ReadOnly) + `;
