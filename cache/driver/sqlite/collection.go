@@ -298,8 +298,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 func (t *tx) drop(c *collection) error {
 	t.changedAll()
 	t.changed(c)
-	// AFTER triggers do not run for a DELETE of everything's file names: the
-	// files are listed first.
+	// No trigger lists value files: they go to Trash before the rows are deleted.
 	steps := []string{"INSERT INTO Trash (path) SELECT filename FROM {T} WHERE {all}filename IS NOT NULL"}
 	switch {
 	case c.id == 0:

@@ -39,8 +39,9 @@ var shared instance
 
 // Add has fn called when one of the events has happened to path after Add has
 // returned. It may be called more often. fn is called on a goroutine that all
-// watches share, and must not wait for anything. All watches of one path are
-// to name the same events. A symbolic link at the end of path is not followed.
+// watches share, with the package's lock held: it must not block, nor call Add or
+// Remove. All watches of one path are to name the same events. A symbolic link at
+// the end of path is not followed.
 func Add(path string, events Event, fn func()) (*Watch, error) {
 	s := &shared
 	s.mu.Lock()
@@ -65,7 +66,7 @@ func Add(path string, events Event, fn func()) (*Watch, error) {
 	return w, nil
 }
 
-// Remove ends the watch. fn may be running, or run once more.
+// Remove ends the watch. It waits for a running fn; afterwards fn is not called.
 func (w *Watch) Remove() {
 	s := &shared
 	s.mu.Lock()
