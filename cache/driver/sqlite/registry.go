@@ -60,10 +60,12 @@ func acquireCore(ctx context.Context, dir string, opts Options) (*core, error) {
 // or a new one that the caller is to open. inUse says that this process has
 // the database open already.
 func findCore(dir string, opts Options) (c *core, mine, inUse bool) {
-	cores.mu.Lock()
-	defer cores.mu.Unlock()
+	// Before the lock: a file system that does not answer keeps nobody but those from
+	// opening a store who want one of its directories.
 	info, err := osfs.Stat(dir)
 	db, dbErr := osfs.Lstat(filepath.Join(dir, databaseName))
+	cores.mu.Lock()
+	defer cores.mu.Unlock()
 	for _, c := range cores.list {
 		if dbErr == nil && c.db.Same(db) {
 			inUse = true // perhaps by one that has another name of the directory
