@@ -20,6 +20,19 @@ import (
 )
 
 // core is what all handles of one directory in one process share.
+//
+// Lock order: whoever holds one of these takes only later ones.
+//
+//   - durable.slow, of a writer that has handed the lead over,
+//   - the lead of the writer's group (package group),
+//   - the turn among processes (package turnstile),
+//   - durable.one,
+//   - SQLite's write lock,
+//   - pool.mu, maintainer.mu, durable.mu, core.mu and the locks of the packages below
+//     internal. None of the engine's is taken meanwhile; pool.mu is held while idle
+//     connections are closed, which takes SQLite's mutexes and that of package vfs.
+//
+// cores.mu is taken while none of them is held, and only osfs is used meanwhile.
 type core struct {
 	dir    string
 	files  *osfs.Dir  // dir, open

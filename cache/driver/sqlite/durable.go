@@ -20,9 +20,6 @@ type durable struct {
 	waiting valuefile.Trash // of commits that may not be on the disk yet
 	said    map[string]bool // files that could not be synced
 
-	// one is taken after the writer's turn and the directory's lock, and before a
-	// connection of the readers' pool. slow is taken before one, and never with
-	// the turn.
 	slow sync.Mutex // held by a writer that hardens since too much waits
 	one  sync.Mutex // held while things are synced
 }

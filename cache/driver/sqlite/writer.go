@@ -14,11 +14,7 @@ import (
 )
 
 // writer is the one connection of the process that writes, behind a group of
-// callers.
-//
-// Lock order: the lead of the group, then the directory's lock (see package
-// turnstile), then durable.one, then SQLite's. A writer that takes durable.slow has
-// handed the lead over.
+// callers. The lock order is core's.
 type writer struct {
 	core  *core
 	group *group.Group

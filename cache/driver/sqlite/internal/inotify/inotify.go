@@ -1,10 +1,10 @@
 // Package inotify tells when files are changed or closed. All watches of a
-// process share one descriptor of the kind, of which a user may have few. It
+// process share one inotify instance; the kernel limits them per user. It
 // exists on Linux only; elsewhere Add fails with errors.ErrUnsupported.
 //
-// The package owns that descriptor and the goroutine that reads it. It does not know what
-// the files are. Its one lock is held while the functions of watches run: it comes before
-// their locks.
+// The package owns that instance and the goroutine that reads it. It must not know what
+// the files are. Lock order: instance.mu is held while the functions of watches run, and
+// so comes before their locks.
 package inotify
 
 // Event is a set of what may happen to a file.

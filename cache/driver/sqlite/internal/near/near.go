@@ -51,9 +51,9 @@
 //
 // # What it owns
 //
-// The package owns the file and the memory of copies. It runs no SQL: its user reads rows, and
-// says what a transaction has changed. A Table has no locks, but for SQLite's write lock, which
-// its user holds. The lock of a part of [Rows] is taken last, and no other meanwhile.
+// The package owns the file and the memory of copies. It must not know SQL or connections: its
+// user reads rows, and says what a transaction has changed. A Table has no locks, but for SQLite's
+// write lock, which its user holds. part.mu, of a part of [Rows], is taken last.
 package near
 
 import "errors"

@@ -5,7 +5,8 @@
 // what is no file.
 //
 // It knows paths, rights and locks of files, and not what the files are for. Lock order:
-// Dir.mu is held for one operation, and no other lock is taken meanwhile.
+// Dir.mu is held for one operation, and no other lock is taken meanwhile. So is hooks, while
+// a Dir is opened or a test sets a hook; a hook runs without either.
 //
 //   - Names are relative to a [Dir], with slashes. None leads out of it, and
 //     no symbolic link is followed, neither the last part of a name nor the
