@@ -287,8 +287,8 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	s.core.mu.Unlock()
 	if c != nil {
 		c.dropped.Store(true)
-		s.core.changes.Notify(c)
-		s.core.changes.Signal(c.Topic())
+		s.core.watchers.Notify(c)
+		s.core.watchers.Signal(c.Topic())
 		s.core.readers.forget(c)
 	}
 	return nil
@@ -297,7 +297,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 // drop removes the rows of c, and all of c if it has a name.
 func (t *tx) drop(c *collection) error {
 	t.changedAll()
-	t.changed(c)
+	t.touch(c)
 	// No trigger lists value files: they go to Trash before the rows are deleted.
 	steps := []string{"INSERT INTO Trash (path) SELECT filename FROM {T} WHERE {all}filename IS NOT NULL"}
 	switch {

@@ -47,7 +47,7 @@ type core struct {
 	maintainer *maintainer // nil if read-only
 	sessions   *session.Sessions
 	sender     notify.Sender
-	changes    *notify.Changes
+	watchers   *notify.Watchers
 	values     *valuefile.Files
 	durable    durable
 	presence   presence
@@ -114,7 +114,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err != nil {
 		return errors.Join(err, c.readers.close())
 	}
-	c.openChanges()
+	c.openWatchers()
 	var noHints error
 	if c.hints, noHints = near.NewHints(c.opts.CacheSize * 2 / 3); noHints != nil {
 		c.log.Debug("rows are looked up with the index of keys only", "error", noHints)
@@ -143,11 +143,11 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 		return errors.Join(err, c.hints.Close())
 	}
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return errors.Join(err, c.readers.close(), c.changes.Close(), c.hints.Close())
+		return errors.Join(err, c.readers.close(), c.watchers.Close(), c.hints.Close())
 	}
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
-			return errors.Join(err, c.readers.close(), c.writer.close(), c.changes.Close(), c.hints.Close())
+			return errors.Join(err, c.readers.close(), c.writer.close(), c.watchers.Close(), c.hints.Close())
 		}
 	}
 	c.maintainer = newMaintainer(c)
@@ -159,7 +159,7 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 // close ends everything. No call is running any more.
 func (c *core) close() error {
 	var errs []error
-	c.changes.EndWatches()
+	c.watchers.EndWatches()
 	c.sessions.EndWatches()
 	c.sender.Close()
 	if c.maintainer != nil {
@@ -174,7 +174,7 @@ func (c *core) close() error {
 			c.reserve.Fill()
 		}
 	}
-	errs = append(errs, c.sessions.Close(), c.changes.Close(), c.hints.Close(), c.closeDatabase(), c.files.Close())
+	errs = append(errs, c.sessions.Close(), c.watchers.Close(), c.hints.Close(), c.closeDatabase(), c.files.Close())
 	return translate(errors.Join(errs...))
 }
 

@@ -107,7 +107,7 @@ func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r dri
 	n := &t.core.near
 	var stamp near.Stamp
 	keep := false
-	if t.write && n.answers() && !t.changes.has(hash) {
+	if t.write && n.answers() && !t.nearWrites.has(hash) {
 		var answer near.Answer
 		if answer, stamp, keep = n.getUpdating(c, hash, key, bare, &r); answer != near.Unknown {
 			return r, answer == near.Found, nil

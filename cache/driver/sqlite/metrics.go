@@ -89,7 +89,7 @@ func (s *Store) Metrics() (m driver.Metrics) {
 	if c.wal != nil {
 		m.Log.Bytes = c.wal.Bytes()
 	}
-	m.Watches = int64(c.changes.Watches())
+	m.Watches = int64(c.watchers.Watches())
 	for _, coll := range c.opened() {
 		hits, misses := coll.reads.Totals()
 		if hits+misses == 0 {

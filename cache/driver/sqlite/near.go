@@ -208,7 +208,7 @@ func (n *nearCache) begin(t *tx) {
 		return
 	}
 	defer n.guard.Catch(mapped.Enter())
-	n.table.Begin(&n.commit, t.changes.hashes, t.changes.all)
+	n.table.Begin(&n.commit, t.nearWrites.hashes, t.nearWrites.all)
 	n.tx = t
 }
 
@@ -218,29 +218,29 @@ func (n *nearCache) ended() {
 	if n.tx == nil {
 		return // it never came to COMMIT
 	}
-	ch := &n.tx.changes
+	nw := &n.tx.nearWrites
 	n.tx = nil
 	defer n.guard.Catch(mapped.Enter())
-	for _, s := range ch.steps {
-		n.table.Publish(&n.commit, s.hash, ch.entries[s.from:s.to])
+	for _, s := range nw.steps {
+		n.table.Publish(&n.commit, s.hash, nw.entries[s.from:s.to])
 	}
 	n.table.End(&n.commit)
-	for i := range ch.steps {
-		s := &ch.steps[i]
+	for i := range nw.steps {
+		s := &nw.steps[i]
 		s.stamp, s.ok = n.table.Written(&n.commit, s.hash)
 	}
 }
 
 // keepWritten keeps the rows that a transaction has written and committed.
-func (n *nearCache) keepWritten(ch *changes) {
+func (n *nearCache) keepWritten(nw *nearWrites) {
 	if !n.answers() {
 		return
 	}
-	for _, s := range ch.steps {
+	for _, s := range nw.steps {
 		if s.from == s.to || !s.ok {
 			n.rows.Forget(s.hash)
 		} else {
-			n.rows.Put(ch.entries[s.from:s.to], s.stamp)
+			n.rows.Put(nw.entries[s.from:s.to], s.stamp)
 		}
 	}
 }

@@ -99,7 +99,7 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
-	s.core.changes.EndWatchesOf(s)
+	s.core.watchers.EndWatchesOf(s)
 	s.core.sessions.EndWatchesOf(s)
 	return releaseCore(s.core)
 }

@@ -35,7 +35,7 @@ type tx struct {
 	counted    []counted     // reads of its own that it has written
 
 	expired, evicted int64 // rows that it has removed
-	changes          changes
+	nearWrites       nearWrites
 }
 
 var _ driver.Tx = (*tx)(nil)
@@ -53,7 +53,7 @@ func (t *tx) reset() {
 	t.counted = t.counted[:0]
 	t.expired, t.evicted = 0, 0
 	t.alerted = 0
-	t.changes.reset()
+	t.nearWrites.reset()
 }
 
 // committed does what waits for the commit.
@@ -81,7 +81,7 @@ func (t *tx) committed() {
 		t.core.counters.evicted.Add(t.evicted)
 	}
 	for _, c := range t.touched {
-		t.core.changes.Notify(c)
+		t.core.watchers.Notify(c)
 	}
 	t.told |= topicsOf(t.touched)
 }
@@ -121,7 +121,7 @@ func (t *tx) begin(ctx context.Context, h driver.Collection, write bool) (*colle
 	}
 	if topic := c.Topic(); t.alerted&topic == 0 {
 		t.alerted |= topic
-		t.core.changes.Alert(topic)
+		t.core.watchers.Alert(topic)
 	}
 	if c.epoch != t.epoch {
 		if err := c.refresh(t); err != nil {
@@ -143,8 +143,8 @@ func (t *tx) use(ctx context.Context) error {
 	return nil
 }
 
-// changed notes that c has to be told to watchers after the commit.
-func (t *tx) changed(c *collection) {
+// touch notes that c has to be told to watchers after the commit.
+func (t *tx) touch(c *collection) {
 	for _, o := range t.touched {
 		if o == c {
 			return

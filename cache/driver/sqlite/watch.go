@@ -19,8 +19,8 @@ import (
 // signal is missing waits for ever.
 var netEvery = time.Second
 
-// openChanges prepares for watches.
-func (c *core) openChanges() {
+// openWatchers prepares for watches.
+func (c *core) openWatchers() {
 	o := notify.Options{
 		Log: c.log, Present: c.readable, LookEvery: netEvery,
 		Subscribe: func(wrote func()) (stop func(), err error) {
@@ -36,7 +36,7 @@ func (c *core) openChanges() {
 			return prober{cn}, nil
 		}
 	}
-	c.changes = notify.NewChanges(o)
+	c.watchers = notify.NewWatchers(o)
 }
 
 // subscribe has told called when one of the events happens to a file, until stop.
@@ -81,7 +81,7 @@ func (c *core) openSignalsFile() error {
 		return err
 	}
 	defer f.Close()
-	return c.changes.OpenSignals(f, func() {
+	return c.watchers.OpenSignals(f, func() {
 		c.log.Warn("another program has cut the file of signals short: changes by other processes are noticed late until the store is opened again", "file", watchName)
 	})
 }
@@ -110,6 +110,6 @@ func (s *Store) Watch(h driver.Collection) (<-chan struct{}, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	changed, stop := s.core.changes.Watch(s, c)
+	changed, stop := s.core.watchers.Watch(s, c)
 	return changed, stop, nil
 }

@@ -97,7 +97,7 @@ func (t *tx) putStored(c *collection, p *driver.Put, v *table.Value) (row int64,
 	if err != nil {
 		return 0, err
 	}
-	t.changed(c)
+	t.touch(c)
 	c.grew(p, v)
 	if !f.Exists {
 		return t.insert(c, p, v, hash)
@@ -191,7 +191,7 @@ func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, ex
 		return false, t.fail(err)
 	}
 	c.expires(expire)
-	t.changed(c)
+	t.touch(c)
 	t.changedHash(hash)
 	return true, nil
 }
@@ -243,6 +243,6 @@ func (t *tx) deleteRow(c *collection, id int64, file string) error {
 		return err
 	}
 	s.BindInt(1, id)
-	t.changed(c)
+	t.touch(c)
 	return s.Run()
 }

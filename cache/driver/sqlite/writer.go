@@ -90,7 +90,7 @@ func (w *writer) lead(r *group.Request) error {
 	var dead valuefile.Trash
 	var told uint32
 	defer func() { // after the lock is released
-		w.core.changes.Signal(told)
+		w.core.watchers.Signal(told)
 		w.core.durable.leave(dead)
 	}()
 	defer w.group.HandOver()
@@ -321,7 +321,7 @@ func (w *writer) commit() error {
 	if err := w.conn.run("COMMIT"); err != nil {
 		return translate(err)
 	}
-	w.core.near.keepWritten(&w.tx.changes)
+	w.core.near.keepWritten(&w.tx.nearWrites)
 	w.tx.committed()
 	return nil
 }

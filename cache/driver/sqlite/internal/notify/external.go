@@ -20,9 +20,9 @@ type Prober interface {
 // kqueue has to open the database, and closing that descriptor would drop
 // SQLite's locks; Windows tells of writes when a file is closed.
 type external struct {
-	changes *Changes
-	stop    chan struct{} // closed to end it
-	wrote   chan struct{} // has room for one: somebody has written
+	watchers *Watchers
+	stop     chan struct{} // closed to end it
+	wrote    chan struct{} // has room for one: somebody has written
 
 	prober  Prober
 	version int64  // as the prober last told
@@ -46,13 +46,13 @@ const (
 	openEvery = time.Second
 )
 
-func newExternal(c *Changes) *external {
-	x := &external{changes: c, version: -1, stop: make(chan struct{}), wrote: make(chan struct{}, 1)}
-	c.all.Go(x.run)
+func newExternal(w *Watchers) *external {
+	x := &external{watchers: w, version: -1, stop: make(chan struct{}), wrote: make(chan struct{}, 1)}
+	w.all.Go(x.run)
 	return x
 }
 
-// end has it end. It may still be about to: Changes.all tells.
+// end has it end. It may still be about to: Watchers.all tells.
 func (x *external) end() { close(x.stop) }
 
 // run is the goroutine.
@@ -70,10 +70,10 @@ func (x *external) run() {
 	for {
 		rest := pollEvery
 		subscribed := false
-		if x.changes.Subscribe != nil {
-			stop, err := x.changes.Subscribe(func() { signal(x.wrote) })
+		if x.watchers.Subscribe != nil {
+			stop, err := x.watchers.Subscribe(func() { signal(x.wrote) })
 			if subscribed = err == nil; subscribed {
-				rest = x.changes.LookEvery
+				rest = x.watchers.LookEvery
 			}
 			if unsubscribe != nil { // only now, as the first and the last subscription of a process cost more
 				unsubscribe()
@@ -106,11 +106,11 @@ func (x *external) run() {
 func (x *external) open() bool {
 	for {
 		var err error
-		if x.prober, err = x.changes.OpenProber(); err == nil {
+		if x.prober, err = x.watchers.OpenProber(); err == nil {
 			return true
 		}
 		x.lookForDatabase()
-		x.changes.Log.Warn("changes by other programs are not noticed", "error", err)
+		x.watchers.Log.Warn("changes by other programs are not noticed", "error", err)
 		if _, ok := x.wait(openEvery); !ok {
 			return false
 		}
@@ -120,8 +120,8 @@ func (x *external) open() bool {
 // lookForDatabase wakes all watchers if the database is not there any more: they
 // find out when they read.
 func (x *external) lookForDatabase() {
-	if x.changes.Present() != nil {
-		x.changes.notifyAll()
+	if x.watchers.Present() != nil {
+		x.watchers.notifyAll()
 	}
 }
 
@@ -168,7 +168,7 @@ func (x *external) follow() (wrote, ok bool) {
 // look, too, as they meet the reason themselves.
 func (x *external) look() (changed, signalled bool) {
 	version, err := x.prober.Version()
-	if s := x.changes.signals; s != nil {
+	if s := x.watchers.signals; s != nil {
 		sent := s.sent()
 		signalled = sent != x.sent
 		x.sent = sent
@@ -177,6 +177,6 @@ func (x *external) look() (changed, signalled bool) {
 		return false, signalled
 	}
 	x.version = version
-	x.changes.notifyAll()
+	x.watchers.notifyAll()
 	return err == nil, signalled
 }

@@ -92,14 +92,14 @@ func (s subject) Topic() uint32 { return uint32(s) }
 
 const lookEvery = time.Second
 
-func inBubble(t *testing.T, told bool, fn func(t *testing.T, d *database, c *Changes)) {
+func inBubble(t *testing.T, told bool, fn func(t *testing.T, d *database, c *Watchers)) {
 	synctest.Test(t, func(t *testing.T) {
 		var d database
 		o := Options{Log: slog.New(slog.DiscardHandler), Present: d.Present, OpenProber: d.open, LookEvery: lookEvery}
 		if told {
 			o.Subscribe = d.subscribe
 		}
-		fn(t, &d, NewChanges(o))
+		fn(t, &d, NewWatchers(o))
 	})
 }
 
@@ -138,7 +138,7 @@ func TestExternal(t *testing.T) {
 		"polled": {false, pollEvery, int(10*lookEvery/pollEvery) + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, test.told, func(t *testing.T, d *database, c *Changes) {
+			inBubble(t, test.told, func(t *testing.T, d *database, c *Watchers) {
 				changed, stop := c.Watch(nil, subject(1))
 				defer c.EndWatches()
 				defer stop()
@@ -175,7 +175,7 @@ func TestExternal(t *testing.T) {
 
 // What nobody tells of is found by a look, and that the database is gone.
 func TestExternalLook(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		changed, stop := c.Watch(nil, subject(1))
 		defer c.EndWatches()
 		defer stop()
@@ -202,7 +202,7 @@ func TestExternalLook(t *testing.T) {
 
 // What keeps it from looking is no commit, after which it would look again and again.
 func TestExternalFails(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		_, stop := c.Watch(nil, subject(1))
 		defer c.EndWatches()
 		defer stop()
@@ -218,7 +218,7 @@ func TestExternalFails(t *testing.T) {
 
 // A program that writes often pays for one event, and not for one a write.
 func TestExternalBurst(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		changed, stop := c.Watch(nil, subject(1))
 		defer c.EndWatches()
 		defer stop()
@@ -235,7 +235,7 @@ func TestExternalBurst(t *testing.T) {
 
 // A prober that cannot be opened is tried again, and its watchers may end meanwhile.
 func TestExternalOpens(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		d.err = errors.New("no connection")
 		changed, stop := c.Watch(nil, subject(1))
 		time.Sleep(openEvery / 2)
@@ -257,7 +257,7 @@ func TestExternalOpens(t *testing.T) {
 // What brings external commits is there while anybody watches, and a while longer;
 // EndWatches waits for one that nobody uses any more, too.
 func TestExternalEnds(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		for range 3 {
 			_, stop := c.Watch(nil, subject(1))
 			time.Sleep(time.Minute)
@@ -289,7 +289,7 @@ func TestExternalEnds(t *testing.T) {
 
 // Watchers are woken for their subject, and end with their owner.
 func TestWatch(t *testing.T) {
-	inBubble(t, true, func(t *testing.T, d *database, c *Changes) {
+	inBubble(t, true, func(t *testing.T, d *database, c *Watchers) {
 		one, stopOne := c.Watch("a", subject(1))
 		two, _ := c.Watch("a", subject(2))
 		other, _ := c.Watch("b", subject(2))

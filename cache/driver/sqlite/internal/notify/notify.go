@@ -1,7 +1,7 @@
 // Package notify wakes goroutines that wait for something which another process of
 // the machine does.
 //
-// [Changes] wakes those that wait for changes of a subject in a database. Commits of
+// [Watchers] wakes those that wait for changes of a subject in a database. Commits of
 // this process tell it directly; signals through a page of shared memory bring the
 // commits of other processes, and looks at the database those of programs that do
 // not signal, the external commits.
@@ -11,7 +11,7 @@
 // that name, and goes away with its process. A [Sender] sends and never waits.
 //
 // The package owns the goroutines that wait, and the use of the page. It knows
-// neither stores nor SQL, nor what the messages mean. Lock order: Changes.mu,
+// neither stores nor SQL, nor what the messages mean. Lock order: Watchers.mu,
 // signals.mu. Those of datagrams are held for a system call, and no other is taken
 // meanwhile.
 package notify

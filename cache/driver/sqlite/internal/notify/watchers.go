@@ -39,9 +39,9 @@ type Subject interface {
 // Topics is the number of topics.
 const Topics = futex.Topics
 
-// Changes wakes watchers of subjects. What brings the changes of other processes is
+// Watchers wakes watchers of subjects. What brings the changes of other processes is
 // there while anybody watches, and for a while longer.
-type Changes struct {
+type Watchers struct {
 	Options
 	signals *signals       // nil where there are none
 	all     sync.WaitGroup // of external, also of those that are about to end
@@ -58,9 +58,9 @@ type Changes struct {
 // a goroutine that waits for something is likely to wait again.
 const idleAfter = time.Second
 
-// NewChanges returns Changes without watches.
-func NewChanges(o Options) *Changes {
-	return &Changes{Options: o, by: make(map[Subject]map[chan struct{}]any)}
+// NewWatchers returns Watchers without watches.
+func NewWatchers(o Options) *Watchers {
+	return &Watchers{Options: o, by: make(map[Subject]map[chan struct{}]any)}
 }
 
 // CanSignal says whether processes can signal one another on this system.
@@ -70,34 +70,34 @@ const CanSignal = futex.Supported
 // signalled, through a file that all of them open. It is called before there are
 // watches or commits. lost is called if another program has cut the file short, so
 // that there are no signals any more.
-func (c *Changes) OpenSignals(f *osfs.File, lost func()) error {
+func (w *Watchers) OpenSignals(f *osfs.File, lost func()) error {
 	page, err := futex.Open(f)
 	if err != nil {
 		return err
 	}
-	c.signals = newSignals(page, c.signalled, lost)
+	w.signals = newSignals(page, w.signalled, lost)
 	return nil
 }
 
 // Signal tells other processes that this one has committed changes of topics.
-func (c *Changes) Signal(topics uint32) {
-	if c.signals != nil && topics != 0 {
-		c.signals.send(topics)
+func (w *Watchers) Signal(topics uint32) {
+	if w.signals != nil && topics != 0 {
+		w.signals.send(topics)
 	}
 }
 
 // Alert tells other processes that this one is about to commit a change of a topic.
-func (c *Changes) Alert(topic uint32) {
-	if c.signals != nil {
-		c.signals.alert(topic)
+func (w *Watchers) Alert(topic uint32) {
+	if w.signals != nil {
+		w.signals.alert(topic)
 	}
 }
 
 // signalled wakes the watchers of topics that another process has signalled.
-func (c *Changes) signalled(topics uint32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s, watches := range c.by {
+func (w *Watchers) signalled(topics uint32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s, watches := range w.by {
 		if s.Topic()&topics != 0 {
 			signalAll(watches)
 		}
@@ -106,72 +106,72 @@ func (c *Changes) signalled(topics uint32) {
 
 // Watch returns a channel to which something is sent after changes of a subject. It
 // is closed when the owner's watches end, or all.
-func (c *Changes) Watch(owner any, s Subject) (changed <-chan struct{}, stop func()) {
+func (w *Watchers) Watch(owner any, s Subject) (changed <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
-	c.add(owner, s, ch)
+	w.add(owner, s, ch)
 	return ch, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if _, ok := c.by[s][ch]; ok {
-			c.remove(s, ch)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if _, ok := w.by[s][ch]; ok {
+			w.remove(s, ch)
 		}
 	}
 }
 
 // Watches returns how many watches have not ended.
-func (c *Changes) Watches() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.count
+func (w *Watchers) Watches() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
 }
 
-func (c *Changes) add(owner any, s Subject, ch chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+func (w *Watchers) add(owner any, s Subject, ch chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
 		close(ch)
 		return
 	}
-	if c.by[s] == nil {
-		c.by[s] = make(map[chan struct{}]any)
+	if w.by[s] == nil {
+		w.by[s] = make(map[chan struct{}]any)
 	}
-	c.by[s][ch] = owner
-	c.count++
-	if c.unused != nil {
-		c.unused.Stop()
-		c.unused = nil
+	w.by[s][ch] = owner
+	w.count++
+	if w.unused != nil {
+		w.unused.Stop()
+		w.unused = nil
 	}
-	if c.external == nil && c.OpenProber != nil {
-		c.external = newExternal(c)
+	if w.external == nil && w.OpenProber != nil {
+		w.external = newExternal(w)
 	}
-	if c.signals != nil {
-		c.signals.subscribe(s.Topic())
+	if w.signals != nil {
+		w.signals.subscribe(s.Topic())
 	}
 }
 
 // remove ends a watch. The caller holds mu.
-func (c *Changes) remove(s Subject, ch chan struct{}) {
-	delete(c.by[s], ch)
-	if len(c.by[s]) == 0 {
-		delete(c.by, s)
+func (w *Watchers) remove(s Subject, ch chan struct{}) {
+	delete(w.by[s], ch)
+	if len(w.by[s]) == 0 {
+		delete(w.by, s)
 	}
-	c.count--
-	if c.signals != nil {
-		c.signals.unsubscribe(s.Topic())
+	w.count--
+	if w.signals != nil {
+		w.signals.unsubscribe(s.Topic())
 	}
-	if c.count == 0 {
-		c.unused = time.AfterFunc(idleAfter, c.idle)
+	if w.count == 0 {
+		w.unused = time.AfterFunc(idleAfter, w.idle)
 	}
 }
 
 // EndWatchesOf ends the watches of an owner.
-func (c *Changes) EndWatchesOf(owner any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s, watches := range c.by {
+func (w *Watchers) EndWatchesOf(owner any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for s, watches := range w.by {
 		for ch, o := range watches {
 			if o == owner {
-				c.remove(s, ch)
+				w.remove(s, ch)
 				close(ch)
 			}
 		}
@@ -179,26 +179,26 @@ func (c *Changes) EndWatchesOf(owner any) {
 }
 
 // idle ends external if nobody watches.
-func (c *Changes) idle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.count == 0 && c.external != nil && !c.closed {
-		c.external.end()
-		c.external = nil
+func (w *Watchers) idle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count == 0 && w.external != nil && !w.closed {
+		w.external.end()
+		w.external = nil
 	}
 }
 
 // Notify wakes the watchers of a subject.
-func (c *Changes) Notify(s Subject) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	signalAll(c.by[s])
+func (w *Watchers) Notify(s Subject) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	signalAll(w.by[s])
 }
 
-func (c *Changes) notifyAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, watches := range c.by {
+func (w *Watchers) notifyAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, watches := range w.by {
 		signalAll(watches)
 	}
 }
@@ -217,31 +217,31 @@ func signal(ch chan struct{}) {
 }
 
 // EndWatches ends all watches. Commits may still be signalled.
-func (c *Changes) EndWatches() {
-	c.mu.Lock()
-	c.closed = true
-	for _, watches := range c.by {
+func (w *Watchers) EndWatches() {
+	w.mu.Lock()
+	w.closed = true
+	for _, watches := range w.by {
 		for ch := range watches {
 			close(ch)
 		}
 	}
-	clear(c.by)
-	if c.unused != nil {
-		c.unused.Stop()
+	clear(w.by)
+	if w.unused != nil {
+		w.unused.Stop()
 	}
-	if c.external != nil {
-		c.external.end()
+	if w.external != nil {
+		w.external.end()
 	}
-	c.mu.Unlock()
+	w.mu.Unlock()
 	// One that has not been used for long may still be looking, with its
 	// prober and at the page of signals.
-	c.all.Wait()
+	w.all.Wait()
 }
 
 // Close ends the use of the file of OpenSignals, when nobody commits any more.
-func (c *Changes) Close() error {
-	if c.signals == nil {
+func (w *Watchers) Close() error {
+	if w.signals == nil {
 		return nil
 	}
-	return c.signals.close()
+	return w.signals.close()
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// changes is what a transaction means for the near caches of all processes. Methods of a tx that
+// nearWrites is what a transaction means for the near caches of all processes. Methods of a tx that
 // change rows note it; nearCache.begin, ended and keepWritten read it around the COMMIT.
-type changes struct {
+type nearWrites struct {
 	hashes  []uint64 // of keys that it has changed
 	all     bool     // it has changed any number of keys, or settings
 	entries []byte   // of rows that it has written
@@ -29,18 +29,18 @@ type step struct {
 const maxEntries = 1 << 20
 
 // reset forgets what the last transaction has changed.
-func (ch *changes) reset() {
-	ch.hashes, ch.steps, ch.entries, ch.all = ch.hashes[:0], ch.steps[:0], ch.entries[:0], false
+func (nw *nearWrites) reset() {
+	nw.hashes, nw.steps, nw.entries, nw.all = nw.hashes[:0], nw.steps[:0], nw.entries[:0], false
 }
 
 // has reports whether the transaction may have changed the row of a key with a
 // hash. Where it has changed many it does not look.
-func (ch *changes) has(hash uint64) bool {
-	return ch.all || len(ch.hashes) > 16 || slices.Contains(ch.hashes, hash)
+func (nw *nearWrites) has(hash uint64) bool {
+	return nw.all || len(nw.hashes) > 16 || slices.Contains(nw.hashes, hash)
 }
 
 // changedAll notes that the transaction changes what no key's version tells.
-func (t *tx) changedAll() { t.changes.all = true }
+func (t *tx) changedAll() { t.nearWrites.all = true }
 
 // changedRow notes that the transaction changes the row of a key. What its row
 // is then is not known. A Null key is that of a row which no Get returns.
@@ -52,16 +52,16 @@ func (t *tx) changedRow(c *collection, key codec.Value) {
 
 // changedHash is changedRow for a key whose hash is known.
 func (t *tx) changedHash(hash uint64) {
-	ch := &t.changes
-	if !t.core.near.kept() || ch.all {
+	nw := &t.nearWrites
+	if !t.core.near.kept() || nw.all {
 		return
 	}
-	if len(ch.hashes) == near.MaxMarked {
-		ch.all = true
+	if len(nw.hashes) == near.MaxMarked {
+		nw.all = true
 		return
 	}
-	ch.hashes = append(ch.hashes, hash)
-	ch.steps = append(ch.steps, step{hash: hash})
+	nw.hashes = append(nw.hashes, hash)
+	nw.steps = append(nw.steps, step{hash: hash})
 }
 
 // wrote notes the row that a key with a hash has now; nil: it has none.
@@ -71,14 +71,14 @@ func (t *tx) wrote(c *collection, key codec.Value, hash uint64, row *driver.Row)
 		return
 	}
 	t.changedHash(hash)
-	ch := &t.changes
-	if ch.all || !n.answers() || len(ch.entries) > maxEntries {
+	nw := &t.nearWrites
+	if nw.all || !n.answers() || len(nw.entries) > maxEntries {
 		return
 	}
-	from := len(ch.entries)
-	ch.entries = near.Append(ch.entries, hash, c.id, key, row)
-	s := &ch.steps[len(ch.steps)-1]
-	s.from, s.to = from, len(ch.entries)
+	from := len(nw.entries)
+	nw.entries = near.Append(nw.entries, hash, c.id, key, row)
+	s := &nw.steps[len(nw.steps)-1]
+	s.from, s.to = from, len(nw.entries)
 }
 
 // wrotePut is wrote for a row that was put. The row is what a Get would find.
