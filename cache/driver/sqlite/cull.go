@@ -29,7 +29,7 @@ func (c *collection) expires(at driver.Instant) {
 
 // Cull implements [driver.Tx].
 func (t *tx) Cull(ctx context.Context, h driver.Collection, now driver.Instant, limit int, keep codec.Value) ([]driver.Row, error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 // Get implements [driver.Tx].
 func (t *tx) Get(ctx context.Context, h driver.Collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
-	c, err := t.begin(ctx, h, false)
+	c, err := t.admit(ctx, h, false)
 	if err != nil {
 		return driver.Row{}, false, err
 	}

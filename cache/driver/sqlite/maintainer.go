@@ -133,7 +133,7 @@ func (m *maintainer) flushAll(ctx context.Context, deadline time.Time) error {
 			if c.dropped.Load() || c.reads.Empty() {
 				continue
 			}
-			if _, err := t.begin(ctx, c, true); err != nil {
+			if _, err := t.admit(ctx, c, true); err != nil {
 				if errors.Is(err, errDropped) {
 					dropped = c
 				}

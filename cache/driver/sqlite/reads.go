@@ -192,7 +192,7 @@ func (s *Store) Stats(ctx context.Context, h driver.Collection, reset bool) (out
 	}
 	err = s.Update(ctx, driver.Shared, func(dt driver.Tx) error {
 		t := dt.(*tx)
-		if _, err := t.begin(ctx, c, true); err != nil {
+		if _, err := t.admit(ctx, c, true); err != nil {
 			return err
 		}
 		if err := t.flushReads(c); err != nil {

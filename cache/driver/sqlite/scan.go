@@ -13,7 +13,7 @@ import (
 
 // Scan implements [driver.Tx].
 func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]driver.Row, error) {
-	c, err := t.begin(ctx, h, false)
+	c, err := t.admit(ctx, h, false)
 	if err != nil || s.Limit <= 0 {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (t *tx) rows(c *collection, sql string, bare bool, args ...codec.Value) ([]
 
 // Remove implements [driver.Tx].
 func (t *tx) Remove(ctx context.Context, h driver.Collection, f driver.Filter, limit int) ([]driver.Row, error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil || limit <= 0 {
 		return nil, err
 	}

@@ -250,7 +250,7 @@ func (s *Store) Configure(ctx context.Context, h driver.Collection, fn func(*dri
 	var out driver.Settings
 	err = s.Update(ctx, driver.Alone, func(dt driver.Tx) error {
 		t := dt.(*tx)
-		if _, err := t.begin(ctx, c, true); err != nil {
+		if _, err := t.admit(ctx, c, true); err != nil {
 			return err
 		}
 		out, err = t.configure(c, fn)

@@ -103,9 +103,9 @@ func (t *tx) fail(err error) error {
 	return err
 }
 
-// begin checks what every method has to check, has ctx interrupt its statements, and
+// admit checks what every method has to check, has ctx interrupt its statements, and
 // returns the collection behind a handle.
-func (t *tx) begin(ctx context.Context, h driver.Collection, write bool) (*collection, error) {
+func (t *tx) admit(ctx context.Context, h driver.Collection, write bool) (*collection, error) {
 	c, err := t.core.own(h)
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (t *tx) touch(c *collection) {
 
 // Count implements [driver.Tx].
 func (t *tx) Count(ctx context.Context, h driver.Collection) (int64, error) {
-	c, err := t.begin(ctx, h, false)
+	c, err := t.admit(ctx, h, false)
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // Put implements [driver.Tx].
 func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) ([]driver.Row, error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func (t *tx) Put(ctx context.Context, h driver.Collection, p driver.Put) ([]driv
 
 // PutMany implements [driver.Tx].
 func (t *tx) PutMany(ctx context.Context, h driver.Collection, ps []driver.Put) (gone []driver.Row, err error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (t *tx) overwrite(c *collection, p *driver.Put, v *table.Value, f table.Fou
 
 // Touch implements [driver.Tx].
 func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, expire, now driver.Instant) (bool, error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil {
 		return false, err
 	}
@@ -198,7 +198,7 @@ func (t *tx) Touch(ctx context.Context, h driver.Collection, key codec.Value, ex
 
 // Delete implements [driver.Tx].
 func (t *tx) Delete(ctx context.Context, h driver.Collection, key codec.Value, now driver.Instant) (bool, error) {
-	c, err := t.begin(ctx, h, true)
+	c, err := t.admit(ctx, h, true)
 	if err != nil {
 		return false, err
 	}
