@@ -189,3 +189,41 @@ func (c *core) own(h driver.Collection) (*collection, error) {
 	}
 	return coll, nil
 }
+
+// known returns the process's collection of a name, if it has that number.
+func (c *core) known(name string, id int64) *collection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.colls[name]; old != nil && old.id == id && !old.dropped.Load() {
+		return old
+	}
+	return nil
+}
+
+// adopt makes coll the collection of its name in this process. If another goroutine has
+// opened the same one meanwhile, adopt returns that: its settings are at least as new.
+func (c *core) adopt(coll *collection) *collection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.colls[coll.name]
+	if old != nil && old.id == coll.id && !old.dropped.Load() {
+		old.codecs.Store(coll.codecs.Load())
+		return old
+	}
+	if old != nil {
+		old.dropped.Store(true)
+	}
+	c.colls[coll.name] = coll
+	return coll
+}
+
+// opened returns the collections that are open in this process.
+func (c *core) opened() []*collection {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*collection
+	for _, coll := range c.colls {
+		out = append(out, coll)
+	}
+	return out
+}
