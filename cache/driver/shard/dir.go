@@ -39,7 +39,7 @@ func Open(ctx context.Context, dir string, n int, open Opener) (*Store, error) {
 		return nil, err
 	}
 	if have == 0 {
-		if err := p.refuseStrangers(); err != nil {
+		if err := p.refuseForeignFiles(); err != nil {
 			return nil, err
 		}
 	}
@@ -174,9 +174,9 @@ func (p directory) List(family string) (all []string, err error) {
 	return all, nil
 }
 
-// refuseStrangers fails if a directory without shards holds files that a
+// refuseForeignFiles fails if a directory without shards holds files that a
 // store would not have put there.
-func (p directory) refuseStrangers() error {
+func (p directory) refuseForeignFiles() error {
 	entries, err := os.ReadDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -77,7 +77,7 @@ type backup struct {
 	ctx   context.Context
 	dir   string
 	to    *osfs.Dir // dir
-	hold  string    // folder of links to the value files of the snapshot, by number
+	links string    // folder of links to the value files of the snapshot, by number
 	files []string
 }
 
@@ -145,16 +145,16 @@ func (b *backup) link(t *tx) error {
 	}
 	var id [8]byte
 	rand.Read(id[:])
-	var hold string
+	var links string
 	dir := b.store.core.files
 	err := b.store.core.sessions.InFolder(func(folder string) error {
-		hold = path.Join(folder, holdPrefix+hex.EncodeToString(id[:]))
-		return dir.Mkdir(hold)
+		links = path.Join(folder, linksPrefix+hex.EncodeToString(id[:]))
+		return dir.Mkdir(links)
 	})
 	if err != nil {
 		return translate(err)
 	}
-	b.hold = hold
+	b.links = links
 	for i, f := range b.files {
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
@@ -163,7 +163,7 @@ func (b *backup) link(t *tx) error {
 		if err == nil && !info.IsRegular() {
 			continue // as below
 		}
-		to := path.Join(hold, strconv.Itoa(i))
+		to := path.Join(links, strconv.Itoa(i))
 		if err = dir.Link(f, to); osfs.IsMissing(err) {
 			continue // damaged already: Check tells
 		}
@@ -177,18 +177,18 @@ func (b *backup) link(t *tx) error {
 	return nil
 }
 
-// holdPrefix is what the names of folders of links begin with.
-const holdPrefix = "backup-"
+// linksPrefix is what the names of folders of links begin with.
+const linksPrefix = "backup-"
 
-// isHoldName reports whether a folder of a session may be one of links.
-func isHoldName(name string) bool {
-	id, ok := strings.CutPrefix(name, holdPrefix)
+// isLinksName reports whether a folder of a session may be one of links.
+func isLinksName(name string) bool {
+	id, ok := strings.CutPrefix(name, linksPrefix)
 	return ok && len(id) == 16 && strings.Trim(id, "0123456789abcdef") == ""
 }
 
-// removeHold removes a folder of links, unless there is something else in it.
-func removeHold(dir *osfs.Dir, hold string) (gone bool, err error) {
-	entries, err := dir.ReadDir(hold)
+// removeLinks removes a folder of links, unless there is something else in it.
+func removeLinks(dir *osfs.Dir, links string) (gone bool, err error) {
+	entries, err := dir.ReadDir(links)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
@@ -198,12 +198,12 @@ func removeHold(dir *osfs.Dir, hold string) (gone bool, err error) {
 			gone = false
 			continue
 		}
-		errs = append(errs, dir.RemoveIfThere(path.Join(hold, e.Name())))
+		errs = append(errs, dir.RemoveIfThere(path.Join(links, e.Name())))
 	}
 	if err := errors.Join(errs...); err != nil || !gone {
 		return false, err
 	}
-	return true, dir.RemoveIfThere(hold)
+	return true, dir.RemoveIfThere(links)
 }
 
 // copy writes the snapshot of t and its value files.
@@ -217,7 +217,7 @@ func (b *backup) copy(t *tx) error {
 		return translate(err)
 	}
 	b.to.Follow(info)
-	if b.hold == "" {
+	if b.links == "" {
 		if err := b.list(t); err != nil {
 			return err
 		}
@@ -227,8 +227,8 @@ func (b *backup) copy(t *tx) error {
 			return context.Cause(b.ctx)
 		}
 		from := f
-		if b.hold != "" {
-			from = path.Join(b.hold, strconv.Itoa(i))
+		if b.links != "" {
+			from = path.Join(b.links, strconv.Itoa(i))
 		}
 		if err := b.to.MkdirAll(path.Dir(f)); err != nil {
 			return translate(err)
@@ -296,10 +296,10 @@ func (b *backup) undo(existed bool) {
 
 // cleanUp removes the links, whether the backup has been made or not.
 func (b *backup) cleanUp() {
-	if b.hold == "" {
+	if b.links == "" {
 		return
 	}
-	if _, err := removeHold(b.store.core.files, b.hold); err != nil {
-		b.store.core.log.Warn("links to value files stay until the next sweep", "path", b.hold, "error", err)
+	if _, err := removeLinks(b.store.core.files, b.links); err != nil {
+		b.store.core.log.Warn("links to value files stay until the next sweep", "path", b.links, "error", err)
 	}
 }

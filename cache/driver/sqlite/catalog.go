@@ -30,13 +30,13 @@ func (cn *conn) cataloged() (bool, error) {
 	return true, nil
 }
 
-// entry is a line of the catalog.
+// entry is a row of the catalog.
 type entry struct {
 	id                   int64
 	keyCodec, valueCodec string
 }
 
-// entry reads the catalog's line for a name.
+// entry reads the catalog's row for a name.
 func (cn *conn) entry(name string) (e entry, ok bool, err error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
 		return e, ok || err == nil && name == "", err
@@ -72,7 +72,7 @@ func (e entry) incomplete(spec driver.Spec) bool {
 	return e.keyCodec == "" && spec.KeyCodec != "" || e.valueCodec == "" && spec.ValueCodec != ""
 }
 
-// putEntry writes a line of the catalog and keeps codecs that are stored.
+// putEntry writes a row of the catalog and keeps codecs that are stored.
 func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
 	return cn.run("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))"+
 		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)",
@@ -141,8 +141,8 @@ func (cn *conn) owners() ([]int64, error) {
 // Names implements [driver.Store].
 func (s *Store) Names(ctx context.Context) (names []string, err error) {
 	err = s.View(ctx, func(t driver.Tx) error {
-		lines, err := t.(*tx).conn.catalog()
-		for _, l := range lines {
+		rows, err := t.(*tx).conn.catalog()
+		for _, l := range rows {
 			if l.ok {
 				names = append(names, l.name)
 			}
@@ -153,21 +153,21 @@ func (s *Store) Names(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// line is what a check wants to know of a line of the catalog.
-type line struct {
+// catalogRow is what a check wants to know of a row of the catalog.
+type catalogRow struct {
 	id   int64
 	name string
 	ok   bool // it may be so
 }
 
-// catalog returns the lines of the catalog in the order of numbers.
-func (cn *conn) catalog() ([]line, error) {
+// catalog returns the rows of the catalog in the order of numbers.
+func (cn *conn) catalog() ([]catalogRow, error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
-		return []line{{ok: true}}, err
+		return []catalogRow{{ok: true}}, err
 	}
-	var out []line
+	var out []catalogRow
 	err := cn.each("SELECT id, name FROM Collections ORDER BY id", func(s *sqlite3.Stmt) {
-		l := line{id: s.ColumnInt(0)}
+		l := catalogRow{id: s.ColumnInt(0)}
 		text := s.ColumnType(1) == codec.Text
 		l.name = s.ColumnText(1)
 		l.ok = text && table.IsNumber(l.id) && (l.id == 0) == (l.name == "")

@@ -91,14 +91,14 @@ func (k *checker) everything(t *tx) error {
 		t.changedAll()
 		t.core.writer.epoch++ // what is known of collections may not hold after it
 	}
-	lines, err := t.conn.catalog()
+	rows, err := t.conn.catalog()
 	if err != nil {
 		return t.fail(err)
 	}
-	if err := k.objects(t, lines); err != nil {
+	if err := k.objects(t, rows); err != nil {
 		return t.fail(err)
 	}
-	colls, err := k.collections(t, lines)
+	colls, err := k.collections(t, rows)
 	if err != nil {
 		return t.fail(err)
 	}

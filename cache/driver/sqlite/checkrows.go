@@ -20,7 +20,7 @@ import (
 // objects finds parts of the schema that are missing and rows with equal keys,
 // and makes the ones and removes the others. What must not be there keeps a
 // store from being opened.
-func (k *checker) objects(t *tx, lines []line) error {
+func (k *checker) objects(t *tx, rows []catalogRow) error {
 	sc, err := t.conn.inspect()
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (k *checker) objects(t *tx, lines []line) error {
 		return err
 	}
 	names := make(map[int64]string)
-	for _, l := range lines {
+	for _, l := range rows {
 		names[l.id] = l.name
 	}
 	var steps []func() error
@@ -124,7 +124,7 @@ func (k *checker) remove(t *tx, name string, tables *table.Tables, rows []strayR
 }
 
 // collections checks the catalog, and returns all collections that have tables.
-func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
+func (k *checker) collections(t *tx, rows []catalogRow) ([]*collection, error) {
 	ids, err := t.conn.owners()
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (k *checker) collections(t *tx, lines []line) ([]*collection, error) {
 	shared := own[table.SharedFirst]
 	delete(own, table.SharedFirst)
 	var out []*collection
-	for _, l := range lines {
+	for _, l := range rows {
 		c := newCollection(k.store.core, l.name, l.id)
 		why := ""
 		switch {
@@ -415,7 +415,7 @@ func (k *checker) fence(t *tx) error {
 }
 
 // trashed adds the files that are about to be removed, and their folders: they
-// are known. Lines that name none go.
+// are known. Rows that name none go.
 func (k *checker) trashed(t *tx, files map[string]bool) error {
 	if ok, err := t.conn.cataloged(); err != nil || !ok {
 		return err
@@ -435,7 +435,7 @@ func (k *checker) trashed(t *tx, files map[string]bool) error {
 		return err
 	}
 	for _, id := range bad {
-		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Row: id, Detail: "a line of Trash names no value file"},
+		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Row: id, Detail: "a row of Trash names no value file"},
 			fmt.Sprintf("DELETE FROM Trash WHERE id = %d", id)); err != nil {
 			return err
 		}

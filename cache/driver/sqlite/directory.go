@@ -103,7 +103,7 @@ func (c *core) prepareDatabase(inUse bool) (osfs.Info, error) {
 		if c.hasBytes(databaseName+"-wal") && !c.hasBytes(databaseName) {
 			return info, fmt.Errorf("%w: %s is empty, and its log is not: restore a backup, or remove both", driver.ErrCorrupt, c.path(databaseName))
 		}
-		return info, c.refuseStrangers() // it was made just now, or is damaged
+		return info, c.refuseForeignFiles() // it was made just now, or is damaged
 	case err == nil:
 		return info, c.checkHeader()
 	case !errors.Is(err, fs.ErrNotExist):
@@ -111,7 +111,7 @@ func (c *core) prepareDatabase(inUse bool) (osfs.Info, error) {
 	case c.opts.ReadOnly:
 		return info, fmt.Errorf("%s holds no %s, and a read-only store is not created: %w", c.dir, databaseName, driver.ErrNotStore)
 	}
-	if err := c.refuseStrangers(); err != nil {
+	if err := c.refuseForeignFiles(); err != nil {
 		return info, err
 	}
 	// Made here, so that its rights are ours and not the umask's; the WAL and
@@ -156,9 +156,9 @@ func (c *core) checkHeader() error {
 	return nil
 }
 
-// refuseStrangers fails if the directory holds files that a store would not
+// refuseForeignFiles fails if the directory holds files that a store would not
 // have put there before it has a database, or one that is not empty.
-func (c *core) refuseStrangers() error {
+func (c *core) refuseForeignFiles() error {
 	entries, err := c.files.ReadDir(".")
 	if err != nil {
 		return translate(err)

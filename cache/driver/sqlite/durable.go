@@ -161,7 +161,7 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 }
 
 // syncListed syncs the files that are listed in a snapshot, and then runs
-// copied in it. It returns those lines of the list that are done with.
+// copied in it. It returns those rows of the list that are done with.
 func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynced, err error) {
 	cn, err := d.core.readers.take(ctx, defaultTimeout)
 	if err != nil {
@@ -181,7 +181,7 @@ func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynce
 	return done, nil
 }
 
-// syncList syncs the files of a list, and returns the lines that are done with. A
+// syncList syncs the files of a list, and returns the rows that are done with. A
 // file that cannot be synced stays listed: should the power be cut, it is looked at
 // when the store is opened.
 func (d *durable) syncList(list []unsynced) (done []unsynced) {
@@ -194,7 +194,7 @@ func (d *durable) syncList(list []unsynced) (done []unsynced) {
 			}
 			continue
 		case !isValueName(u.path) && d.sayOnce(u.path):
-			d.core.log.Warn("a line of Unsynced names no value file", "line", u.id)
+			d.core.log.Warn("a row of Unsynced names no value file", "row", u.id)
 		}
 		done = append(done, u)
 	}

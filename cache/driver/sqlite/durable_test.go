@@ -260,7 +260,7 @@ func TestListWithoutLog(t *testing.T) {
 			t.Fatalf("%d are listed, %v", len(list), err)
 		}
 		u := list[1]
-		if err := s.Close(); err != nil { // takes the line off the list
+		if err := s.Close(); err != nil { // takes the row off the list
 			t.Fatal(err)
 		}
 		relist, err := sqlite3.Open(filepath.Join(dir, databaseName), sqlite3.ReadWrite)
@@ -363,7 +363,7 @@ func TestFileOfAnotherCannotBeSynced(t *testing.T) {
 	}
 }
 
-// A line of Unsynced may be of a collection that another process has dropped, since
+// A row of Unsynced may be of a collection that another process has dropped, since
 // this connection has seen it, or of none that there can be.
 func TestRefersToDropped(t *testing.T) {
 	dir := t.TempDir()

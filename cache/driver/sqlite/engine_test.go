@@ -304,7 +304,7 @@ func TestSweep(t *testing.T) {
 			}
 			for _, n := range names(t, dir) {
 				switch {
-				case n == databaseName, n == lockName, n == lineName, n == watchName, n == nearName, n == reserveName, n == kept.File:
+				case n == databaseName, n == lockName, n == queueHeadName, n == watchName, n == nearName, n == reserveName, n == kept.File:
 				case strings.HasPrefix(n, sessionsName+"/"+own):
 				default:
 					t.Errorf("%s is left", n)

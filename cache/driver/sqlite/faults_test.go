@@ -139,7 +139,7 @@ func (f *faulty) fill(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := filepath.Join(f.dir, sessionsName, strings.Repeat("d", 24))
-	for _, name := range []string{session.LockFile, strings.Repeat("ab", 16) + ".val", holdPrefix + strings.Repeat("0", 16) + "/0"} {
+	for _, name := range []string{session.LockFile, strings.Repeat("ab", 16) + ".val", linksPrefix + strings.Repeat("0", 16) + "/0"} {
 		name = filepath.Join(dead, filepath.FromSlash(name))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte("x"), 0o600)); err != nil {
 			t.Fatal(err)

@@ -212,7 +212,7 @@ func newHostile(t *testing.T) *hostile {
 	for _, name := range []string{
 		filepath.Join(dead, session.LockFile),
 		filepath.Join(dead, temp+".val"),
-		filepath.Join(dead, holdPrefix+"0123456789abcdef", "0"),
+		filepath.Join(dead, linksPrefix+"0123456789abcdef", "0"),
 
 		filepath.Join(h.sentinel, "file"),
 		filepath.Join(h.sentinel, session.LockFile),
@@ -361,9 +361,9 @@ func (h *hostile) places() []string {
 	dead := sessionsName + "/" + deadSession
 	return []string{
 		databaseName, databaseName + "-wal", databaseName + "-shm", databaseName + "-journal",
-		lockName, lineName, watchName, nearName, reserveName, sessionsName, valuesName,
+		lockName, queueHeadName, watchName, nearName, reserveName, sessionsName, valuesName,
 		dead, dead + "/" + session.LockFile, dead + "/" + hex.EncodeToString([]byte("a value's name..")) + ".val",
-		dead + "/" + holdPrefix + "0123456789abcdef", dead + "/" + holdPrefix + "0123456789abcdef/0",
+		dead + "/" + linksPrefix + "0123456789abcdef", dead + "/" + linksPrefix + "0123456789abcdef/0",
 		h.files[0], h.files[2], parent(h.files[0]), parent(parent(h.files[0])), parent(h.files[2]), parent(parent(h.files[2])),
 		"zz", valuesName + "/zz", "CACHE.DB-SESSIONS", "Cache.db-values",
 	}
@@ -381,7 +381,7 @@ func TestHostileOpen(t *testing.T) {
 	}
 	h.before = h.listing(t)
 	for _, name := range []string{databaseName, databaseName + "-wal", databaseName + "-shm", databaseName + "-journal",
-		lockName, lineName, watchName, nearName, sessionsName, valuesName} {
+		lockName, queueHeadName, watchName, nearName, sessionsName, valuesName} {
 		if (name == watchName || name == nearName) && runtime.GOOS != "linux" {
 			continue
 		}
@@ -455,7 +455,7 @@ func TestHostileValue(t *testing.T) {
 	h.intact(t)
 }
 
-// A list of files that names what is no value file harms nobody, and its lines go.
+// A list of files that names what is no value file harms nobody, and its rows go.
 func TestHostileLists(t *testing.T) {
 	for _, name := range []string{
 		"/", "//", "/x", "/x/y", "", ".", "..", "../home/file", "./x", "x/", "a//b", "a/../b", valuesName + "/../" + databaseName, databaseName,
@@ -488,7 +488,7 @@ func TestHostileLists(t *testing.T) {
 					t.Fatal(err)
 				}
 				if row, err := s.Step(); err != nil || !row || s.ColumnInt(0) != 0 {
-					t.Errorf("%s still has %d lines, %v", table, s.ColumnInt(0), err)
+					t.Errorf("%s still has %d rows, %v", table, s.ColumnInt(0), err)
 				}
 				s.Finalize()
 			}
@@ -513,7 +513,7 @@ func TestSweepOwnNames(t *testing.T) {
 	dead := sessionsName + "/" + deadSession
 	strangers := []string{
 		dead + "/notes.txt", dead + "/.ssh/key", dead + "/" + strings.Repeat("A", 32) + ".val",
-		dead + "/backup-x/0", dead + "/" + holdPrefix + "0123456789abcdef/key",
+		dead + "/backup-x/0", dead + "/" + linksPrefix + "0123456789abcdef/key",
 		sessionsName + "/notes.txt", sessionsName + "/docs/lock", sessionsName + "/" + strings.Repeat("D", 24) + "/lock",
 	}
 	for _, name := range strangers {

@@ -28,8 +28,8 @@ type maintainer struct {
 	stop context.CancelFunc
 
 	mu     sync.Mutex
-	gone   []int64    // lines of Trash whose files are removed
-	listed []unsynced // lines of Unsynced whose files are synced
+	gone   []int64    // rows of Trash whose files are removed
+	listed []unsynced // rows of Unsynced whose files are synced
 
 	conn *conn // for checkpoints; nil until needed
 }
@@ -63,7 +63,7 @@ func (m *maintainer) remind(now bool) {
 	}
 }
 
-// synced has lines of Unsynced deleted, within a second: their files are on the disk.
+// synced has rows of Unsynced deleted, within a second: their files are on the disk.
 func (m *maintainer) synced(done []unsynced) {
 	if m == nil || len(done) == 0 {
 		return

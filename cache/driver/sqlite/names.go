@@ -14,14 +14,14 @@ import (
 // "cache.db", because DiskCache's check removes files that it does not know
 // unless their path does.
 const (
-	databaseName = "cache.db"
-	lockName     = "cache.db-lock"         // held by the process whose turn it is to write
-	lineName     = "cache.db-line"         // held by the process that is next
-	sessionsName = "cache.db-sessions"     // a folder a session
-	watchName    = "cache.db-watch"        // a page of memory that signals commits
-	nearName     = "cache.db-" + near.Name // versions of rows, for near caches
-	reserveName  = "cache.db-reserve"      // room to give up when the disk is full
-	valuesName   = "cache.db-values"       // value files of named collections
+	databaseName  = "cache.db"
+	lockName      = "cache.db-lock"         // held by the process whose turn it is to write
+	queueHeadName = "cache.db-line"         // held by the process that is next
+	sessionsName  = "cache.db-sessions"     // a folder a session
+	watchName     = "cache.db-watch"        // a page of memory that signals commits
+	nearName      = "cache.db-" + near.Name // versions of rows, for near caches
+	reserveName   = "cache.db-reserve"      // room to give up when the disk is full
+	valuesName    = "cache.db-values"       // value files of named collections
 )
 
 // path returns the full path of a name relative to the store.

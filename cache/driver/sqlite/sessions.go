@@ -31,7 +31,7 @@ func (c *core) openSessions() (err error) {
 // beside its lock: a value, or a backup's folder of links.
 func isSessionFile(name string, isFolder bool) bool {
 	if isFolder {
-		return isHoldName(name)
+		return isLinksName(name)
 	}
 	return len(valuefile.FinalNames(valuesName, name)) > 0
 }
@@ -42,7 +42,7 @@ func (c *core) discardLeftOver(name string, isFolder bool) (gone bool, err error
 	case !isSessionFile(path.Base(name), isFolder):
 		return false, nil
 	case isFolder:
-		return removeHold(c.files, name)
+		return removeLinks(c.files, name)
 	}
 	return true, c.files.RemoveIfThere(name)
 }

@@ -11,9 +11,9 @@ import (
 
 // Table Trash lists value files that no row refers to any more. A transaction puts a file
 // there (discard); durable removes it once the commit is on the disk; the maintainer then
-// strikes the line off. What a process that died has left there is swept.
+// strikes the row off. What a process that died has left there is swept.
 
-// emptied has lines of Trash deleted, within a second: their files are removed.
+// emptied has rows of Trash deleted, within a second: their files are removed.
 func (m *maintainer) emptied(ids []int64) {
 	if m == nil || len(ids) == 0 {
 		return
@@ -24,7 +24,7 @@ func (m *maintainer) emptied(ids []int64) {
 	m.remind(false)
 }
 
-// emptied deletes lines of Trash.
+// emptied deletes rows of Trash.
 func (t *tx) emptied(ids []int64) error {
 	for _, id := range ids {
 		if err := t.conn.run("DELETE FROM Trash WHERE id = ?1", codec.IntegerValue(id)); err != nil {
@@ -63,7 +63,7 @@ func (m *maintainer) sweepTrash(ctx context.Context) error {
 	}
 }
 
-// listTrash reads some lines of Trash after one. A line may be that of another
+// listTrash reads some rows of Trash after one. A row may be that of another
 // process, which is just removing the file: to do it twice does no harm, since
 // names are not used again.
 func (m *maintainer) listTrash(after int64) (found valuefile.Trash, err error) {

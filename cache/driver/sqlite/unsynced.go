@@ -8,7 +8,7 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// unsynced is a line of the list of value files that may not be on the disk.
+// unsynced is a row of the list of value files that may not be on the disk.
 type unsynced struct {
 	id      int64
 	path    string
@@ -18,7 +18,7 @@ type unsynced struct {
 	// The ID of the row that refers to it, unless that has changed since.
 	coll, row int64
 
-	trashed bool // no row does any more, or the line names no value file
+	trashed bool // no collection has a row of it any more, or it is no name of a value file
 }
 
 // needed returns the files of a list that rows refer to.
@@ -76,7 +76,7 @@ func (cn *conn) dropListed(files map[string]bool) error {
 	return nil
 }
 
-// unlist deletes lines of Unsynced.
+// unlist deletes rows of Unsynced.
 func (t *tx) unlist(done []unsynced) error {
 	for _, u := range done {
 		// An id can be used again when all after it are gone.

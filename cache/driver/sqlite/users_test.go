@@ -235,7 +235,7 @@ func TestSharedByGroup(t *testing.T) {
 	})
 	// What is shared may have been made by any of them, and not only by the owner
 	// of the database.
-	for _, name := range []string{nearName, watchName, lockName, lineName, reserveName} {
+	for _, name := range []string{nearName, watchName, lockName, queueHeadName, reserveName} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func TestSharedByGroup(t *testing.T) {
 // refused, and the error says why.
 func TestStrangersFiles(t *testing.T) {
 	u := newUsers(t)
-	for _, name := range []string{nearName, watchName, lockName, lineName, reserveName, sessionsName, valuesName,
+	for _, name := range []string{nearName, watchName, lockName, queueHeadName, reserveName, sessionsName, valuesName,
 		databaseName + "-wal", databaseName + "-shm", databaseName + "-journal"} {
 		dir := u.dir(alice, alice, 0o777)
 		u.must(dir, alice)

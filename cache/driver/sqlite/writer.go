@@ -36,7 +36,7 @@ type writer struct {
 // openWriter opens the connection that writes, and brings the schema up to date.
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, group: group.New(c.log, c.opts.Ungrouped)}
-	if w.turns, err = turnstile.Open(c.files, lockName, lineName, turns{w}); err != nil {
+	if w.turns, err = turnstile.Open(c.files, lockName, queueHeadName, turns{w}); err != nil {
 		return nil, translate(err)
 	}
 	defer func() {

@@ -114,7 +114,7 @@ func (sc *Schema) Missing() []string {
 	return out
 }
 
-// object is a line of sqlite_master.
+// object is a row of sqlite_master.
 type object struct {
 	kind, name, table string
 	sql               string // the beginning of it; "" if there is none

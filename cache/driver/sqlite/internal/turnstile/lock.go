@@ -116,12 +116,12 @@ func (l *fifoLock) reopen(dir *osfs.Dir) bool {
 	return true
 }
 
-// place is where a process waits for a fifoLock.
-type place int
+// position is where a process waits for a fifoLock.
+type position int
 
 const (
-	aside  place = iota // not in the queue
-	behind              // in the queue, after all that wait already, there or outside
+	outsideQueue position = iota // beside those that queue
+	endOfQueue                   // after all that wait already, in the queue or outside
 )
 
 const (
@@ -133,10 +133,10 @@ const (
 
 // lock waits for the lock until ctx ends or the deadline, if there is one, has
 // passed. It reports whether it had to wait.
-func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at place) (waited bool, err error) {
+func (l *fifoLock) lock(ctx context.Context, deadline time.Time, at position) (waited bool, err error) {
 	l.mu.Lock()
 	if !l.waiting {
-		if at == aside {
+		if at == outsideQueue {
 			if ok, err := l.take(); ok || err != nil {
 				l.mu.Unlock()
 				return false, err
@@ -241,9 +241,9 @@ func (l *fifoLock) letGo() {
 }
 
 // await waits for the lock.
-func (l *fifoLock) await(at place) {
+func (l *fifoLock) await(at position) {
 	var err error
-	if at == behind {
+	if at == endOfQueue {
 		l.letGo()
 		err = l.head.Lock()
 		if err == nil && l.dismissed() {
@@ -252,7 +252,7 @@ func (l *fifoLock) await(at place) {
 	}
 	if err == nil {
 		err = l.f.Lock()
-		if at == behind {
+		if at == endOfQueue {
 			l.head.Unlock()
 		}
 	}

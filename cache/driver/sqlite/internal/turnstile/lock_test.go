@@ -32,7 +32,7 @@ func TestYield(t *testing.T) {
 		l := newLock(db.lock.open(), db.head.open())
 		first := db.head.open()
 		first.Lock()
-		if _, err := l.lock(t.Context(), time.Now().Add(20*time.Millisecond), behind); !errors.Is(err, driver.ErrTimeout) {
+		if _, err := l.lock(t.Context(), time.Now().Add(20*time.Millisecond), endOfQueue); !errors.Is(err, driver.ErrTimeout) {
 			t.Errorf("before one that waits: %v", err)
 		}
 		if ok, err := l.tryLock(); ok || err != nil {
@@ -46,7 +46,7 @@ func TestYield(t *testing.T) {
 			t.Error("waits for the lock although nobody waits for it any more")
 		}
 		holder.Unlock()
-		if d := waits(func() { l.lock(t.Context(), time.Time{}, behind) }); d < wakeUp {
+		if d := waits(func() { l.lock(t.Context(), time.Time{}, endOfQueue) }); d < wakeUp {
 			t.Error("takes the lock before one that is just being woken up")
 		}
 		l.unlock()
@@ -78,7 +78,7 @@ func TestTaken(t *testing.T) {
 		if a.taken() != 0 {
 			t.Error("known before anybody had the lock")
 		}
-		for _, at := range []place{aside, behind} {
+		for _, at := range []position{outsideQueue, endOfQueue} {
 			time.Sleep(time.Second)
 			if ok, err := a.tryLock(); !ok {
 				t.Fatal("not free: ", err)
@@ -107,12 +107,12 @@ func TestAbandoned(t *testing.T) {
 		holder := db.lock.open()
 		for _, again := range []bool{false, true} {
 			holder.Lock()
-			if _, err := l.lock(t.Context(), time.Now().Add(time.Millisecond), aside); !errors.Is(err, driver.ErrTimeout) {
+			if _, err := l.lock(t.Context(), time.Now().Add(time.Millisecond), outsideQueue); !errors.Is(err, driver.ErrTimeout) {
 				t.Error(err)
 			}
 			time.AfterFunc(time.Second, holder.Unlock)
 			if again {
-				if d := waits(func() { l.lock(t.Context(), time.Time{}, behind) }); d != time.Second+wakeUp/2 {
+				if d := waits(func() { l.lock(t.Context(), time.Time{}, endOfQueue) }); d != time.Second+wakeUp/2 {
 					t.Errorf("the next one waits %v", d)
 				}
 				if db.lock.free() {
@@ -158,7 +158,7 @@ func TestLockReopened(t *testing.T) {
 		if l != first {
 			t.Error("another lock, and another goroutine that waits for it")
 		}
-		at := []place{aside, behind}[i%2]
+		at := []position{outsideQueue, endOfQueue}[i%2]
 		if _, err := l.lock(t.Context(), time.Now().Add(time.Millisecond), at); !errors.Is(err, driver.ErrTimeout) {
 			t.Error(err)
 		}
@@ -199,7 +199,7 @@ func TestLockReopened(t *testing.T) {
 	if last == first {
 		t.Error("a lock without files")
 	}
-	if _, err := last.lock(t.Context(), time.Time{}, behind); err != nil {
+	if _, err := last.lock(t.Context(), time.Time{}, endOfQueue); err != nil {
 		t.Error(err)
 	}
 	if err := errors.Join(last.close(), holder.close()); err != nil {

@@ -152,7 +152,7 @@ func (t *Turnstile) Acquire(ctx context.Context, now, deadline time.Time) (begun
 	}
 	for {
 		until, last := lookAt(ctx, deadline, patience)
-		waited, err := t.lock.lock(ctx, until, t.place())
+		waited, err := t.lock.lock(ctx, until, t.position())
 		if waited {
 			t.contended = time.Now().Add(contendedFor)
 		}
@@ -180,14 +180,14 @@ func (t *Turnstile) Acquire(ctx context.Context, now, deadline time.Time) (begun
 	}
 }
 
-// place is where this process waits for the lock. Only a process that has just had
+// position is where this process waits for the lock. Only a process that has just had
 // a quantum queues for it: the others do not wait for the quanta of all those, and it
 // would take two wake-ups to hand the lock on to them.
-func (t *Turnstile) place() place {
+func (t *Turnstile) position() position {
 	if t.mustYield {
-		return behind
+		return endOfQueue
 	}
-	return aside
+	return outsideQueue
 }
 
 // lookAt is when a process that waits for the lock looks whether it is handed on, and
@@ -275,7 +275,7 @@ func (t *Turnstile) giveBack() {
 // Lock waits for the lock until ctx ends or the deadline, if there is one, has
 // passed.
 func (t *Turnstile) Lock(ctx context.Context, deadline time.Time) error {
-	_, err := t.lock.lock(ctx, deadline, aside)
+	_, err := t.lock.lock(ctx, deadline, outsideQueue)
 	return err
 }
 

@@ -6,12 +6,12 @@ package valuefile
 // the files are gone, so that a crash in between leaves nothing behind.
 type Trash struct {
 	paths []string
-	ids   []int64 // of the lines in the database
+	ids   []int64 // of the rows in the database
 	bytes int64   // of the new files
 	temps []string
 }
 
-// Discard adds a value file, which is in a line of the database's list.
+// Discard adds a value file, which is in a row of the database's list.
 func (r *Trash) Discard(rel string, id int64) {
 	r.paths = append(r.paths, rel)
 	r.ids = append(r.ids, id)
@@ -37,7 +37,7 @@ func (r *Trash) Names() int { return len(r.paths) + len(r.temps) }
 // Bytes is the size of the new files whose temporary names are to go.
 func (r *Trash) Bytes() int64 { return r.bytes }
 
-// Last is the highest line in the database, if there is any.
+// Last is the highest row in the database, if there is any.
 func (r *Trash) Last() int64 { return r.ids[len(r.ids)-1] }
 
 // Empty removes what a transaction has left, when a power cut cannot undo
@@ -62,7 +62,7 @@ func (s *Files) Empty(r Trash) {
 	s.remove(r)
 }
 
-// remove removes value files, and tells which lines of the list are done with.
+// remove removes value files, and tells which rows of the list are done with.
 func (s *Files) remove(r Trash) {
 	if len(r.paths) == 0 || s.Present() != nil { // another database may have rows of these files
 		return

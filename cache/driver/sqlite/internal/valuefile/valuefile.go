@@ -51,7 +51,7 @@ type Options struct {
 	// MakeRoom removes what can be on a full disk, and reports whether there was any.
 	MakeRoom func() bool
 
-	// Emptied is told which lines of the database's list of trash are done with.
+	// Emptied is told which rows of the database's list of trash are done with.
 	Emptied func(ids []int64)
 }
 

@@ -295,12 +295,12 @@ func TestTrash(t *testing.T) {
 	s.LeaveView(first)
 	s.has()
 	if want := []int64{1, 2, 3, 4}; !slices.Equal(s.emptied, want) {
-		t.Errorf("lines %v are done with, want %v", s.emptied, want)
+		t.Errorf("rows %v are done with, want %v", s.emptied, want)
 	}
 	s.gone = driver.ErrNotStore
 	s.has(discard())
 	if len(s.emptied) != 4 {
-		t.Error("a line is done with whose file is there")
+		t.Error("a row is done with whose file is there")
 	}
 }
 
