@@ -35,13 +35,13 @@ func (m *maintainer) checkpoint() error {
 	if !m.core.wal.Copied(frames) {
 		return nil
 	}
-	// Where a reader or another process's checkpoint is in the way, it would
-	// be in the way again. The writer tries it all the same once that is urgent.
+	// A reader or a checkpoint of another process has kept this one from copying all: it
+	// would keep a restart from it too. The writer restarts the log once that is urgent.
 	if err != nil || int64(done) < committed {
 		return nil
 	}
-	// Writers are kept out while the value files are synced that came meanwhile:
-	// not many, if syncing them all did not take long.
+	// A restart keeps writers out, and first syncs the value files that they have written
+	// since the last sync. Sync again until a sync is short: then few are left.
 	for range 3 {
 		took := time.Since(began)
 		if took < wal.RestartPatience {
@@ -53,8 +53,8 @@ func (m *maintainer) checkpoint() error {
 		}
 	}
 	deadline := time.Now().Add(time.Second)
-	// To wait for another process would keep this one's writers waiting too, and
-	// meanwhile the WAL grows by what is to be copied then.
+	// A wait for another process would keep this one's writers waiting too, and meanwhile
+	// the WAL would grow by what is to be copied then.
 	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
 	if !ran && err == nil {
 		m.core.wal.Busy(frames)

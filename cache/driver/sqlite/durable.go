@@ -124,8 +124,9 @@ func (d *durable) hardenOrSay() {
 }
 
 // harden syncs the value files of all that is committed, of all processes, and
-// removes what waited for that. While copied runs, which may be nil, no checkpoint
-// takes more from the log than that.
+// removes what waited for that. It runs copied, if that is not nil, in a snapshot of which
+// all value files are synced: a checkpoint in it copies no more of the log than the
+// snapshot has.
 func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 	if copied == nil {
 		copied = func() {}

@@ -16,7 +16,7 @@ import (
 func (c *core) openSessions() (err error) {
 	o := session.Options{
 		Dir: c.files, Root: sessionsName, Database: c.dbFile, ReadOnly: c.opts.ReadOnly, Log: c.log,
-		Present: c.present, LookEvery: netEvery, Discard: c.discardLeftOver, LockFiles: c.opts.lockFiles,
+		Present: c.present, LookEvery: safetyPollEvery, Discard: c.discardLeftOver, LockFiles: c.opts.lockFiles,
 	}
 	if !c.opts.AllowNetwork { // another machine's processes are not told of
 		o.Subscribe = func(told func()) (stop func(), err error) {

@@ -29,7 +29,7 @@ func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 		}
 		for _, id := range ids {
 			sql := "SELECT total(max(size, 0)) FROM {T} WHERE filename IS NOT NULL"
-			if id == 0 { // counted already
+			if id == 0 { // this size counts files alone
 				sql = "SELECT max(value, 0) FROM {S} WHERE key = 'size' AND typeof(value) = 'integer'"
 			}
 			n, err := cn.integer(table.Of(id).Expand(sql))

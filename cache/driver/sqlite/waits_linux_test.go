@@ -24,7 +24,7 @@ import (
 )
 
 // What is not told keeps the test that waits for it for longer than it has.
-func init() { netEvery = time.Minute }
+func init() { safetyPollEvery = time.Minute }
 
 // childVar makes TestChild one of the children, with what follows it as
 // arguments.
@@ -247,7 +247,7 @@ func TestWatchSession(t *testing.T) {
 				}
 				took := time.Since(began)
 				t.Logf("told after %v", took)
-				if took > netEvery/2 { // 50 ms are promised, on a machine that is not this busy
+				if took > safetyPollEvery/2 { // 50 ms are promised, on a machine that is not this busy
 					t.Errorf("nobody has told of the end")
 				}
 				for _, s := range []*Store{writer, reader} {
@@ -383,7 +383,7 @@ func TestStrangersWake(t *testing.T) {
 						<-changed
 					}
 				}
-				if time.Since(began) > netEvery { // it takes a second or so
+				if time.Since(began) > safetyPollEvery { // it takes a second or so
 					t.Error("nobody has told of the changes")
 				}
 			})

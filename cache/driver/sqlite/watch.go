@@ -14,15 +14,15 @@ import (
 // A watch tells that a collection may have changed, whichever process has changed it. Package
 // notify has the watches; here it gets a connection to look with, and the page of signals.
 
-// netEvery is how often watches and sessions look, as a safety net, at what other
-// processes have done although those signal it. Tests set it so high that a watch whose
-// signal is missing waits for ever.
-var netEvery = time.Second
+// safetyPollEvery is how often watches and sessions poll for what other processes have done,
+// although those signal it: a signal may be missing. Tests set it so high that a watch
+// without its signal waits for ever.
+var safetyPollEvery = time.Second
 
 // openWatchers prepares for watches.
 func (c *core) openWatchers() {
 	o := notify.Options{
-		Log: c.log, Present: c.readable, LookEvery: netEvery,
+		Log: c.log, Present: c.readable, LookEvery: safetyPollEvery,
 		Subscribe: func(wrote func()) (stop func(), err error) {
 			return subscribe(c.files.Path(), inotify.Modified|inotify.Once, wrote)
 		},

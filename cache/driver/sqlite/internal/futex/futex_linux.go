@@ -51,18 +51,17 @@ func Open(f *osfs.File) (*Page, error) {
 	}, nil
 }
 
-// Close unmaps the page. Nobody may use it any more.
+// Close unmaps the page. The page is not used any more.
 func (p *Page) Close() error { return unix.Munmap(p.mem) }
 
-// Join says that a topic is waited for from now on with this map of the page,
-// and Leave that it is not any more.
+// Join counts this map of the page among those whose process waits for a topic.
 func (p *Page) Join(topic int) { p.joined[topic].Add(1) }
 
 // Leave ends a Join.
 func (p *Page) Leave(topic int) { p.joined[topic].Add(-1) }
 
-// others returns the topics that are waited for with other maps, where own are
-// those that are with this one.
+// others returns those of the topics for which another map has joined. This map has
+// joined own.
 func (p *Page) others(topics, own uint32) (out uint32) {
 	for t := topics & p.wanted.Load(); t != 0; t &= t - 1 {
 		i := bits.TrailingZeros32(t)
@@ -73,8 +72,8 @@ func (p *Page) others(topics, own uint32) (out uint32) {
 	return out
 }
 
-// Signal wakes those waiters of other processes that wait for one of the
-// topics. Those that this one has joined are own.
+// Signal wakes the waiters of other processes for one of the topics. This map has
+// joined own.
 func (p *Page) Signal(topics, own uint32) {
 	for t := topics; t != 0; t &= t - 1 {
 		p.counts[bits.TrailingZeros32(t)].Add(1)
@@ -95,7 +94,7 @@ func (p *Page) wake(n uintptr, topics uint32) {
 }
 
 // Alert ends the sleep of one waiter for one of the topics in another process, before the
-// event that it waits for.
+// event that it waits for. This map has joined own.
 func (p *Page) Alert(topics, own uint32) {
 	if t := p.others(topics, own); t != 0 {
 		p.wake(1, t)
@@ -111,9 +110,9 @@ func (p *Page) Ticket() uint32 { return p.counter.Load() }
 // Want announces a waiter, which then looks at the counts of the topics.
 func (p *Page) Want(topics uint32) { p.wanted.Or(topics) }
 
-// Wait sleeps until one of the topics is signalled, if it was wanted, or Wake
-// is called. It does not sleep if any was since Ticket, and may return early.
-// It reports whether it was alerted.
+// Wait sleeps until one of the topics is signalled that Want has announced, or Wake is
+// called. It returns at once if that has happened since Ticket, and may return early. It
+// reports whether an Alert has ended the sleep.
 //
 // It returns after [MaxWait] in any case: the kernel cannot wake a waiter whose
 // page was cut off the file.

@@ -13,7 +13,7 @@ const (
 	Once = Event(unix.IN_ONESHOT)
 	// Modified: it, or in a folder a file, was written to.
 	Modified = Event(unix.IN_MODIFY)
-	// Closed: somebody who could write to it has closed it, or died.
+	// Closed: a process that could write to it has closed it, or died.
 	Closed = Event(unix.IN_CLOSE_WRITE)
 	// Unlinked: its name was taken away, or its rights were changed.
 	Unlinked = Event(unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF)
@@ -25,7 +25,7 @@ type Watch struct {
 	fn func()
 }
 
-// instance is the descriptor of this process. It is there while anybody
+// instance is the inotify instance of this process. It exists while there are
 // watches.
 type instance struct {
 	mu      sync.Mutex
@@ -91,8 +91,8 @@ func (w *Watch) Remove() {
 	s.closeIfUnused()
 }
 
-// closeIfUnused ends read. The kernel takes milliseconds to close such a
-// descriptor, so that read does it when nobody waits for it.
+// closeIfUnused ends read. The descriptor is closed when read returns: that takes the
+// kernel milliseconds, for which the caller of Remove does not wait.
 func (s *instance) closeIfUnused() {
 	if s.count == 0 && s.f != nil {
 		s.f.Close()

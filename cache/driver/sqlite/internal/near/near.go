@@ -28,8 +28,8 @@
 //   - A commit of this project changes the version of its keys before it can
 //     be seen. What was read before has an older stamp, what is read while the
 //     version is odd has none.
-//   - After a commit of anybody else the fingerprint is another than the one that
-//     is noted, and there are no stamps, until somebody notes the new one:
+//   - After a commit of another program the fingerprint is another than the one that
+//     is noted, and there are no stamps, until a process notes the new one:
 //     [Table.Resync], or the next writer. Both advance the epoch before, so
 //     that no stamp of an earlier time is valid again.
 //   - A writer that dies between Begin and End leaves odd versions, which
@@ -56,13 +56,16 @@
 // write lock, which its user holds. part.mu, of a part of [Rows], is taken last.
 package near
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
-// ErrUnsupported is returned by Open where memory cannot be shared.
-var ErrUnsupported = errors.New("no shared memory on this system")
+// ErrUnsupported is returned by Open where memory cannot be shared. It is an
+// [errors.ErrUnsupported].
+var ErrUnsupported = fmt.Errorf("no shared memory on this system: %w", errors.ErrUnsupported)
 
-// Stamp tells the state of a key apart from all earlier ones. The zero Stamp
-// is that of no state.
+// Stamp identifies one state of a key. The zero Stamp is that of no state.
 type Stamp struct {
 	epoch   uint64
 	version uint32

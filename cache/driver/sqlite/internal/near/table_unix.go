@@ -54,8 +54,8 @@ func Open(f *osfs.File) (_ *Table, err error) {
 		return t, nil
 	}
 	t.forget()
-	// While it is not locked, in between, somebody else may find himself alone
-	// too: he makes stamps invalid that nobody has yet.
+	// The lock is not held for a moment: another process may take the exclusive lock too;
+	// it invalidates only stamps that no process holds.
 	if err := f.LockShared(); err != nil {
 		return nil, errors.Join(err, unix.Munmap(mem))
 	}
@@ -70,9 +70,9 @@ func (t *Table) forget() {
 	t.sweep(t.epoch.Load())
 }
 
-// enter locks f and reports whether nobody else uses it. Then the lock is
-// exclusive, and the file is made complete: nobody maps it before it is, as
-// later it may not be written to but through a map.
+// enter locks f and reports whether no other process uses it. Then the lock is
+// exclusive, and the file is made complete: no process maps it before, and
+// afterwards it is written to only through a map.
 func enter(f *osfs.File) (alone bool, err error) {
 	alone, err = f.TryLock()
 	if err == nil && !alone {
@@ -109,7 +109,7 @@ func (t *Table) Clear() {
 	}
 }
 
-// Close unmaps the table. Nobody may use it any more.
+// Close unmaps the table. The table is not used any more.
 func (t *Table) Close() error { return errors.Join(unix.Munmap(t.file.mem), t.file.f.Close()) }
 
 // maxReserved bounds what reserve gives to a 32-bit process, in bytes. It would

@@ -11,10 +11,11 @@ type Prober interface {
 
 // external notices commits of programs that do not signal them: Python's DiskCache,
 // the sqlite3 shell, processes that die before they signal. It asks the prober when
-// the file system tells that somebody writes, and for some time after that, since a
-// commit is seen only some time after it was written. Most of that time it is not
-// told, so that programs that write often do not pay for it; to be told again it
-// first asks for some time more, since nobody tells of what was written just before.
+// the file system tells that a program writes, and for some time after that, since a
+// commit is visible only some time after it was written. For most of that time it is
+// not subscribed, so that programs that write often do not pay for notifications.
+// After it has subscribed again it asks for some time more, since the file system
+// does not tell of what was written before.
 //
 // The file system tells on Linux only. The other systems' means are no help:
 // kqueue has to open the database, and closing that descriptor would drop
@@ -22,7 +23,7 @@ type Prober interface {
 type external struct {
 	watchers *Watchers
 	stop     chan struct{} // closed to end it
-	wrote    chan struct{} // has room for one: somebody has written
+	wrote    chan struct{} // has room for one: a program has written
 
 	prober  Prober
 	version int64  // as the prober last told
@@ -30,8 +31,8 @@ type external struct {
 }
 
 const (
-	// pollEvery is how often external looks where nobody tells. A look takes two
-	// or three microseconds.
+	// pollEvery is how often external looks where the file system does not tell. A
+	// look takes two or three microseconds.
 	pollEvery = 10 * time.Millisecond
 	// firstLook is the time after which a commit that was written can be seen,
 	// unless it waits for the disk. The times between further looks grow up
@@ -125,7 +126,7 @@ func (x *external) lookForDatabase() {
 	}
 }
 
-// wait waits until somebody writes, at most for d, and returns false when it
+// wait waits until a program writes, at most for d, and returns false when it
 // is time to end.
 func (x *external) wait(d time.Duration) (wrote, ok bool) {
 	timer := time.NewTimer(d)
@@ -141,7 +142,7 @@ func (x *external) wait(d time.Duration) (wrote, ok bool) {
 }
 
 // follow looks more and more seldom. It returns whether it was told meanwhile
-// that somebody writes, and false when it is time to end.
+// that a program writes, and false when it is time to end.
 func (x *external) follow() (wrote, ok bool) {
 	for d := firstLook; d < 2*lastLook; {
 		told, ok := x.wait(d)
@@ -163,9 +164,9 @@ func (x *external) follow() (wrote, ok bool) {
 	return wrote, true
 }
 
-// look finds out whether anybody has committed since the last look, wakes all
-// watchers, and reports whether anybody has signalled. It wakes them if it cannot
-// look, too, as they meet the reason themselves.
+// look finds out whether another connection has committed since the last look, wakes
+// all watchers then, and reports whether a process has signalled. It also wakes them
+// if it cannot look: they meet the reason when they read.
 func (x *external) look() (changed, signalled bool) {
 	version, err := x.prober.Version()
 	if s := x.watchers.signals; s != nil {

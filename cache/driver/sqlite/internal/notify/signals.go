@@ -11,9 +11,9 @@ import (
 )
 
 // signals brings the signals of other processes. A goroutine waits for them,
-// and blocks a thread, as long as anybody subscribes to some, and a while longer.
+// and blocks a thread, as long as there are subscribers, and a while longer.
 type signals struct {
-	guard mapped.Guard // of page; when that is lost nobody is signalled
+	guard mapped.Guard // of page; when that is lost no process is signalled
 	page  *futex.Page
 	fn    func(topics uint32) // called with those that were signalled
 
@@ -119,7 +119,7 @@ func (s *signals) unsubscribe(topic uint32) {
 	}
 }
 
-// idle has the goroutine end if nobody wants anything. A timer that could not
+// idle has the goroutine end if there are no subscribers. A timer that could not
 // be stopped any more calls it too, perhaps when the page is unmapped.
 func (s *signals) idle() {
 	defer s.guard.Catch(mapped.Enter())
@@ -182,8 +182,8 @@ func (s *signals) prepare() (topics, mask uint32, ok bool) {
 			}
 		}
 	}
-	// A topic that nobody wants at the moment stays, as long as it does not
-	// wake anybody: to add it again would need a wake-up.
+	// A topic without subscribers stays in the mask until its first useless wake-up: to
+	// add it again would need a wake-up too.
 	s.mask = s.mask&^useless | s.wanted
 	if s.stop || s.mask == 0 { // the kernel does not wait for no topic
 		s.ended = nil
@@ -192,7 +192,7 @@ func (s *signals) prepare() (topics, mask uint32, ok bool) {
 	return topics, s.mask, true
 }
 
-// close ends the goroutine and unmaps the page. Nobody may want anything any
+// close ends the goroutine and unmaps the page. There are no subscribers any
 // more.
 func (s *signals) close() error {
 	if ended := s.end(); ended != nil {

@@ -16,16 +16,16 @@ type Options struct {
 	// Present fails if the database is no longer under its name.
 	Present func() error
 
-	// OpenProber opens what external commits are noticed with, when somebody
-	// watches. Nil if no other process can change the database.
+	// OpenProber opens the connection that external commits are noticed with, when
+	// there is a watch. Nil if no other process can change the database.
 	OpenProber func() (Prober, error)
 
 	// Subscribe has wrote called once a program has written to the database, until
-	// stop. Nil or an error: nobody tells.
+	// stop. Nil or an error: the file system does not tell.
 	Subscribe func(wrote func()) (stop func(), err error)
 
-	// LookEvery is how often external commits are looked for although Subscribe
-	// tells.
+	// LookEvery is how often external commits are polled for although Subscribe
+	// tells of them.
 	LookEvery time.Duration
 }
 
@@ -39,8 +39,8 @@ type Subject interface {
 // Topics is the number of topics.
 const Topics = futex.Topics
 
-// Watchers wakes watchers of subjects. What brings the changes of other processes is
-// there while anybody watches, and for a while longer.
+// Watchers wakes the goroutines that watch subjects. What notices the commits of other
+// processes runs while there is a watch, and for a while longer.
 type Watchers struct {
 	Options
 	signals *signals       // nil where there are none
@@ -50,12 +50,12 @@ type Watchers struct {
 	by       map[Subject]map[chan struct{}]any // the owner of each watch
 	count    int
 	closed   bool
-	external *external   // nil until somebody watches
+	external *external   // nil until there is a watch
 	unused   *time.Timer // ends external
 }
 
-// idleAfter is how long what brings changes stays when nobody watches any more:
-// a goroutine that waits for something is likely to wait again.
+// idleAfter is how long external and signals run on after the last watch has ended: a
+// goroutine that waits for something is likely to wait again.
 const idleAfter = time.Second
 
 // NewWatchers returns Watchers without watches.
@@ -178,7 +178,7 @@ func (w *Watchers) EndWatchesOf(owner any) {
 	}
 }
 
-// idle ends external if nobody watches.
+// idle ends external if there is no watch.
 func (w *Watchers) idle() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -233,12 +233,12 @@ func (w *Watchers) EndWatches() {
 		w.external.end()
 	}
 	w.mu.Unlock()
-	// One that has not been used for long may still be looking, with its
-	// prober and at the page of signals.
+	// An external that was ended before may still use its prober and the page of
+	// signals.
 	w.all.Wait()
 }
 
-// Close ends the use of the file of OpenSignals, when nobody commits any more.
+// Close closes what OpenSignals has opened, when this process does not commit any more.
 func (w *Watchers) Close() error {
 	if w.signals == nil {
 		return nil

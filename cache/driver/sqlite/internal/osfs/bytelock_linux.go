@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The locks on bytes are those of open file descriptions. To ask for one takes
-// none. Kernels before 3.15 have none of them.
+// The locks on bytes are OFD locks, those of open file descriptions. Asking (GETLK) takes
+// no lock. OFD locks need Linux 3.15.
 
 func tryLockByte(f *os.File, at int64) (bool, error) {
 	_, err := ofdLock(f, unix.F_OFD_SETLK, unix.F_WRLCK, at)

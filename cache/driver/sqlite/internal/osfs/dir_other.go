@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// handle keeps names below a directory. A symbolic link that stays there is
-// followed in the place of a folder.
+// handle opens names below a directory. os.Root follows a symbolic link in the place of a
+// folder if the link stays in the directory.
 type handle struct{ *os.Root }
 
-// resolve leaves the path as it is: not every volume of Windows has one that
-// filepath.EvalSymlinks finds.
+// resolve does not follow symbolic links: filepath.EvalSymlinks fails on some volumes of
+// Windows.
 func resolve(name string) (string, error) { return filepath.Abs(name) }
 
 func openDir(name string) (handle, error) {

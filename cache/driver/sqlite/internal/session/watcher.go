@@ -39,13 +39,13 @@ type watch struct {
 }
 
 const (
-	// pollEvery is how often the watcher looks where nobody tells. A look is one
+	// pollEvery is how often the watcher looks where it is not subscribed. A look is one
 	// system call for each session.
 	pollEvery = 20 * time.Millisecond
 	// firstLook is the time after which it looks again if the database was
 	// closed, but a lock is not gone yet.
 	firstLook = 50 * time.Microsecond
-	// idleAfter is how long it stays subscribed when nobody watches any more: to
+	// idleAfter is how long it stays subscribed after the last watch has ended: to
 	// subscribe takes longer than most waits.
 	idleAfter = time.Second
 )
@@ -209,7 +209,7 @@ func (w *watcher) run() {
 	every, subscribe := w.sessions.LookEvery, w.sessions.Subscribe
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	next := every // until the next look: less after somebody has told
+	next := every // until the next look: less after a process has closed the database
 	for {
 		wanted, ok := w.wanted()
 		if !ok {
@@ -247,7 +247,7 @@ func (w *watcher) run() {
 	}
 }
 
-// wanted reports whether anybody watches, or did a moment ago, and false if the
+// wanted reports whether there is a watch, or was a moment ago, and false if the
 // goroutine is to end.
 func (w *watcher) wanted() (wanted, ok bool) {
 	w.mu.Lock()

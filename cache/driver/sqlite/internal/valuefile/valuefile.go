@@ -101,9 +101,9 @@ func FinalNames(folder, temp string) []string {
 	return []string{base, path.Join(folder, base)}
 }
 
-// Placed adds to names the value files that the temporary files in a session's folder
-// have become. Of most there is none, but perhaps folders that were made for it, which
-// Placed removes: the process died while it wrote the file.
+// Placed adds to names the value files that exist under the final names of the temporary
+// files in a session's folder. For most temporary files there is none, since the process
+// died while it wrote the file. Placed removes the empty folders that were made for it.
 func (s *Files) Placed(session string, names map[string]bool) error {
 	files, err := s.Dir.ReadDir(session)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -29,16 +29,16 @@ import (
 // on with the best mark there is. An old mark only limits what a checkpoint
 // copies meanwhile.
 //
-// What is left is that nobody waits for ever:
+// What is left is that no connection waits for ever:
 //
 //   - A deferred lock is released, and with it the mark moved, when it is used
 //     again after maxDeferral; the reaper releases that of a connection which is
-//     not used. A connection that is used now and then only gets no deferred
-//     locks: there the reaper would be all that comes of them.
-//   - A checkpoint of somebody else polls for a moment in which a reader
+//     not used. A connection that is seldom used gets no deferred locks: the
+//     reaper would release each of them before it is of use.
+//   - A checkpoint of another process polls for a moment in which a reader
 //     has released its slot, which a busy reader with deferred locks would
-//     almost never do. So each maxDeferral we look whether there is one, and
-//     unlock as SQLite says until it is over.
+//     almost never do. So each maxDeferral we look whether such a checkpoint
+//     runs, and unlock as SQLite says until it is over.
 //   - A connection that wants more than to read or write (checkpoint,
 //     recovery, restart of the WAL) first releases those that are in its way
 //     of all connections of this process.
@@ -49,8 +49,8 @@ import (
 type lockState struct {
 	// deferred is the slot of the lock that SQLite has released and we have
 	// not, perhaps with expired, 0 if there is none, or revoking. Only the
-	// connection's own goroutine sets a slot; everybody may take it away by
-	// compare and swap.
+	// connection's own goroutine sets a slot; every goroutine may take it away
+	// by compare and swap.
 	deferred uint32
 
 	defers      bool  // unlocks are deferred for this file
@@ -61,7 +61,7 @@ type lockState struct {
 
 	since   time.Duration // when the lock was taken, since epoch
 	checked time.Duration // when yield was
-	yield   bool          // somebody else checkpoints
+	yield   bool          // another process checkpoints
 	wal     uintptr       // the WAL's file
 	hooked  uintptr       // what unlocking is called with, 0 for not at all
 }
