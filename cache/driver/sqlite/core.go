@@ -23,10 +23,10 @@ import (
 //
 // Lock order: whoever holds one of these takes only later ones.
 //
-//   - durable.slow, of a writer that has handed the lead over,
+//   - durable.backpressure, of a writer that has handed the lead over,
 //   - the lead of the writer's group (package group),
 //   - the turn among processes (package turnstile),
-//   - durable.one,
+//   - durable.hardening,
 //   - SQLite's write lock,
 //   - pool.mu, maintainer.mu, durable.mu, core.mu and the locks of the packages below
 //     internal. None of the engine's is taken meanwhile; pool.mu is held while idle

@@ -16,26 +16,27 @@ import (
 type durable struct {
 	core *core
 
-	mu      sync.Mutex
-	waiting valuefile.Trash // of commits that may not be on the disk yet
-	said    map[string]bool // files that could not be synced
+	mu       sync.Mutex
+	waiting  valuefile.Trash // of commits that may not be on the disk yet
+	reported map[string]bool // files of which the Logger was told
 
-	slow sync.Mutex // held by a writer that hardens since too much waits
-	one  sync.Mutex // held while things are synced
+	backpressure sync.Mutex // held by a writer that hardens since too much waits
+	hardening    sync.Mutex // held while files and the log are synced
 }
 
 // What stays for no other reason than that commits may not be on the disk yet is
 // bounded by these: beyond them, the maintainer syncs at once and not within a
-// second; beyond twice as much the writer does, so that writers make no more than
-// the disk takes.
+// second; beyond backpressureLoad times as much the writer does, so that writers make
+// no more than the disk takes.
 const (
-	maxWaitingBytes = 64 << 20
-	maxWaitingNames = 1024
+	maxWaitingBytes  = 64 << 20
+	maxWaitingNames  = 1024
+	backpressureLoad = 2
 )
 
-// leave is called after a commit, with the files that are to be removed then. It removes them
+// removeAfterCommit is called after a commit, with the files that are to be removed then. It removes them
 // at once, or when they are durable, as the syncing says.
-func (d *durable) leave(r valuefile.Trash) {
+func (d *durable) removeAfterCommit(r valuefile.Trash) {
 	if r.IsEmpty() {
 		return
 	}
@@ -43,12 +44,12 @@ func (d *durable) leave(r valuefile.Trash) {
 	case how == syncLater:
 		d.add(r)
 		switch load, old := d.load(); {
-		case load > 2:
-			d.slow.Lock()
-			if load, _ := d.load(); load > 2 { // no other writer has done it meanwhile
-				d.hardenOrSay()
+		case load > backpressureLoad:
+			d.backpressure.Lock()
+			if load, _ := d.load(); load > backpressureLoad { // no other writer has done it meanwhile
+				d.hardenOrLog()
 			}
-			d.slow.Unlock()
+			d.backpressure.Unlock()
 		case load > 1 || old: // temporary names can wait until the log is copied
 			d.core.maintainer.remind(load > 1)
 		}
@@ -103,20 +104,20 @@ func (d *durable) load() (load float64, old bool) {
 func (d *durable) makeRoom() bool {
 	_, old := d.load()
 	if old {
-		d.hardenOrSay()
+		d.hardenOrLog()
 	}
 	return old
 }
 
-// settle hardens if value files without rows wait to be removed, or too many temporary names.
-func (d *durable) settle() {
+// hardenIfDue hardens if value files without rows wait to be removed, or too many temporary names.
+func (d *durable) hardenIfDue() {
 	if load, old := d.load(); load > 1 || old {
-		d.hardenOrSay()
+		d.hardenOrLog()
 	}
 }
 
-// hardenOrSay is harden for a caller that cannot return an error: the Logger is told.
-func (d *durable) hardenOrSay() {
+// hardenOrLog is harden for a caller that cannot return an error.
+func (d *durable) hardenOrLog() {
 	if err := d.harden(context.Background(), nil); err != nil {
 		d.core.log.Warn("value files stay in the trash", "error", err)
 		d.core.maintainer.remind(false)
@@ -135,8 +136,8 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 		copied()
 		return nil
 	}
-	d.one.Lock()
-	defer d.one.Unlock()
+	d.hardening.Lock()
+	defer d.hardening.Unlock()
 	r := d.take() // what comes later may not be in the snapshot
 	defer func() {
 		if err != nil {
@@ -190,11 +191,11 @@ func (d *durable) syncList(list []unsynced) (done []unsynced) {
 	for _, u := range list {
 		switch err := failed[u.path]; {
 		case err != nil:
-			if d.sayOnce(u.path) {
+			if d.reportOnce(u.path) {
 				d.core.log.Error("a value file cannot be synced", "path", u.path, "error", err)
 			}
 			continue
-		case !isValueName(u.path) && d.sayOnce(u.path):
+		case !isValueName(u.path) && d.reportOnce(u.path):
 			d.core.log.Warn("a row of Unsynced names no value file", "row", u.id)
 		}
 		done = append(done, u)
@@ -202,17 +203,17 @@ func (d *durable) syncList(list []unsynced) (done []unsynced) {
 	return done
 }
 
-// sayOnce reports whether nothing has been said about a file so far.
-func (d *durable) sayOnce(path string) bool {
+// reportOnce reports whether the Logger has not been told of a file so far.
+func (d *durable) reportOnce(path string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.said[path] {
+	if d.reported[path] {
 		return false
 	}
-	if d.said == nil {
-		d.said = make(map[string]bool)
+	if d.reported == nil {
+		d.reported = make(map[string]bool)
 	}
-	d.said[path] = true
+	d.reported[path] = true
 	return true
 }
 

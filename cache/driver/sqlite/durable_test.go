@@ -215,7 +215,7 @@ func TestWritersWaitForTheDisk(t *testing.T) {
 	s := open(t, t.TempDir(), nil)
 	c := collectionOf(t, s, "c")
 	d := &s.core.durable
-	d.one.Lock() // the disk is busy
+	d.hardening.Lock() // the disk is busy
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	made := 0
@@ -229,11 +229,11 @@ func TestWritersWaitForTheDisk(t *testing.T) {
 	for waits := false; !waits; {
 		select {
 		case <-ended:
-			d.one.Unlock()
+			d.hardening.Unlock()
 			t.Fatalf("%d files were made", made)
 		default:
-			if waits = !d.slow.TryLock(); !waits {
-				d.slow.Unlock()
+			if waits = !d.backpressure.TryLock(); !waits {
+				d.backpressure.Unlock()
 				time.Sleep(time.Millisecond)
 			}
 		}
@@ -242,7 +242,7 @@ func TestWritersWaitForTheDisk(t *testing.T) {
 		t.Errorf("%v times as much waits as may", load)
 	}
 	cancel()
-	d.one.Unlock()
+	d.hardening.Unlock()
 	<-ended
 	if load, _ := d.load(); load > 0.1 {
 		t.Errorf("%v times as much still waits as may", load)

@@ -33,7 +33,7 @@ func (w *writer) boundLog() {
 			time.Sleep(time.Millisecond)
 			_, _, err = w.conn.Checkpoint(sqlite3.Restart)
 		}
-		w.core.durable.hardenOrSay() // see durable.checkpoint
+		w.core.durable.hardenOrLog() // see durable.checkpoint
 	}
 	w.conn.boundFor(context.Background(), commitPatience)
 	if err != nil && !sqlite3.IsBusy(err) {

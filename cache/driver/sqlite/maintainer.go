@@ -104,7 +104,7 @@ func (m *maintainer) run() {
 // flushNow writes what is gathered, and tries again within a second if that fails.
 func (m *maintainer) flushNow() {
 	m.writes.Begin()
-	m.core.durable.settle()
+	m.core.durable.hardenIfDue()
 	if err := m.flushAll(context.Background(), time.Now().Add(defaultTimeout)); err != nil {
 		m.core.log.Warn("reads are not counted yet", "error", err)
 		m.remind(false)

@@ -91,7 +91,7 @@ func (w *writer) lead(r *group.Request) error {
 	var told uint32
 	defer func() { // after the lock is released
 		w.core.watchers.Signal(told)
-		w.core.durable.leave(dead)
+		w.core.durable.removeAfterCommit(dead)
 	}()
 	defer w.group.HandOver()
 	defer w.turns.Leave()
