@@ -67,7 +67,7 @@ func (m *maintainer) restart() error {
 	if frames, _ := m.logged(); !m.core.wal.IsLong(frames) {
 		return nil // another process has done it
 	}
-	m.conn.boundFor(context.Background(), wal.RestartPatience)
+	m.conn.waitFor(context.Background(), wal.RestartPatience)
 	_, _, err := m.core.durable.checkpoint(m.conn, sqlite3.Restart)
 	if err != nil && !sqlite3.IsBusy(err) {
 		return translate(err)

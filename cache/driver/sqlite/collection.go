@@ -13,24 +13,24 @@ import (
 // collection is the default collection or a named one. Names belong to numbers
 // in the catalog, table Collections.
 type collection struct {
-	core     *core
-	name     string
-	id       int64 // its number; 0: the default collection
-	tables   *table.Tables
-	settings atomic.Pointer[driver.Settings]
-	reads    access.Reads
-	looked   atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
-	dropped  atomic.Bool
-	codecs   atomic.Pointer[entry] // their names, as Open has read or written them last
-	settled  atomic.Uint64         // epoch of the near cache when the settings were read
-	told     atomic.Bool           // of damaged settings
+	core          *core
+	name          string
+	id            int64 // its number; 0: the default collection
+	tables        *table.Tables
+	settings      atomic.Pointer[driver.Settings]
+	reads         access.Reads
+	looked        atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
+	dropped       atomic.Bool
+	codecs        atomic.Pointer[entry] // their names, as Open has read or written them last
+	settingsEpoch atomic.Uint64         // epoch of the near cache when the settings were read
+	damageTold    atomic.Bool           // the Logger was told of damaged settings
 
 	// What follows is known under the write lock, and stale if epoch is not
 	// the writer's.
 	epoch           uint64
 	nextExpiry      driver.Instant // no row expires before; if known
 	nextExpiryKnown bool
-	room            int64 // bytes that can surely be added before the size limit is reached
+	spare           int64 // bytes that can surely be added before the size limit is reached
 	endKeys         endKeys
 }
 

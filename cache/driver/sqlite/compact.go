@@ -33,7 +33,7 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 		// Not for long: a reader may itself be waiting for the lock that is held
 		// here, as Backup's does.
-		cn.bound(ctx, time.Now().Add(wal.RestartPatience))
+		cn.waitUntil(ctx, time.Now().Add(wal.RestartPatience))
 		if _, _, err := s.core.durable.checkpoint(cn, sqlite3.Truncate); err != nil && !sqlite3.IsBusy(err) {
 			return translate(err)
 		}

@@ -18,11 +18,11 @@ import (
 // maintainer's and the prober's. One goroutine uses it at a time.
 type conn struct {
 	*sqlite3.Conn
-	core    *core
-	fixed   map[int64]*[table.NumStatements]*sqlite3.Stmt // by number of the collection, table.SharedFirst for all that share tables
-	dynamic map[string]*sqlite3.Stmt
-	scans   map[table.ScanShape]string // SQL of scans
-	copied  []byte                     // scratch memory for a copy of a row
+	core     *core
+	fixed    map[int64]*[table.NumStatements]*sqlite3.Stmt // by number of the collection, table.SharedFirst for all that share tables
+	dynamic  map[string]*sqlite3.Stmt
+	scans    map[table.ScanShape]string // SQL of scans
+	entryBuf []byte                     // scratch memory for an entry of the near cache
 
 	// ctx interrupts the statement that runs. ctx, deadline and patience end the busy
 	// handler's waits for a lock of another connection. A patience becomes a deadline when the
@@ -127,14 +127,14 @@ func (cn *conn) busy(count int) bool {
 	}
 }
 
-// bound has waits end with ctx, and at the deadline, if there is one.
-func (cn *conn) bound(ctx context.Context, deadline time.Time) {
+// waitUntil has waits end with ctx, and at the deadline, if there is one.
+func (cn *conn) waitUntil(ctx context.Context, deadline time.Time) {
 	cn.ctx, cn.deadline, cn.patience = ctx, deadline, 0
 }
 
-// boundFor is bound with a deadline that is not worked out before the
+// waitFor is waitUntil with a deadline that is not worked out before the
 // connection waits. A patience that is not positive is endless.
-func (cn *conn) boundFor(ctx context.Context, patience time.Duration) {
+func (cn *conn) waitFor(ctx context.Context, patience time.Duration) {
 	cn.ctx, cn.deadline, cn.patience = ctx, time.Time{}, patience
 }
 
@@ -150,7 +150,7 @@ func (cn *conn) interrupted() error {
 
 // end ends a transaction that reads, whatever has become of its context.
 func (cn *conn) end(sql string) error {
-	cn.bound(context.Background(), time.Time{})
+	cn.waitUntil(context.Background(), time.Time{})
 	return cn.Exec(sql)
 }
 

@@ -17,7 +17,7 @@ import (
 // grew accounts for a row that is about to be put. The estimate errs on the
 // high side, since it only decides when the volume is looked at again.
 func (c *collection) grew(p *driver.Put, v *table.Value) {
-	c.room -= int64(p.Key.Len()+p.Value.Len()+p.Tag.Len()) + v.Size + 3*c.core.writer.pageSize
+	c.spare -= int64(p.Key.Len()+p.Value.Len()+p.Tag.Len()) + v.Size + 3*c.core.writer.pageSize
 }
 
 // expires notes the expiry of a row that is put.
@@ -97,7 +97,7 @@ func (t *tx) cullExpired(c *collection, now driver.Instant, limit int, keep code
 // appends them to out.
 func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver.Row) ([]driver.Row, error) {
 	s := c.Settings()
-	if s.Policy == driver.NoEviction || s.SizeLimit == driver.NoLimit || c.room > 0 {
+	if s.Policy == driver.NoEviction || s.SizeLimit == driver.NoLimit || c.spare > 0 {
 		return out, nil
 	}
 	over, err := t.over(c, s.SizeLimit)
@@ -137,15 +137,15 @@ func (t *tx) cullVolume(c *collection, limit int, keep codec.Value, out []driver
 	return out, nil
 }
 
-// over reports whether the volume of c is over limit, and notes in c.room how much may be added
+// over reports whether the volume of c is over limit, and notes in c.spare how much may be added
 // before it is.
 func (t *tx) over(c *collection, limit int64) (bool, error) {
 	v, err := t.volume(c)
 	if err != nil {
 		return false, err
 	}
-	c.room = limit - v
-	return c.room < 0, nil
+	c.spare = limit - v
+	return c.spare < 0, nil
 }
 
 // volume is what counts against the size limit of c: for the default

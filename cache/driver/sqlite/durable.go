@@ -125,15 +125,15 @@ func (d *durable) hardenOrLog() {
 }
 
 // harden syncs the value files of all that is committed, of all processes, and
-// removes what waited for that. It runs copied, if that is not nil, in a snapshot of which
+// removes what waited for that. It runs inSnapshot, if that is not nil, in a snapshot of which
 // all value files are synced: a checkpoint in it copies no more of the log than the
 // snapshot has.
-func (d *durable) harden(ctx context.Context, copied func()) (err error) {
-	if copied == nil {
-		copied = func() {}
+func (d *durable) harden(ctx context.Context, inSnapshot func()) (err error) {
+	if inSnapshot == nil {
+		inSnapshot = func() {}
 	}
 	if d.core.opts.syncing() == syncNever {
-		copied()
+		inSnapshot()
 		return nil
 	}
 	d.hardening.Lock()
@@ -146,11 +146,11 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 	}()
 	var synced []unsynced
 	if d.core.opts.JournalMode == JournalWAL {
-		if synced, err = d.syncListed(ctx, copied); err != nil {
+		if synced, err = d.syncListed(ctx, inSnapshot); err != nil {
 			return err
 		}
 	} else {
-		copied()
+		inSnapshot()
 	}
 	if !r.IsEmpty() {
 		if err := d.syncLog(); err != nil {
@@ -163,8 +163,8 @@ func (d *durable) harden(ctx context.Context, copied func()) (err error) {
 }
 
 // syncListed syncs the files that are listed in a snapshot, and then runs
-// copied in it. It returns those rows of the list that are done with.
-func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynced, err error) {
+// inSnapshot in it. It returns those rows of the list that are done with.
+func (d *durable) syncListed(ctx context.Context, inSnapshot func()) (done []unsynced, err error) {
 	cn, err := d.core.readers.take(ctx, defaultTimeout)
 	if err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (d *durable) syncListed(ctx context.Context, copied func()) (done []unsynce
 		return nil, err
 	}
 	done = d.syncList(all)
-	copied()
+	inSnapshot()
 	return done, nil
 }
 
@@ -238,7 +238,7 @@ func (d *durable) syncLog() error {
 // Passive copies what a snapshot has and no more. The other modes also copy what
 // other processes have committed since: the files of that are synced right after.
 func (d *durable) checkpoint(cn *conn, mode sqlite3.CheckpointMode) (log, done int, err error) {
-	defer d.core.counters.copied(time.Now())
+	defer d.core.counters.checkpointed(time.Now())
 	ctx := context.Background()
 	failed := d.harden(ctx, func() { log, done, err = cn.Checkpoint(sqlite3.Passive) })
 	if failed != nil {

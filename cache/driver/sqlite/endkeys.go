@@ -53,8 +53,8 @@ func (e *endKey) page(here, there codec.Value) (page []driver.Row, ok bool) {
 	return []driver.Row{{Key: e.key}}, between(there, e.key, here)
 }
 
-// keep remembers the page that the scan has returned.
-func (e *endKey) keep(page []driver.Row, here, there codec.Value) {
+// set remembers the page that the scan has returned.
+func (e *endKey) set(page []driver.Row, here, there codec.Value) {
 	switch {
 	case len(page) == 0:
 		*e = endKey{known: true, empty: true, key: there, bound: here}

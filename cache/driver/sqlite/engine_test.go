@@ -453,7 +453,7 @@ func TestPragmas(t *testing.T) {
 	defer s.core.readers.put(b)
 	for name, cn := range map[string]*conn{"first reader": a, "second reader": b, "writer": s.core.writer.conn} {
 		for pragma, want := range map[string]int64{
-			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.keep+1),
+			"synchronous": 3, "mmap_size": 1 << 20, "cache_size": -(3 << 10) / int64(s.core.readers.maxIdle+1),
 			"auto_vacuum": 2, "page_size": 8192, "recursive_triggers": 0, "temp_store": 2,
 			"fullfsync": 1, "checkpoint_fullfsync": 1,
 		} {

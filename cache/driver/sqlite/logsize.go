@@ -25,7 +25,7 @@ func (w *writer) boundLog() {
 	if !urgent {
 		return
 	}
-	w.conn.boundFor(context.Background(), patience)
+	w.conn.waitFor(context.Background(), patience)
 	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)
 	// If SQLite has called the busy handler for no reader, another process is copying.
 	if sqlite3.IsBusy(err) && w.conn.deadline.IsZero() {
@@ -35,7 +35,7 @@ func (w *writer) boundLog() {
 		}
 		w.core.durable.hardenOrLog() // see durable.checkpoint
 	}
-	w.conn.boundFor(context.Background(), commitPatience)
+	w.conn.waitFor(context.Background(), commitPatience)
 	if err != nil && !sqlite3.IsBusy(err) {
 		w.core.log.Warn("checkpoint failed", "error", translate(err))
 	}
@@ -44,7 +44,7 @@ func (w *writer) boundLog() {
 
 // restartLog copies the log to the database on a disk that is full, and has the log begin anew.
 func (w *writer) restartLog() {
-	w.conn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
+	w.conn.waitUntil(context.Background(), time.Now().Add(wal.RestartPatience))
 	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)
 	if sqlite3.IsFull(err) && w.giveUpReserve() {
 		_, _, err = w.core.durable.checkpoint(w.conn, sqlite3.Restart)
@@ -52,5 +52,5 @@ func (w *writer) restartLog() {
 	if err != nil {
 		w.core.log.Warn("the disk is full, and the log could not be copied to the database", "error", translate(err))
 	}
-	w.conn.bound(context.Background(), time.Now().Add(commitPatience))
+	w.conn.waitUntil(context.Background(), time.Now().Add(commitPatience))
 }

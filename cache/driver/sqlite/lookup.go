@@ -46,10 +46,10 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	}
 	hash := near.Hash(coll.id, key)
 	var stamp near.Stamp
-	keep := false
+	stamped := false
 	if c.near.answers() {
 		var answer near.Answer
-		if answer, stamp, keep = c.near.get(coll, hash, key, l.Bare, &r); answer != near.Unknown {
+		if answer, stamp, stamped = c.near.get(coll, hash, key, l.Bare, &r); answer != near.Unknown {
 			ok = coll.judge(&r, answer == near.Found, hash, l, nil)
 			if !ok {
 				r = driver.Row{}
@@ -64,7 +64,7 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	defer c.readers.put(cn)
 	cn.look(coll)
 	if c.near.answers() {
-		c.near.settle(cn, coll)
+		c.near.refreshSettings(cn, coll)
 	}
 	r, ok, err = cn.fetch(coll, hash, key, l.Bare)
 	if !ok && err == nil {
@@ -73,8 +73,8 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 	if err != nil {
 		return driver.Row{}, false, coll.explain(cn.waitErr(err))
 	}
-	if keep && !(ok && l.Bare) {
-		c.near.keep(cn, stamp, hash, coll, key, &r, ok)
+	if stamped && !(ok && l.Bare) {
+		c.near.put(cn, stamp, hash, coll, key, &r, ok)
 	}
 	if ok = coll.judge(&r, ok, hash, l, nil); !ok {
 		r = driver.Row{}
@@ -106,16 +106,16 @@ func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row
 func (t *tx) read(c *collection, hash uint64, key codec.Value, bare bool) (r driver.Row, ok bool, err error) {
 	n := &t.core.near
 	var stamp near.Stamp
-	keep := false
+	stamped := false
 	if t.write && n.answers() && !t.nearWrites.has(hash) {
 		var answer near.Answer
-		if answer, stamp, keep = n.getUpdating(c, hash, key, bare, &r); answer != near.Unknown {
+		if answer, stamp, stamped = n.getUpdating(c, hash, key, bare, &r); answer != near.Unknown {
 			return r, answer == near.Found, nil
 		}
 	}
 	r, ok, err = t.conn.fetch(c, hash, key, bare)
-	if err == nil && keep && !(ok && bare) {
-		n.keep(t.conn, stamp, hash, c, key, &r, ok)
+	if err == nil && stamped && !(ok && bare) {
+		n.put(t.conn, stamp, hash, c, key, &r, ok)
 	}
 	return r, ok, err
 }

@@ -196,7 +196,7 @@ func (m *maintainer) close() error {
 	// The log is made small for the processes that stay. If none does, the writer's
 	// connection removes it.
 	cn := m.core.writer.conn
-	cn.bound(context.Background(), time.Now().Add(wal.RestartPatience))
+	cn.waitUntil(context.Background(), time.Now().Add(wal.RestartPatience))
 	var e error
 	if m.core.hasBytes(databaseName + "-wal") {
 		_, _, e = m.core.durable.checkpoint(cn, sqlite3.Truncate)

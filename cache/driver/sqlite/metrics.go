@@ -67,8 +67,8 @@ func bounds(n int, first, factor float64) []float64 {
 	return out
 }
 
-// copied counts a checkpoint.
-func (c *counters) copied(began time.Time) {
+// checkpointed counts a checkpoint.
+func (c *counters) checkpointed(began time.Time) {
 	c.checkpoints.Add(1)
 	c.checkpointTime.Add(int64(time.Since(began)))
 }

@@ -100,45 +100,45 @@ func (n *nearCache) clear() {
 	n.table.Clear()
 }
 
-// kept reports whether versions of rows are kept.
-func (n *nearCache) kept() bool { return n.table != nil && !n.guard.Lost() }
+// hasTable reports whether versions of rows are kept.
+func (n *nearCache) hasTable() bool { return n.table != nil && !n.guard.Lost() }
 
 // answers reports whether there may be copies of rows.
 func (n *nearCache) answers() bool { return n.rows != nil && !n.guard.Lost() }
 
 // get looks a row up. Unless the answer is Unknown, r is what the database
-// holds at some moment during the call. If it is, and keep is true, what is
+// holds at some moment during the call. If it is, and stamped is true, what is
 // read from the database now may be kept under the stamp.
-func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, keep bool) {
+func (n *nearCache) get(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, stamped bool) {
 	defer n.guard.Catch(mapped.Enter())
-	s, keep = n.table.Stamp(hash)
-	if !keep {
+	s, stamped = n.table.Stamp(hash)
+	if !stamped {
 		if n.table.Unaccounted(int64(time.Since(n.start)), int64(resyncAfter)) {
 			n.table.Resync()
 		}
 		n.bypassed.Add(1)
 		return near.Unknown, s, false
 	}
-	if !s.Within(c.settled.Load()) {
+	if !s.Within(c.settingsEpoch.Load()) {
 		n.bypassed.Add(1)
 		return near.Unknown, s, true
 	}
-	return n.copied(c, hash, s, key, bare, r), s, true
+	return n.lookup(c, hash, s, key, bare, r), s, true
 }
 
 // getUpdating is get for a transaction that has the write lock, where settings are
 // read elsewhere.
-func (n *nearCache) getUpdating(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, keep bool) {
+func (n *nearCache) getUpdating(c *collection, hash uint64, key codec.Value, bare bool, r *driver.Row) (a near.Answer, s near.Stamp, stamped bool) {
 	defer n.guard.Catch(mapped.Enter())
-	if s, keep = n.table.Stamp(hash); keep {
-		a = n.copied(c, hash, s, key, bare, r)
+	if s, stamped = n.table.Stamp(hash); stamped {
+		a = n.lookup(c, hash, s, key, bare, r)
 	}
-	return a, s, keep
+	return a, s, stamped
 }
 
-// copied looks a row up under a stamp of now, in this process and then among
+// lookup looks a row up under a stamp of now, in this process and then among
 // what others have left.
-func (n *nearCache) copied(c *collection, hash uint64, s near.Stamp, key codec.Value, bare bool, r *driver.Row) near.Answer {
+func (n *nearCache) lookup(c *collection, hash uint64, s near.Stamp, key codec.Value, bare bool, r *driver.Row) near.Answer {
 	a := n.rows.Get(hash, s, c.id, key, bare, r)
 	if a == near.Unknown && n.table.Fetch(n.rows, hash, s) {
 		n.fetched.Add(1)
@@ -147,15 +147,15 @@ func (n *nearCache) copied(c *collection, hash uint64, s near.Stamp, key codec.V
 	return a
 }
 
-// keep puts into the cache what a Get has read from the database: a row as it is
+// put puts into the cache what a Get has read from the database: a row as it is
 // stored, or that there is none.
-func (n *nearCache) keep(cn *conn, s near.Stamp, hash uint64, c *collection, key codec.Value, r *driver.Row, ok bool) {
+func (n *nearCache) put(cn *conn, s near.Stamp, hash uint64, c *collection, key codec.Value, r *driver.Row, ok bool) {
 	if !ok {
 		r = nil
 	}
-	cn.copied = near.Append(cn.copied[:0], hash, c.id, key, r)
-	if len(cn.copied) > 0 {
-		n.rows.Put(cn.copied, s)
+	cn.entryBuf = near.Append(cn.entryBuf[:0], hash, c.id, key, r)
+	if len(cn.entryBuf) > 0 {
+		n.rows.Put(cn.entryBuf, s)
 	}
 }
 
@@ -172,7 +172,7 @@ func (n *nearCache) stats() (out driver.NearStats) {
 // is not accounted for: settings that were read in the same epoch are those of
 // now. The caller has the write lock.
 func (n *nearCache) epoch() (epoch uint64, known bool) {
-	if !n.kept() {
+	if !n.hasTable() {
 		return 0, false
 	}
 	defer n.guard.Catch(mapped.Enter())
@@ -182,12 +182,12 @@ func (n *nearCache) epoch() (epoch uint64, known bool) {
 	return n.table.Epoch(), true
 }
 
-// settle reads the settings of c if there may be newer ones. Every commit that
+// refreshSettings reads the settings of c if there may be newer ones. Every commit that
 // changes settings advances the epoch.
-func (n *nearCache) settle(cn *conn, c *collection) {
+func (n *nearCache) refreshSettings(cn *conn, c *collection) {
 	defer n.guard.Catch(mapped.Enter())
 	epoch := n.table.Epoch()
-	if c.settled.Load() == epoch {
+	if c.settingsEpoch.Load() == epoch {
 		return
 	}
 	old := c.settings.Load()
@@ -198,13 +198,13 @@ func (n *nearCache) settle(cn *conn, c *collection) {
 	if s != *old && !c.settings.CompareAndSwap(old, &s) {
 		return // another reader has stored other settings, perhaps older ones: the next Get looks again
 	}
-	c.settled.Store(epoch)
+	c.settingsEpoch.Store(epoch)
 }
 
 // begin announces to all processes which keys a transaction has changed. Its COMMIT comes
 // next.
 func (n *nearCache) begin(t *tx) {
-	if !n.kept() {
+	if !n.hasTable() {
 		return
 	}
 	defer n.guard.Catch(mapped.Enter())

@@ -45,7 +45,7 @@ func (t *tx) changedAll() { t.nearWrites.all = true }
 // changedRow notes that the transaction changes the row of a key. What its row
 // is then is not known. A Null key is that of a row which no Get returns.
 func (t *tx) changedRow(c *collection, key codec.Value) {
-	if t.core.near.kept() && !key.IsNull() {
+	if t.core.near.hasTable() && !key.IsNull() {
 		t.changedHash(near.Hash(c.id, key))
 	}
 }
@@ -53,7 +53,7 @@ func (t *tx) changedRow(c *collection, key codec.Value) {
 // changedHash is changedRow for a key whose hash is known.
 func (t *tx) changedHash(hash uint64) {
 	nw := &t.nearWrites
-	if !t.core.near.kept() || nw.all {
+	if !t.core.near.hasTable() || nw.all {
 		return
 	}
 	if len(nw.hashes) == near.MaxMarked {
@@ -67,7 +67,7 @@ func (t *tx) changedHash(hash uint64) {
 // wrote notes the row that a key with a hash has now; nil: it has none.
 func (t *tx) wrote(c *collection, key codec.Value, hash uint64, row *driver.Row) {
 	n := &t.core.near
-	if !n.kept() {
+	if !n.hasTable() {
 		return
 	}
 	t.changedHash(hash)
@@ -83,7 +83,7 @@ func (t *tx) wrote(c *collection, key codec.Value, hash uint64, row *driver.Row)
 
 // wrotePut is wrote for a row that was put. The row is what a Get would find.
 func (t *tx) wrotePut(c *collection, p *driver.Put, id int64, hash uint64) {
-	if !t.core.near.kept() {
+	if !t.core.near.hasTable() {
 		return
 	}
 	if p.File != nil || p.Expire < 0 {

@@ -14,8 +14,8 @@ import (
 // all are in use a further one is opened, so that a View inside of a View
 // cannot wait for itself, and is closed afterwards.
 type pool struct {
-	core *core
-	keep int // idle connections that are kept
+	core    *core
+	maxIdle int // idle connections that are kept
 
 	mu     sync.Mutex
 	idle   []*conn // last in, first out: the one with the warmest cache
@@ -23,12 +23,12 @@ type pool struct {
 }
 
 func newPool(c *core) *pool {
-	return &pool{core: c, keep: min(max(runtime.GOMAXPROCS(0), 2), 8)}
+	return &pool{core: c, maxIdle: min(max(runtime.GOMAXPROCS(0), 2), 8)}
 }
 
 // cacheSize returns the bytes that a reader may use for pages. The writer
 // has as much.
-func (p *pool) cacheSize() int64 { return p.core.opts.CacheSize / int64(p.keep+1) }
+func (p *pool) cacheSize() int64 { return p.core.opts.CacheSize / int64(p.maxIdle+1) }
 
 // take returns a connection, for use until put, whose waits end with ctx or
 // after the patience.
@@ -38,7 +38,7 @@ func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) 
 		cn := p.idle[n-1]
 		p.idle = p.idle[:n-1]
 		p.mu.Unlock()
-		cn.boundFor(ctx, patience)
+		cn.waitFor(ctx, patience)
 		return cn, nil
 	}
 	p.mu.Unlock()
@@ -53,15 +53,15 @@ func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	cn.boundFor(ctx, patience)
+	cn.waitFor(ctx, patience)
 	return cn, nil
 }
 
 // put gives a connection back. It must have no transaction open.
 func (p *pool) put(cn *conn) {
-	cn.boundFor(context.Background(), 0)
+	cn.waitFor(context.Background(), 0)
 	p.mu.Lock()
-	if !p.closed && len(p.idle) < p.keep && cn.AutoCommit() {
+	if !p.closed && len(p.idle) < p.maxIdle && cn.AutoCommit() {
 		p.idle = append(p.idle, cn)
 		p.mu.Unlock()
 		return

@@ -48,7 +48,7 @@ func (c *core) mendLog(ctx context.Context) (synced []unsynced, err error) {
 			if cuts > 0 {
 				c.log.Warn("after a power cut, the last transactions are undone: the files of their values were not on the disk", "cuts", cuts)
 			}
-			return c.leaveLog()
+			return c.syncWithoutLog()
 		}
 		if err := c.readers.drain(); err != nil {
 			return nil, translate(err)
@@ -93,8 +93,8 @@ func (c *core) needsNoMending() error {
 	return translate(err)
 }
 
-// leaveLog syncs what is listed, if there is to be no log any more.
-func (c *core) leaveLog() ([]unsynced, error) {
+// syncWithoutLog syncs what is listed if there is to be no log any more.
+func (c *core) syncWithoutLog() ([]unsynced, error) {
 	if c.opts.JournalMode == JournalWAL || c.opts.syncing() == syncNever {
 		return nil, nil
 	}

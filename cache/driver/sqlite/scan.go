@@ -36,7 +36,7 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 		return nil, t.fail(c.explain(err))
 	}
 	if end != nil {
-		end.keep(rows, here, there)
+		end.set(rows, here, there)
 	}
 	return rows, nil
 }

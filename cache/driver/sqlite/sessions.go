@@ -19,8 +19,8 @@ func (c *core) openSessions() (err error) {
 		Present: c.present, LookEvery: safetyPollEvery, Discard: c.discardLeftOver, LockFiles: c.opts.lockFiles,
 	}
 	if !c.opts.AllowNetwork { // another machine's processes are not told of
-		o.Subscribe = func(told func()) (stop func(), err error) {
-			return subscribe(c.path(databaseName), inotify.Closed|inotify.Unlinked, told)
+		o.Subscribe = func(closed func()) (stop func(), err error) {
+			return subscribe(c.path(databaseName), inotify.Closed|inotify.Unlinked, closed)
 		}
 	}
 	c.sessions, err = session.Open(o)

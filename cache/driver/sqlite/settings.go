@@ -131,7 +131,7 @@ func (cn *conn) missed(c *collection) error {
 
 // tellDamage says once that a setting is no number.
 func (c *collection) tellDamage(key string) {
-	if c.told.CompareAndSwap(false, true) {
+	if c.damageTold.CompareAndSwap(false, true) {
 		c.core.log.Warn("a setting is damaged, and what DiskCache has by default is taken in its place: run Check with Mend",
 			"collection", c.name, "setting", key)
 	}
@@ -224,18 +224,18 @@ func (cn *conn) look(c *collection) {
 // transaction. It runs under the write lock.
 func (c *collection) refresh(t *tx) error {
 	epoch, known := t.core.near.epoch()
-	if !known || c.settled.Load() != epoch {
+	if !known || c.settingsEpoch.Load() != epoch {
 		s, err := t.conn.readSettings(c)
 		if err != nil {
 			return err
 		}
 		c.settings.Store(&s)
 		if known {
-			c.settled.Store(epoch)
+			c.settingsEpoch.Store(epoch)
 		}
 	}
 	c.epoch = t.epoch
-	c.room = 0
+	c.spare = 0
 	c.nextExpiryKnown = false
 	c.endKeys = endKeys{}
 	return nil

@@ -29,8 +29,8 @@ type tx struct {
 
 	configured []configured
 	noted      []noted
-	alerted    uint32        // topics of what other processes were told is about to be committed
-	told       uint32        // topics of what was committed since other processes were last told
+	alerted    uint32        // topics of which other processes were alerted
+	toSignal   uint32        // topics of what was committed since other processes were last signalled
 	flushed    []*collection // whose gathered reads this transaction writes
 	counted    []counted     // reads of its own that it has written
 
@@ -83,7 +83,7 @@ func (t *tx) committed() {
 	for _, c := range t.touched {
 		t.core.watchers.Notify(c)
 	}
-	t.told |= topicsOf(t.touched)
+	t.toSignal |= topicsOf(t.touched)
 }
 
 // rolledBack takes back what is not in the database.

@@ -39,9 +39,9 @@ func (c *core) openWatchers() {
 	c.watchers = notify.NewWatchers(o)
 }
 
-// subscribe has told called when one of the events happens to a file, until stop.
-func subscribe(path string, events inotify.Event, told func()) (stop func(), err error) {
-	w, err := inotify.Add(path, events, told)
+// subscribe has fn called when one of the events happens to a file, until stop.
+func subscribe(path string, events inotify.Event, fn func()) (stop func(), err error) {
+	w, err := inotify.Add(path, events, fn)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ type prober struct{ *conn }
 
 // Version implements [notify.Prober].
 func (p prober) Version() (int64, error) {
-	p.bound(context.Background(), time.Now().Add(time.Second))
+	p.waitUntil(context.Background(), time.Now().Add(time.Second))
 	return p.integer("PRAGMA data_version")
 }
 

@@ -54,11 +54,11 @@ func (t *tx) putOne(c *collection, p *driver.Put, gone []driver.Row) ([]driver.R
 	if err := t.put(c, p); err != nil {
 		return nil, t.fail(c.explain(err))
 	}
-	room := p.Room(s)
-	if room <= 0 {
+	toCull := p.Room(s)
+	if toCull <= 0 {
 		return gone, nil
 	}
-	culled, err := t.cull(c, p.Now, room, p.Key)
+	culled, err := t.cull(c, p.Now, toCull, p.Key)
 	if err != nil {
 		return nil, err
 	}

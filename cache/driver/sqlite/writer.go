@@ -50,7 +50,7 @@ func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, er
 	if w.conn, err = c.openConn(sqlite3.ReadWriteCreate, c.readers.cacheSize()); err != nil {
 		return nil, err
 	}
-	w.conn.bound(ctx, deadline)
+	w.conn.waitUntil(ctx, deadline)
 	w.tx = tx{core: c, conn: w.conn, write: true}
 	if err := w.prepareSchema(ctx, deadline); err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func (w *writer) update(ctx context.Context, deadline time.Time, mode driver.Mod
 // over here, also if r panics.
 func (w *writer) lead(r *group.Request) error {
 	var dead valuefile.Trash
-	var told uint32
+	var topics uint32
 	defer func() { // after the lock is released
-		w.core.watchers.Signal(told)
+		w.core.watchers.Signal(topics)
 		w.core.durable.removeAfterCommit(dead)
 	}()
 	defer w.group.HandOver()
@@ -100,10 +100,10 @@ func (w *writer) lead(r *group.Request) error {
 	}
 	// The group's waits are over. From here on a context interrupts what its
 	// own operation does, and nothing else.
-	w.conn.boundFor(context.Background(), commitPatience)
+	w.conn.waitFor(context.Background(), commitPatience)
 	defer func() {
 		dead, w.tx.dead = w.tx.dead, valuefile.Trash{}
-		told, w.tx.told = w.tx.told, 0
+		topics, w.tx.toSignal = w.tx.toSignal, 0
 	}()
 	if r.Mode != driver.Shared {
 		err := w.runAlone(r)
@@ -169,7 +169,7 @@ func (w *writer) runOne(q *group.Request) error {
 	if err := w.enter(q); err != nil {
 		return err
 	}
-	w.conn.boundFor(context.Background(), commitPatience)
+	w.conn.waitFor(context.Background(), commitPatience)
 	w.conn.ctx = q.Ctx
 	if q.Call(&w.tx); q.Err != nil {
 		w.rollback()
@@ -236,7 +236,7 @@ func (w *writer) enter(r *group.Request) error {
 		return turnErr(r.Ctx, err)
 	}
 	if !begun {
-		w.conn.bound(r.Ctx, r.Deadline)
+		w.conn.waitUntil(r.Ctx, r.Deadline)
 		if err := w.begin(); err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ var noWait = time.Unix(0, 0)
 
 // Barge implements [turnstile.DB].
 func (t turns) Barge(ctx context.Context) (begun bool, err error) {
-	t.w.conn.bound(ctx, noWait)
+	t.w.conn.waitUntil(ctx, noWait)
 	err = t.w.conn.run("BEGIN IMMEDIATE")
 	if err == nil {
 		return true, t.w.begun()
@@ -358,8 +358,8 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 		return turnErr(ctx, err)
 	}
 	defer release()
-	w.conn.bound(ctx, deadline)
-	defer w.conn.bound(context.Background(), time.Time{})
+	w.conn.waitUntil(ctx, deadline)
+	defer w.conn.waitUntil(context.Background(), time.Time{})
 	return fn(w.conn)
 }
 

@@ -37,14 +37,14 @@ type Request struct {
 	Err      error       // what became of it, set by the leader
 
 	panicked any          // what Run panicked with
-	told     chan verdict // has room for one
+	verdict  chan verdict // has room for one
 }
 
 type verdict int
 
 const (
-	finished verdict = iota // the request has run and Err is set
-	lead                    // take the lead
+	ranVerdict  verdict = iota // the request has run and Err is set
+	leadVerdict                // take the lead
 )
 
 // Group is a queue of requests and its leader.
@@ -81,7 +81,7 @@ func (g *Group) Join(r *Request) (leads bool, err error) {
 		g.mu.Unlock()
 		return true, nil
 	}
-	r.told = make(chan verdict, 1)
+	r.verdict = make(chan verdict, 1)
 	g.queue = append(g.queue, r)
 	g.mu.Unlock()
 	return g.wait(r)
@@ -91,9 +91,9 @@ func (g *Group) Join(r *Request) (leads bool, err error) {
 // Logger is told.
 const warnAfter = time.Second
 
-// unbound explains such a wait: the writer may be called by the function that it
+// writeInsideAdvice explains such a wait: the writer may be called by the function that it
 // waits for.
-const unbound = "what is written inside of its function must go through the transaction"
+const writeInsideAdvice = "what is written inside of its function must go through the transaction"
 
 // wait waits for the verdict on r. A wait that is given up leaves the queue;
 // if r is running already its result counts.
@@ -108,8 +108,8 @@ func (g *Group) wait(r *Request) (leads bool, err error) {
 	var gaveUp error
 	for gaveUp == nil {
 		select {
-		case v := <-r.told:
-			return v == lead, r.Err
+		case v := <-r.verdict:
+			return v == leadVerdict, r.Err
 		case <-r.Ctx.Done():
 			gaveUp = context.Cause(r.Ctx)
 		case <-t.C:
@@ -124,14 +124,14 @@ func (g *Group) wait(r *Request) (leads bool, err error) {
 			}
 			gaveUp = fmt.Errorf("%w in this process", driver.ErrTimeout)
 			if ran := g.running(); ran >= time.Since(came) {
-				gaveUp = fmt.Errorf("%w, in which a transaction has been running for %v: %s", gaveUp, ran.Round(time.Millisecond), unbound)
+				gaveUp = fmt.Errorf("%w, in which a transaction has been running for %v: %s", gaveUp, ran.Round(time.Millisecond), writeInsideAdvice)
 			}
 		}
 	}
 	if g.withdraw(r) {
 		return false, gaveUp
 	}
-	if <-r.told == lead {
+	if <-r.verdict == leadVerdict {
 		g.HandOver()
 		return false, gaveUp
 	}
@@ -166,7 +166,7 @@ func (g *Group) running() time.Duration {
 func (g *Group) warn() {
 	began, ran := g.alone.Load(), g.running()
 	if ran >= warnAfter && g.warned.Swap(began) != began {
-		g.log.Warn("a write waits for a transaction of this process: "+unbound, "running", ran.Round(time.Millisecond))
+		g.log.Warn("a write waits for a transaction of this process: "+writeInsideAdvice, "running", ran.Round(time.Millisecond))
 	}
 }
 
@@ -195,7 +195,7 @@ func (g *Group) HandOver() {
 	next := g.queue[0]
 	g.queue = append(g.queue[:0], g.queue[1:]...)
 	g.mu.Unlock()
-	next.told <- lead
+	next.verdict <- leadVerdict
 }
 
 // Gather returns r, the leader's, and the requests at the head of the queue that may
@@ -220,7 +220,7 @@ func (g *Group) Gather(r *Request) []*Request {
 func (g *Group) Release(r *Request) {
 	for _, q := range g.batch {
 		if q != r {
-			q.told <- finished
+			q.verdict <- ranVerdict
 		}
 	}
 	clear(g.batch)

@@ -184,7 +184,7 @@ func TestGiveUp(t *testing.T) {
 		busy(time.Minute, driver.Shared)
 		began := time.Now()
 		err := u.do("late", &Request{Deadline: began.Add(3 * time.Second)})
-		if !errors.Is(err, driver.ErrTimeout) || time.Since(began) != 3*time.Second || strings.Contains(err.Error(), unbound) {
+		if !errors.Is(err, driver.ErrTimeout) || time.Since(began) != 3*time.Second || strings.Contains(err.Error(), writeInsideAdvice) {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		cause := errors.New("not needed")
@@ -244,7 +244,7 @@ func TestUnbound(t *testing.T) {
 				for range 3 {
 					all.Go(func() {
 						err := u.do("inner", &Request{Mode: driver.Shared, Deadline: time.Now().Add(3 * warnAfter)})
-						if !errors.Is(err, driver.ErrTimeout) || !strings.Contains(err.Error(), unbound) {
+						if !errors.Is(err, driver.ErrTimeout) || !strings.Contains(err.Error(), writeInsideAdvice) {
 							t.Error(err)
 						}
 					})
@@ -256,7 +256,7 @@ func TestUnbound(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if n := strings.Count(u.log.String(), unbound); n != 2 {
+		if n := strings.Count(u.log.String(), writeInsideAdvice); n != 2 {
 			t.Errorf("told %d times of 2 transactions:\n%s", n, &u.log)
 		}
 	})

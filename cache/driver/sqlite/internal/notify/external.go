@@ -26,7 +26,7 @@ type external struct {
 	wrote    chan struct{} // has room for one: a program has written
 
 	prober  Prober
-	version int64  // as the prober last told
+	version int64  // as the prober last said
 	sent    uint32 // signals by then
 }
 
@@ -145,17 +145,17 @@ func (x *external) wait(d time.Duration) (wrote, ok bool) {
 // that a program writes, and false when it is time to end.
 func (x *external) follow() (wrote, ok bool) {
 	for d := firstLook; d < 2*lastLook; {
-		told, ok := x.wait(d)
+		again, ok := x.wait(d)
 		if !ok {
 			return false, false
 		}
-		wrote = wrote || told
+		wrote = wrote || again
 		switch changed, signalled := x.look(); {
 		case changed && signalled:
 			d = signalledLook
 		case changed:
 			d = unsignalledLook
-		case told:
+		case again:
 			d = firstLook
 		default:
 			d *= 4

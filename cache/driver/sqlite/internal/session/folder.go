@@ -106,9 +106,9 @@ func (s *Sessions) removeFolder(folder string) error {
 	return errors.Join(s.Dir.RemoveIfThere(path.Join(folder, LockFile)), s.Dir.RemoveIfThere(folder))
 }
 
-// leave removes the folder of this store's session. A temporary file that is still
+// removeOwnFolder removes the folder of this store's session. A temporary file that is still
 // there stays with it: by its name the next sweep finds a value without a row.
-func (s *Sessions) leave(name string) {
+func (s *Sessions) removeOwnFolder(name string) {
 	folder := s.Folder(name)
 	entries, err := s.Dir.ReadDir(folder)
 	switch {

@@ -21,8 +21,8 @@ type liveness interface {
 	begin(name string) (ok bool, err error)
 	// end makes a session of begin's be seen ended.
 	end(name string) error
-	// kept reports whether others still see a session of begin's alive.
-	kept(name string) bool
+	// stillSeen reports whether others still see a session of begin's alive.
+	stillSeen(name string) bool
 	// alive reports whether a session of another store's lives.
 	alive(name string) (bool, error)
 	// sweepable reports whether a session that is not alive is none that is just
@@ -65,7 +65,7 @@ func (l *byteLocks) end(name string) error {
 	return l.db.UnlockByte(at)
 }
 
-func (l *byteLocks) kept(string) bool { return true }
+func (l *byteLocks) stillSeen(string) bool { return true }
 
 func (l *byteLocks) alive(name string) (bool, error) {
 	at, ok := byteOf(name)
@@ -125,7 +125,7 @@ func (l *fileLocks) end(string) error {
 	return l.f.Close()
 }
 
-func (l *fileLocks) kept(name string) bool {
+func (l *fileLocks) stillSeen(name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.dir.Has(l.f, l.file(name)) {

@@ -42,9 +42,9 @@ type Options struct {
 	// processes look at another one.
 	Present func() error
 
-	// Subscribe has told called when the database may have been closed by another
+	// Subscribe has closed called when the database may have been closed by another
 	// process, which is how sessions end, until stop. Nil or an error: nobody tells.
-	Subscribe func(told func()) (stop func(), err error)
+	Subscribe func(closed func()) (stop func(), err error)
 
 	// LookEvery is how often the watcher looks although Subscribe tells.
 	LookEvery time.Duration
@@ -145,7 +145,7 @@ func (s *Sessions) Alive(name string) (bool, error) {
 func (s *Sessions) Check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.own != nil && (s.Present() != nil || !s.live.kept(s.own.name)) {
+	if s.own != nil && (s.Present() != nil || !s.live.stillSeen(s.own.name)) {
 		s.Log.Warn("the session is lost, and with it what was held")
 		s.lose()
 	}
@@ -181,7 +181,7 @@ func (s *Sessions) Close() error {
 		return nil
 	}
 	err := s.live.end(s.own.name)
-	s.leave(s.own.name)
+	s.removeOwnFolder(s.own.name)
 	s.Dir.Remove(s.Root) // stays if others use it
 	s.own = nil
 	return err

@@ -16,11 +16,11 @@ import (
 //
 // The goroutine looks after this store's own session as well.
 type watcher struct {
-	sessions *Sessions
-	told     chan struct{} // has room for one: a session may have ended
-	woken    chan struct{} // has room for one: there is something to wait for again
-	stop     chan struct{} // closed by EndWatches
-	all      sync.WaitGroup
+	sessions     *Sessions
+	mayHaveEnded chan struct{} // has room for one
+	woken        chan struct{} // has room for one: there is something to wait for again
+	stop         chan struct{} // closed by EndWatches
+	all          sync.WaitGroup
 
 	mu      sync.Mutex
 	watches map[*watch]struct{}
@@ -52,7 +52,7 @@ const (
 
 func (w *watcher) init(s *Sessions) {
 	w.sessions = s
-	w.told = make(chan struct{}, 1)
+	w.mayHaveEnded = make(chan struct{}, 1)
 	w.woken = make(chan struct{}, 1)
 	w.stop = make(chan struct{})
 	w.watches = make(map[*watch]struct{})
@@ -69,7 +69,7 @@ func lookAll() {
 	watching.Lock()
 	defer watching.Unlock()
 	for w := range watching.watchers {
-		signal(w.told)
+		signal(w.mayHaveEnded)
 	}
 }
 
@@ -217,7 +217,7 @@ func (w *watcher) run() {
 		}
 		switch {
 		case wanted && unsubscribe == nil && subscribe != nil:
-			unsubscribe, _ = subscribe(func() { signal(w.told) })
+			unsubscribe, _ = subscribe(func() { signal(w.mayHaveEnded) })
 		case !wanted && unsubscribe != nil:
 			unsubscribe()
 			unsubscribe = nil
@@ -239,7 +239,7 @@ func (w *watcher) run() {
 		case <-w.stop:
 			return
 		case <-w.woken:
-		case <-w.told:
+		case <-w.mayHaveEnded:
 			next = firstLook
 		case <-timer.C:
 			next = min(4*next, every)

@@ -47,7 +47,7 @@ func (k *kernel) end(name string) error {
 	return nil
 }
 
-func (k *kernel) kept(name string) bool { return true }
+func (k *kernel) stillSeen(name string) bool { return true }
 
 func (k *kernel) alive(name string) (bool, error) {
 	k.mu.Lock()
