@@ -89,7 +89,7 @@ func (k *checker) database() error {
 func (k *checker) everything(t *tx) error {
 	if k.mend {
 		t.changedAll()
-		t.core.writer.epoch++ // what is known of collections may not hold after it
+		t.core.writer.generation++ // what is known of collections may not hold after it
 	}
 	rows, err := t.conn.catalog()
 	if err != nil {

@@ -25,9 +25,9 @@ type collection struct {
 	settingsEpoch atomic.Uint64         // epoch of the near cache when the settings were read
 	damageTold    atomic.Bool           // the Logger was told of damaged settings
 
-	// What follows is known under the write lock, and stale if epoch is not
+	// What follows is known under the write lock, and stale if generation is not
 	// the writer's.
-	epoch           uint64
+	generation      uint64
 	nextExpiry      driver.Instant // no row expires before; if known
 	nextExpiryKnown bool
 	spare           int64 // bytes that can surely be added before the size limit is reached

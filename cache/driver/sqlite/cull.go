@@ -175,12 +175,12 @@ func (t *tx) volume(c *collection) (int64, error) {
 // namedSize adds up the values of all named collections.
 func (t *tx) namedSize() (int64, error) {
 	w := t.core.writer
-	if w.named == nil || w.namedEpoch != t.epoch {
+	if w.named == nil || w.namedGeneration != t.generation {
 		ids, err := t.conn.owners()
 		if err != nil {
 			return 0, err
 		}
-		w.named, w.namedEpoch = ids, t.epoch
+		w.named, w.namedGeneration = ids, t.generation
 	}
 	var sum int64
 	for _, id := range w.named {

@@ -268,7 +268,7 @@ func (t *tx) syncPlaced() error {
 	for name, err := range valuefile.Sync(t.core.files, copied, linked) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	if t.core.opts.JournalMode != JournalWAL || t.hardened == t.epoch {
+	if t.core.opts.JournalMode != JournalWAL || t.hardened == t.generation {
 		return nil
 	}
 	others, err := t.conn.unsynced()
@@ -276,6 +276,6 @@ func (t *tx) syncPlaced() error {
 		return err
 	}
 	t.core.maintainer.synced(t.core.durable.syncList(others))
-	t.hardened = t.epoch
+	t.hardened = t.generation
 	return nil
 }

@@ -29,7 +29,7 @@ type endKey struct {
 // at that end, and the other bound. It returns nil for every scan that is not one for the
 // last key of an open range, and if what is known may be stale.
 func (t *tx) cachedEnd(c *collection, s *driver.Scan) (e *endKey, here, there codec.Value) {
-	if !t.write || c.epoch != t.epoch || !s.Keys || s.Order != driver.ByKey || s.Limit != 1 ||
+	if !t.write || c.generation != t.generation || !s.Keys || s.Order != driver.ByKey || s.Limit != 1 ||
 		s.After != nil || !s.Tag.IsNull() || s.Live != 0 || s.Skip > 0 ||
 		s.Lower == nil || !s.Lower.Open || s.Upper == nil || !s.Upper.Open ||
 		codec.Compare(s.Lower.Key, s.Upper.Key) >= 0 || // there is nothing in it, but perhaps between the two

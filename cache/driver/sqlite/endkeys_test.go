@@ -17,7 +17,7 @@ func (a audited) auditEndKeys() {
 	err := a.core.writer.update(context.Background(), a.deadline(), driver.Shared, func(dt driver.Tx) error {
 		t := dt.(*tx)
 		for _, c := range a.core.opened() {
-			if c.dropped.Load() || c.epoch != t.epoch {
+			if c.dropped.Load() || c.generation != t.generation {
 				continue
 			}
 			for _, e := range []endKey{c.endKeys.front, c.endKeys.back} {

@@ -86,9 +86,9 @@ func (c *core) get(ctx context.Context, timeout time.Duration, coll *collection,
 func (t *tx) lookup(c *collection, key codec.Value, l driver.Lookup) (driver.Row, bool, error) {
 	hash := near.Hash(c.id, key)
 	r, ok, err := t.read(c, hash, key, l.Bare)
-	if err == nil && ok && t.write && t.hasNoted(c, r.ID) {
+	if err == nil && ok && t.write && t.hasRead(c, r.ID) {
 		// Inside of an Update, what it has read is part of it.
-		if err = t.flushNoted(c, r.ID); err == nil {
+		if err = t.flushOwnReads(c, r.ID); err == nil {
 			r, ok, err = t.conn.fetch(c, hash, key, l.Bare)
 		}
 	}
@@ -150,9 +150,9 @@ func (c *collection) judge(r *driver.Row, found bool, hash uint64, l driver.Look
 	}
 	n := access.Read{Hash: hash, ID: r.ID, Stored: r.Stored, Expire: base, Found: ok, Lookup: l}
 	if writing {
-		t.noted = append(t.noted, noted{c, n})
+		t.ownReads = append(t.ownReads, txRead{c, n})
 	} else {
-		c.note(&n)
+		c.gather(&n)
 	}
 	return ok
 }
@@ -214,7 +214,7 @@ func (t *tx) find(c *collection, key codec.Value, hash uint64) (f table.Found, e
 	if c.endKeys.absent(key) {
 		return f, nil
 	}
-	gathered := c.reads.Pending() || len(t.noted) > 0
+	gathered := c.reads.Pending() || len(t.ownReads) > 0
 	err = t.conn.seek(c, hash, key, table.Find, table.FindAt, f.Read)
 	if err == nil && f.Exists && gathered {
 		// The gathered reads are about the row as it was stored before this write, and

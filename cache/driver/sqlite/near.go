@@ -176,7 +176,7 @@ func (n *nearCache) epoch() (epoch uint64, known bool) {
 		return 0, false
 	}
 	defer n.guard.Catch(mapped.Enter())
-	if !n.table.Noted() {
+	if !n.table.Accounted() {
 		return 0, false
 	}
 	return n.table.Epoch(), true

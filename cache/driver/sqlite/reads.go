@@ -13,9 +13,9 @@ import (
 // memory; a transaction that has to see the rows as they are, and the maintainer once a second,
 // write them here.
 
-// noted is a read that a transaction has made. It counts once the transaction is
+// txRead is a read that a transaction has made. It counts once the transaction is
 // committed.
-type noted struct {
+type txRead struct {
 	c *collection
 	access.Read
 }
@@ -26,20 +26,20 @@ type counted struct {
 	hits, misses int64
 }
 
-// note gathers a read, for the maintainer to write.
-func (c *collection) note(n *access.Read) {
+// gather gathers a read, for the maintainer to write.
+func (c *collection) gather(n *access.Read) {
 	m := c.core.maintainer
 	if m == nil { // read-only
 		return
 	}
-	if noted, many := c.reads.Note(n, c.settings.Load()); noted {
+	if gathered, many := c.reads.Note(n, c.settings.Load()); gathered {
 		m.remind(many)
 	}
 }
 
 // flushReads writes the reads of c: those of this transaction, and all that are gathered.
 func (t *tx) flushReads(c *collection) error {
-	if err := t.flushNoted(c, 0); err != nil {
+	if err := t.flushOwnReads(c, 0); err != nil {
 		return err
 	}
 	if c.reads.Empty() {
@@ -55,12 +55,12 @@ func (t *tx) flushReads(c *collection) error {
 	return t.count(c, hits, misses)
 }
 
-// flushNoted writes the reads of this transaction, of one row or, if id is 0,
+// flushOwnReads writes the reads of this transaction, of one row or, if id is 0,
 // of all.
-func (t *tx) flushNoted(c *collection, id int64) error {
-	left := t.noted[:0]
+func (t *tx) flushOwnReads(c *collection, id int64) error {
+	left := t.ownReads[:0]
 	s := c.Settings()
-	for _, n := range t.noted {
+	for _, n := range t.ownReads {
 		if n.c != c || id != 0 && n.ID != id {
 			left = append(left, n)
 			continue
@@ -83,14 +83,14 @@ func (t *tx) flushNoted(c *collection, id int64) error {
 			return err
 		}
 	}
-	t.noted = left
+	t.ownReads = left
 	return nil
 }
 
-// hasNoted reports whether this transaction has read a row before.
-func (t *tx) hasNoted(c *collection, id int64) bool {
-	for i := range t.noted {
-		if n := &t.noted[i]; n.c == c && n.Found && n.ID == id {
+// hasRead reports whether this transaction has read a row before.
+func (t *tx) hasRead(c *collection, id int64) bool {
+	for i := range t.ownReads {
+		if n := &t.ownReads[i]; n.c == c && n.Found && n.ID == id {
 			return true
 		}
 	}
@@ -119,7 +119,7 @@ func (t *tx) count(c *collection, hits, misses int64) error {
 
 // flushRow is flushReads for one row.
 func (t *tx) flushRow(c *collection, id int64) error {
-	if err := t.flushNoted(c, id); err != nil {
+	if err := t.flushOwnReads(c, id); err != nil {
 		return err
 	}
 	e := c.reads.TakeRow(id)

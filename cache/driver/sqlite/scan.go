@@ -17,7 +17,7 @@ func (t *tx) Scan(ctx context.Context, h driver.Collection, s driver.Scan) ([]dr
 	if err != nil || s.Limit <= 0 {
 		return nil, err
 	}
-	if t.write && (c.reads.Slides() || len(t.noted) > 0) {
+	if t.write && (c.reads.Slides() || len(t.ownReads) > 0) {
 		if err := t.flushReads(c); err != nil {
 			return nil, t.fail(err)
 		}

@@ -234,7 +234,7 @@ func (c *collection) refresh(t *tx) error {
 			c.settingsEpoch.Store(epoch)
 		}
 	}
-	c.epoch = t.epoch
+	c.generation = t.generation
 	c.spare = 0
 	c.nextExpiryKnown = false
 	c.endKeys = endKeys{}

@@ -10,10 +10,10 @@ import (
 
 // tx is a running transaction, on the writer or, for a View, on a reader.
 type tx struct {
-	core  *core
-	conn  *conn
-	write bool
-	epoch uint64
+	core       *core
+	conn       *conn
+	write      bool
+	generation uint64
 
 	// failed says that a statement failed, which may have rolled the
 	// transaction back or left half of an operation in it: it must not commit.
@@ -25,10 +25,10 @@ type tx struct {
 	trash   valuefile.Trash // what is to be removed
 	dead    valuefile.Trash // that of transactions that are committed
 
-	hardened uint64 // the epoch of the last transaction for which syncPlaced has looked at what others have committed
+	hardened uint64 // the generation of the last transaction for which syncPlaced has looked at what others have committed
 
 	configured []configured
-	noted      []noted
+	ownReads   []txRead
 	alerted    uint32        // topics of which other processes were alerted
 	toSignal   uint32        // topics of what was committed since other processes were last signalled
 	flushed    []*collection // whose gathered reads this transaction writes
@@ -48,7 +48,7 @@ func (t *tx) reset() {
 	t.placed = t.placed[:0]
 	t.trash = valuefile.Trash{}
 	t.configured = nil
-	t.noted = t.noted[:0]
+	t.ownReads = t.ownReads[:0]
 	t.flushed = t.flushed[:0]
 	t.counted = t.counted[:0]
 	t.expired, t.evicted = 0, 0
@@ -72,9 +72,9 @@ func (t *tx) committed() {
 		n := &t.counted[i]
 		n.c.reads.Counted(n.hits, n.misses)
 	}
-	for i := range t.noted {
-		n := &t.noted[i]
-		n.c.note(&n.Read)
+	for i := range t.ownReads {
+		n := &t.ownReads[i]
+		n.c.gather(&n.Read)
 	}
 	if t.expired != 0 || t.evicted != 0 {
 		t.core.counters.expired.Add(t.expired)
@@ -123,7 +123,7 @@ func (t *tx) admit(ctx context.Context, h driver.Collection, write bool) (*colle
 		t.alerted |= topic
 		t.core.watchers.Alert(topic)
 	}
-	if c.epoch != t.epoch {
+	if c.generation != t.generation {
 		if err := c.refresh(t); err != nil {
 			return nil, t.fail(c.explain(err))
 		}

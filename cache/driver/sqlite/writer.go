@@ -22,15 +22,15 @@ type writer struct {
 	conn  *conn
 
 	// What follows belongs to the leader.
-	tx          tx
-	dataVersion int64   // as SQLite last told: changes when another connection commits
-	epoch       uint64  // counts those changes: what was read in an older one may be stale
-	schema      int64   // version of the schema that was inspected last
-	named       []int64 // collections that have tables of their own, in namedEpoch; nil: not known
-	namedEpoch  uint64
-	pageSize    int64
-	looked      time.Time // when the database was last seen to be there still
-	full        bool      // the disk was, in the transaction that is being given up
+	tx              tx
+	dataVersion     int64   // as SQLite last told: changes when another connection commits
+	generation      uint64  // counts those changes: what was read in an older one may be stale
+	schema          int64   // version of the schema that was inspected last
+	named           []int64 // collections that have tables of their own, in namedGeneration; nil: not known
+	namedGeneration uint64
+	pageSize        int64
+	looked          time.Time // when the database was last seen to be there still
+	full            bool      // the disk was, in the transaction that is being given up
 }
 
 // openWriter opens the connection that writes, and brings the schema up to date.
@@ -130,18 +130,18 @@ func (w *writer) runGroup(batch []*group.Request) {
 			q.Err = context.Cause(q.Ctx)
 			continue
 		}
-		before, noted := w.conn.TotalChanges(), len(w.tx.noted)
+		before, reads := w.conn.TotalChanges(), len(w.tx.ownReads)
 		w.conn.ctx = q.Ctx
 		q.Call(&w.tx)
 		if q.Err == nil {
 			continue
 		}
 		w.full = w.full || errors.Is(q.Err, driver.ErrFull)
-		if w.tx.failed || w.conn.TotalChanges() != before || len(w.tx.noted) < noted {
+		if w.tx.failed || w.conn.TotalChanges() != before || len(w.tx.ownReads) < reads {
 			good = false
 			break
 		}
-		w.tx.noted = w.tx.noted[:noted] // it wrote nothing, and has not read either
+		w.tx.ownReads = w.tx.ownReads[:reads] // it wrote nothing, and has not read either
 	}
 	if good {
 		err := w.commit()
@@ -299,9 +299,9 @@ func (w *writer) begun() error {
 			return translate(err)
 		}
 		w.dataVersion = version
-		w.epoch++
+		w.generation++
 	}
-	w.tx.epoch = w.epoch
+	w.tx.generation = w.generation
 	return nil
 }
 
@@ -340,7 +340,7 @@ func (w *writer) rollback() {
 		}
 	}
 	w.tx.rolledBack()
-	w.epoch++ // what was read in the transaction never was
+	w.generation++ // what was read in the transaction never was
 }
 
 // exclusively runs fn with the lead but without a transaction, for what SQLite

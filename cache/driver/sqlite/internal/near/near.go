@@ -17,9 +17,9 @@
 // A writer, while it holds the write lock and before COMMIT, makes the
 // versions of the keys that it has changed odd ([Table.Begin]); after COMMIT,
 // or a rollback, and just before the lock is released, it leaves what it has
-// committed in the mailbox ([Table.Publish]), notes the fingerprint that its commit has
+// committed in the mailbox ([Table.Publish]), records the fingerprint that its commit has
 // left, and makes the versions even again, and higher ([Table.End]). A writer
-// that finds, when it begins, a fingerprint that was not noted advances the epoch.
+// that finds, when it begins, a fingerprint that is not accounted for advances the epoch.
 //
 // A reader looks at the fingerprint first, then the epoch, then the version
 // ([Table.Stamp]), and takes them as the stamp of the row that it then reads
@@ -29,7 +29,7 @@
 //     be seen. What was read before has an older stamp, what is read while the
 //     version is odd has none.
 //   - After a commit of another program the fingerprint is another than the one that
-//     is noted, and there are no stamps, until a process notes the new one:
+//     is accounted for, and there are no stamps, until a process accounts for it:
 //     [Table.Resync], or the next writer. Both advance the epoch before, so
 //     that no stamp of an earlier time is valid again.
 //   - A writer that dies between Begin and End leaves odd versions, which

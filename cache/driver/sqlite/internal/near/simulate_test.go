@@ -112,7 +112,7 @@ type bug int
 const (
 	none                 bug = iota
 	skippedSlot              // a key that was changed is not announced
-	lateMark                 // versions become odd when the commit was noted
+	lateMark                 // versions become odd when the commit was accounted for
 	endUnlocked              // End when the write lock was released
 	unbumped                 // the next writer notes what others committed, but no epoch
 	resyncUnbumped           // and so do readers
@@ -139,17 +139,17 @@ func (p *process) stamp(h uint64) (Stamp, bool) {
 	s := Stamp{epoch: p.table.epoch.Load()}
 	p.yield()
 	s.version = p.table.slot(h).Load()
-	return s, fingerprintOf(p.table.index) == p.table.noted.Load() && s.epoch&1 == 0 && s.version&1 == 0
+	return s, fingerprintOf(p.table.index) == p.table.accounted.Load() && s.epoch&1 == 0 && s.version&1 == 0
 }
 
 func (p *process) resync() {
 	switch p.bug {
 	case resyncUnbumped:
-		p.table.noted.Store(fingerprintOf(p.table.index))
+		p.table.accounted.Store(fingerprintOf(p.table.index))
 	case resyncLate:
 		p.table.epoch.Add(2)
 		p.yield()
-		p.table.noted.Store(fingerprintOf(p.table.index))
+		p.table.accounted.Store(fingerprintOf(p.table.index))
 	default:
 		p.table.Resync()
 	}
@@ -226,7 +226,7 @@ func (p *process) set(rng *rand.Rand) {
 	var c Commit
 	begin := func() {
 		if p.bug == unbumped {
-			p.table.noted.Store(fingerprintOf(p.table.index))
+			p.table.accounted.Store(fingerprintOf(p.table.index))
 		}
 		p.table.Begin(&c, hashes, rng.IntN(16) == 0)
 	}

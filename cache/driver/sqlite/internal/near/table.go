@@ -25,11 +25,11 @@ const Name = "near2"
 // by any goroutine, but Begin, Publish, End and Written only by the one that has the write
 // lock.
 type Table struct {
-	epoch   *atomic.Uint64 // odd while a commit changes any number of keys
-	noted   *atomic.Uint64 // fingerprint of the last commit that is accounted for
-	writing *atomic.Uint32 // between Begin and End
-	slots   *[slots]atomic.Uint32
-	mailbox *mailbox
+	epoch     *atomic.Uint64 // odd while a commit changes any number of keys
+	accounted *atomic.Uint64 // fingerprint of the last commit that is accounted for
+	writing   *atomic.Uint32 // between Begin and End
+	slots     *[slots]atomic.Uint32
+	mailbox   *mailbox
 
 	index       Index
 	swept       uint64 // the epoch whose entries the mailbox has; what else it had is cleared
@@ -37,7 +37,7 @@ type Table struct {
 	file        sharedFile
 }
 
-// unaccounted is a fingerprint that was not noted, and when it was first seen.
+// unaccounted is a fingerprint that was not accounted for, and when it was first seen.
 type unaccounted struct {
 	fingerprint atomic.Uint64
 	since       atomic.Int64
@@ -55,7 +55,7 @@ func (t *Table) slot(hash uint64) *atomic.Uint32 { return &t.slots[hash&(slots-1
 // it is valid.
 func (t *Table) Stamp(hash uint64) (Stamp, bool) {
 	// The order matters: see the package comment.
-	if !t.Noted() {
+	if !t.Accounted() {
 		return Stamp{}, false
 	}
 	s := Stamp{epoch: t.epoch.Load()}
@@ -63,8 +63,8 @@ func (t *Table) Stamp(hash uint64) (Stamp, bool) {
 	return s, s.epoch&1 == 0 && s.version&1 == 0
 }
 
-// Noted reports whether the last commit is accounted for.
-func (t *Table) Noted() bool { return fingerprintOf(t.index) == t.noted.Load() }
+// Accounted reports whether the last commit is accounted for.
+func (t *Table) Accounted() bool { return fingerprintOf(t.index) == t.accounted.Load() }
 
 // Epoch returns a number that changes when anything may have changed that no
 // key's version is about, such as settings.
@@ -73,10 +73,10 @@ func (t *Table) Epoch() uint64 { return t.epoch.Load() }
 // Unaccounted reports whether there has been a commit that is not accounted for,
 // and none since for at least a duration; now is in the same unit. Then it is
 // time to Resync it: earlier, it may be one of this project's that is about to
-// be noted, or the next may follow at once.
+// be accounted for, or the next may follow at once.
 func (t *Table) Unaccounted(now, after int64) bool {
 	p := fingerprintOf(t.index)
-	if p == t.noted.Load() {
+	if p == t.accounted.Load() {
 		return false
 	}
 	if t.unaccounted.fingerprint.Swap(p) != p {
@@ -91,7 +91,7 @@ func (t *Table) Unaccounted(now, after int64) bool {
 func (t *Table) Resync() {
 	p := fingerprintOf(t.index)
 	t.epoch.Add(2)
-	t.noted.Store(p)
+	t.accounted.Store(p)
 }
 
 // Commit is what a writer remembers between Begin and End.
@@ -113,7 +113,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	if t.writing.Swap(1) != 0 {
 		t.heal()
 	}
-	if c.before = fingerprintOf(t.index); c.before != t.noted.Load() {
+	if c.before = fingerprintOf(t.index); c.before != t.accounted.Load() {
 		t.epoch.Add(2)
 	}
 	c.epoch = t.epoch.Load()
@@ -151,7 +151,7 @@ func (t *Table) Publish(c *Commit, hash uint64, b []byte) {
 // End says that the transaction is over, one way or the other. The fingerprint is
 // the one that it has left: the write lock is still held.
 func (t *Table) End(c *Commit) {
-	t.noted.Store(fingerprintOf(t.index))
+	t.accounted.Store(fingerprintOf(t.index))
 	for _, i := range c.marked {
 		t.even(&t.slots[i])
 	}

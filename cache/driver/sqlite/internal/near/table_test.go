@@ -223,7 +223,7 @@ func TestResyncLate(t *testing.T) {
 	then := p.stamp(two)
 	p.index.commit()
 	p.b.epoch.Add(2) // the rest of a Resync that began before
-	p.b.noted.Store(old)
+	p.b.accounted.Store(old)
 	p.noStamp(two, "a commit is not accounted for")
 	p.b.Resync()
 	p.differs(two, then, "another program has written")

@@ -43,12 +43,12 @@ func Open(f *osfs.File) (_ *Table, err error) {
 	}
 	at := func(offset int) unsafe.Pointer { return unsafe.Pointer(&mem[offset]) }
 	t := &Table{
-		epoch:   (*atomic.Uint64)(at(epochOffset)),
-		noted:   (*atomic.Uint64)(at(fingerprintOffset)),
-		writing: (*atomic.Uint32)(at(writingOffset)),
-		slots:   (*[slots]atomic.Uint32)(at(slotsOffset)),
-		mailbox: (*mailbox)(at(mailboxOffset)),
-		file:    sharedFile{mem, f},
+		epoch:     (*atomic.Uint64)(at(epochOffset)),
+		accounted: (*atomic.Uint64)(at(fingerprintOffset)),
+		writing:   (*atomic.Uint32)(at(writingOffset)),
+		slots:     (*[slots]atomic.Uint32)(at(slotsOffset)),
+		mailbox:   (*mailbox)(at(mailboxOffset)),
+		file:      sharedFile{mem, f},
 	}
 	if !alone {
 		return t, nil

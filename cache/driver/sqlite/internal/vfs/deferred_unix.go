@@ -48,7 +48,7 @@ import (
 //     would mean that SQLite did not like any mark.
 type lockState struct {
 	// deferred is the slot of the lock that SQLite has released and we have
-	// not, perhaps with expired, 0 if there is none, or revoking. Only the
+	// not, perhaps with reapMark, 0 if there is none, or beingRevoked. Only the
 	// connection's own goroutine sets a slot; every goroutine may take it away
 	// by compare and swap.
 	deferred uint32
@@ -59,7 +59,7 @@ type lockState struct {
 	slot        int32 // the read slot that SQLite has locked now, or 0
 	refused     int32 // exclusive locks since the last shared one
 
-	since   time.Duration // when the lock was taken, since epoch
+	since   time.Duration // when the lock was taken, since processStart
 	checked time.Duration // when yield was
 	yield   bool          // another process checkpoints
 	wal     uintptr       // the WAL's file
@@ -72,9 +72,9 @@ const (
 	slotCheckpoint = 1
 	slotRecover    = 2
 	slotRead       = 3 // the first of five
-	slots          = 8
-	marks          = slots - slotRead - 1
-	revoking       = slots
+	lockSlots      = 8
+	readMarks      = lockSlots - slotRead - 1
+	beingRevoked   = lockSlots
 
 	shmLockBase = 120 // the byte of the -shm file that slot 0 is a lock on
 )
@@ -95,7 +95,7 @@ func init() { maxDeferral.Store(int64(2 * time.Millisecond)) }
 
 func deferral() time.Duration { return time.Duration(maxDeferral.Load()) }
 
-var epoch = time.Now()
+var processStart = time.Now()
 
 // overrideDB puts in the methods for a database file.
 func overrideDB(m *methods, t *lib.Tsqlite3_io_methods) bool {
@@ -148,7 +148,7 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 	refused := f.refused
 	f.refused = 0
 	if s := atomic.LoadUint32(&f.deferred); s != 0 {
-		if s&^expired == uint32(slot) && (refused > 0 || f.young()) &&
+		if s&^reapMark == uint32(slot) && (refused > 0 || f.young()) &&
 			atomic.CompareAndSwapUint32(&f.deferred, s, 0) {
 			f.slot = slot
 			return lib.SQLITE_OK
@@ -159,7 +159,7 @@ func (f *lockState) lockRead(tls *libc.TLS, id uintptr, slot int32) int32 {
 	if rc == lib.SQLITE_OK {
 		f.slot = slot
 		if f.defers {
-			now := time.Since(epoch)
+			now := time.Since(processStart)
 			f.rare = now-f.since > reapEvery()
 			f.since = now
 			if now-f.checked >= deferral() {
@@ -206,8 +206,8 @@ func (f *lockState) lockExclusive(tls *libc.TLS, id uintptr, slot, n int32) int3
 		return rc
 	case slot >= slotRead && n == 1 && f.maintenance == 0:
 		// A reader wants to move a mark.
-		if s := atomic.LoadUint32(&f.deferred) &^ expired; s > slotRead && s < slots &&
-			f.refused < marks && (f.refused > 0 || f.young()) {
+		if s := atomic.LoadUint32(&f.deferred) &^ reapMark; s > slotRead && s < lockSlots &&
+			f.refused < readMarks && (f.refused > 0 || f.young()) {
 			f.refused++
 			return lib.SQLITE_BUSY
 		}
@@ -239,7 +239,7 @@ func maintenanceBits(slot, n int32) int32 {
 	return (1<<n - 1) << slot & (1<<slotCheckpoint | 1<<slotRecover)
 }
 
-func (f *lockState) young() bool { return time.Since(epoch)-f.since < deferral() }
+func (f *lockState) young() bool { return time.Since(processStart)-f.since < deferral() }
 
 // unlockDeferred releases the deferred lock. Only the goroutine that uses the
 // connection calls it.
@@ -249,8 +249,8 @@ func (f *lockState) unlockDeferred(tls *libc.TLS, id uintptr) {
 		if s == 0 {
 			return
 		}
-		if s != revoking && atomic.CompareAndSwapUint32(&f.deferred, s, 0) {
-			shim.db.shmLock(tls, id, int32(s&^expired), 1, unlockShared)
+		if s != beingRevoked && atomic.CompareAndSwapUint32(&f.deferred, s, 0) {
+			shim.db.shmLock(tls, id, int32(s&^reapMark), 1, unlockShared)
 			return
 		}
 		// Another goroutine revokes it, and holds this lock meanwhile.
@@ -265,7 +265,7 @@ func (f *lockState) unlockDeferred(tls *libc.TLS, id uintptr) {
 // when a checkpoint or a recovery begins.
 func revokeAll(tls *libc.TLS, id uintptr, slot, n int32) {
 	if slot < slotRead {
-		slot, n = slotRead, slots-slotRead
+		slot, n = slotRead, lockSlots-slotRead
 	}
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
@@ -274,7 +274,7 @@ func revokeAll(tls *libc.TLS, id uintptr, slot, n int32) {
 			continue
 		}
 		for _, one := range ids {
-			if s := int32(atomic.LoadUint32(&fileAt(one).deferred) &^ expired); slot <= s && s < slot+n {
+			if s := int32(atomic.LoadUint32(&fileAt(one).deferred) &^ reapMark); slot <= s && s < slot+n {
 				revoke(tls, one)
 			}
 		}
@@ -287,10 +287,10 @@ func revokeAll(tls *libc.TLS, id uintptr, slot, n int32) {
 func revoke(tls *libc.TLS, id uintptr) {
 	f := fileAt(id)
 	s := atomic.LoadUint32(&f.deferred)
-	if s == 0 || !atomic.CompareAndSwapUint32(&f.deferred, s, revoking) {
+	if s == 0 || !atomic.CompareAndSwapUint32(&f.deferred, s, beingRevoked) {
 		return
 	}
-	shim.db.shmLock(tls, id, int32(s&^expired), 1, unlockShared)
+	shim.db.shmLock(tls, id, int32(s&^reapMark), 1, unlockShared)
 	atomic.StoreUint32(&f.deferred, 0)
 }
 
@@ -345,7 +345,7 @@ func dbClose(tls *libc.TLS, id uintptr) int32 {
 
 // Yield releases the read locks that connections of this process to the database keep
 // although they have no transaction.
-func (f File) Yield(tls *libc.TLS) { revokeAll(tls, uintptr(f), slotRead, marks+1) }
+func (f File) Yield(tls *libc.TLS) { revokeAll(tls, uintptr(f), slotRead, readMarks+1) }
 
 // CallOnUnlock has the function given to [Register] called with db before the
 // write lock is released, or not, if db is 0.

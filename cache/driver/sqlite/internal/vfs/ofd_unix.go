@@ -9,10 +9,10 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// ofd is for what a process does once, however many goroutines open the first
+// ofdSetup is for what a process does once, however many goroutines open the first
 // databases at the same time: one that finds another half way would take shimFcntl for
-// SQLite's own function, or lock a file while unsettled has the kind of locks changed.
-var ofd sync.Once
+// SQLite's own function, or lock a file while nothingLockedYet has the kind of locks changed.
+var ofdSetup sync.Once
 
 // UseOFDLocks makes SQLite lock database files with Linux's open file
 // description locks from now on, for the whole process, and reports whether
@@ -27,17 +27,17 @@ var ofd sync.Once
 // exclude each other. The same goes for the locks on the WAL-index (the -shm
 // file), without which two processes write at once.
 func UseOFDLocks(tls *libc.TLS) bool {
-	ofd.Do(func() {
-		if before := lib.Xmodernc_ofd_locking(tls, 1); before == 0 || before == 1 && unsettled(tls) {
+	ofdSetup.Do(func() {
+		if before := lib.Xmodernc_ofd_locking(tls, 1); before == 0 || before == 1 && nothingLockedYet(tls) {
 			useOFDLocksOnIndex(tls)
 		}
 	})
 	return lib.Xmodernc_ofd_locking(tls, -1) == 1
 }
 
-// unsettled reports whether SQLite has locked nothing so far: the locks of an index
+// nothingLockedYet reports whether SQLite has locked nothing so far: the locks of an index
 // that is in use must stay of their kind. It says so by letting itself be changed.
-func unsettled(tls *libc.TLS) bool {
+func nothingLockedYet(tls *libc.TLS) bool {
 	const frozen = -2
 	if lib.Xmodernc_ofd_locking(tls, 0) == frozen {
 		return false

@@ -27,9 +27,9 @@ func init() {
 	reaper.timer.Stop()
 }
 
-// expired is added to the slot of a deferred lock that a round has seen. A use
+// reapMark is added to the slot of a deferred lock that a round has seen. A use
 // takes it off again.
-const expired = 1 << 8
+const reapMark = 1 << 8
 
 // reapEvery is the time between two rounds.
 func reapEvery() time.Duration { return max(2*deferral(), time.Millisecond) }
@@ -53,8 +53,8 @@ func reap() {
 			s := atomic.LoadUint32(&f.deferred)
 			switch {
 			case s == 0:
-			case s&expired == 0:
-				atomic.CompareAndSwapUint32(&f.deferred, s, s|expired)
+			case s&reapMark == 0:
+				atomic.CompareAndSwapUint32(&f.deferred, s, s|reapMark)
 				left = true
 			default:
 				if tls == nil {
