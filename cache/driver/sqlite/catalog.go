@@ -30,19 +30,19 @@ func (cn *conn) cataloged() (bool, error) {
 	return true, nil
 }
 
-// entry is a row of the catalog.
-type entry struct {
+// catalogEntry is a row of the catalog.
+type catalogEntry struct {
 	id                   int64
 	keyCodec, valueCodec string
 }
 
-// entry reads the catalog's row for a name.
-func (cn *conn) entry(name string) (e entry, ok bool, err error) {
+// catalogEntry reads the catalog's row for a name.
+func (cn *conn) catalogEntry(name string) (e catalogEntry, ok bool, err error) {
 	if ok, err := cn.cataloged(); err != nil || !ok {
 		return e, ok || err == nil && name == "", err
 	}
 	err = cn.each("SELECT id, key_codec, value_codec FROM Collections WHERE name = ?1", func(s *sqlite3.Stmt) {
-		e, ok = entry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}, true
+		e, ok = catalogEntry{s.ColumnInt(0), s.ColumnText(1), s.ColumnText(2)}, true
 	}, codec.TextValue(name))
 	if err != nil || !ok {
 		return e, false, err
@@ -54,7 +54,7 @@ func (cn *conn) entry(name string) (e entry, ok bool, err error) {
 }
 
 // check compares codecs. An empty name, stored or wanted, fits everything.
-func (e entry) check(spec driver.Spec) error {
+func (e catalogEntry) check(spec driver.Spec) error {
 	for _, p := range []struct{ what, stored, wanted string }{
 		{"keys", e.keyCodec, spec.KeyCodec},
 		{"values", e.valueCodec, spec.ValueCodec},
@@ -68,12 +68,12 @@ func (e entry) check(spec driver.Spec) error {
 }
 
 // incomplete reports whether spec names a codec where none is stored.
-func (e entry) incomplete(spec driver.Spec) bool {
+func (e catalogEntry) incomplete(spec driver.Spec) bool {
 	return e.keyCodec == "" && spec.KeyCodec != "" || e.valueCodec == "" && spec.ValueCodec != ""
 }
 
-// putEntry writes a row of the catalog and keeps codecs that are stored.
-func (cn *conn) putEntry(id int64, name string, spec driver.Spec) error {
+// putCatalogEntry writes a row of the catalog and keeps codecs that are stored.
+func (cn *conn) putCatalogEntry(id int64, name string, spec driver.Spec) error {
 	return cn.run("INSERT INTO Collections (id, name, key_codec, value_codec) VALUES (?1, ?2, nullif(?3, ''), nullif(?4, ''))"+
 		" ON CONFLICT (id) DO UPDATE SET key_codec = coalesce(key_codec, excluded.key_codec), value_codec = coalesce(value_codec, excluded.value_codec)",
 		codec.IntegerValue(id), codec.TextValue(name), codec.TextValue(spec.KeyCodec), codec.TextValue(spec.ValueCodec))

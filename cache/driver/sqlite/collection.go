@@ -21,9 +21,9 @@ type collection struct {
 	reads         access.Reads
 	looked        atomic.Int64 // when the settings were last read by a reader, in Unix nanoseconds
 	dropped       atomic.Bool
-	codecs        atomic.Pointer[entry] // their names, as Open has read or written them last
-	settingsEpoch atomic.Uint64         // epoch of the near cache when the settings were read
-	damageTold    atomic.Bool           // the Logger was told of damaged settings
+	codecs        atomic.Pointer[catalogEntry] // their names, as Open has read or written them last
+	settingsEpoch atomic.Uint64                // epoch of the near cache when the settings were read
+	damageTold    atomic.Bool                  // the Logger was told of damaged settings
 
 	// What follows is known under the write lock, and stale if generation is not
 	// the writer's.

@@ -15,7 +15,7 @@ import (
 func (s *Store) Drop(ctx context.Context, name string) error {
 	err := s.Update(ctx, driver.Alone, func(dt driver.Tx) error {
 		t := dt.(*tx)
-		e, ok, err := t.conn.entry(name)
+		e, ok, err := t.conn.catalogEntry(name)
 		if err != nil || !ok {
 			return err
 		}

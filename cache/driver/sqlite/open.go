@@ -54,7 +54,7 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 		return nil, err
 	}
 	defer s.core.readers.put(cn)
-	e, ok, err := cn.entry(name)
+	e, ok, err := cn.catalogEntry(name)
 	if err != nil {
 		return nil, cn.waitErr(err)
 	}
@@ -90,7 +90,7 @@ func (s *Store) openExisting(ctx context.Context, name string, spec driver.Spec)
 
 // openInTx creates the collection, or changes what spec wants different.
 func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, error) {
-	e, exists, err := t.conn.entry(name)
+	e, exists, err := t.conn.catalogEntry(name)
 	if err != nil {
 		return nil, t.fail(err)
 	}
@@ -102,7 +102,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 		if spec.Existing {
 			return nil, errMissing
 		}
-		e = entry{}
+		e = catalogEntry{}
 		if e.id, err = t.conn.nextNumber(); err != nil {
 			return nil, t.fail(err)
 		}
@@ -125,7 +125,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 		}
 	}
 	if !exists || e.incomplete(spec) {
-		if err := t.conn.putEntry(e.id, name, spec); err != nil {
+		if err := t.conn.putCatalogEntry(e.id, name, spec); err != nil {
 			return nil, t.fail(err)
 		}
 	}
@@ -145,6 +145,6 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 	// Another process may have changed them before; a change of this
 	// transaction takes effect with its commit.
 	coll.settings.CompareAndSwap(nil, &s)
-	coll.codecs.Store(&entry{e.id, cmp.Or(e.keyCodec, spec.KeyCodec), cmp.Or(e.valueCodec, spec.ValueCodec)})
+	coll.codecs.Store(&catalogEntry{e.id, cmp.Or(e.keyCodec, spec.KeyCodec), cmp.Or(e.valueCodec, spec.ValueCodec)})
 	return coll, nil
 }

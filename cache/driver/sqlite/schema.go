@@ -26,10 +26,10 @@ func (w *writer) prepareSchema(ctx context.Context, deadline time.Time) error {
 	}
 	// Others of this project that open a new store wait for the lock; Python,
 	// which does not, makes SQLite's busy handler wait.
-	if err := w.turns.Lock(ctx, deadline); err != nil {
+	if err := w.turnstile.Lock(ctx, deadline); err != nil {
 		return turnErr(ctx, err)
 	}
-	defer w.turns.Unlock()
+	defer w.turnstile.Unlock()
 	for _, pragma := range []string{
 		// Both count only as long as the database is empty.
 		fmt.Sprintf("PRAGMA page_size = %d", w.core.opts.PageSize),

@@ -16,10 +16,10 @@ import (
 // writer is the one connection of the process that writes, behind a group of
 // callers. The lock order is core's.
 type writer struct {
-	core  *core
-	group *group.Group
-	turns *turnstile.Turnstile // between processes
-	conn  *conn
+	core      *core
+	group     *group.Group
+	turnstile *turnstile.Turnstile // between processes
+	conn      *conn
 
 	// What follows belongs to the leader.
 	tx              tx
@@ -36,12 +36,12 @@ type writer struct {
 // openWriter opens the connection that writes, and brings the schema up to date.
 func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, err error) {
 	w := &writer{core: c, group: group.New(c.log, c.opts.Ungrouped)}
-	if w.turns, err = turnstile.Open(c.files, lockName, queueHeadName, turns{w}); err != nil {
+	if w.turnstile, err = turnstile.Open(c.files, lockName, queueHeadName, turnstileDB{w}); err != nil {
 		return nil, translate(err)
 	}
 	defer func() {
 		if err != nil {
-			w.turns.Close()
+			w.turnstile.Close()
 			if w.conn != nil {
 				w.conn.Close()
 			}
@@ -94,7 +94,7 @@ func (w *writer) lead(r *group.Request) error {
 		w.core.durable.removeAfterCommit(dead)
 	}()
 	defer w.group.HandOver()
-	defer w.turns.Leave()
+	defer w.turnstile.Leave()
 	if err := w.enter(r); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (w *writer) runOne(q *group.Request) error {
 	if q.Ctx.Err() != nil {
 		return context.Cause(q.Ctx)
 	}
-	w.turns.Leave()
+	w.turnstile.Leave()
 	if err := w.enter(q); err != nil {
 		return err
 	}
@@ -217,10 +217,10 @@ func (w *writer) runAlone(r *group.Request) (err error) {
 const presentEvery = time.Millisecond
 
 // enter begins a transaction for r that may write. Whether it fails or not,
-// turns.Leave comes after.
+// turnstile.Leave comes after.
 func (w *writer) enter(r *group.Request) error {
 	now := time.Now()
-	w.turns.Arrive(now, r.Mode == driver.Alone)
+	w.turnstile.Arrive(now, r.Mode == driver.Alone)
 	if now.Sub(w.looked) >= presentEvery {
 		if err := w.core.present(); err != nil {
 			w.core.presence.state.Store(presenceGone)
@@ -231,7 +231,7 @@ func (w *writer) enter(r *group.Request) error {
 	if w.core.reserve.IsSpent() {
 		w.regainReserve()
 	}
-	begun, err := w.turns.Acquire(r.Ctx, now, r.Deadline)
+	begun, err := w.turnstile.Acquire(r.Ctx, now, r.Deadline)
 	if err != nil {
 		return turnErr(r.Ctx, err)
 	}
@@ -254,14 +254,14 @@ func turnErr(ctx context.Context, err error) error {
 	return translate(err)
 }
 
-// turns is the writer as the turnstile sees it.
-type turns struct{ w *writer }
+// turnstileDB is the writer as the turnstile sees it.
+type turnstileDB struct{ w *writer }
 
 // noWait is a deadline for a wait that must not happen.
 var noWait = time.Unix(0, 0)
 
 // Barge implements [turnstile.DB].
-func (t turns) Barge(ctx context.Context) (begun bool, err error) {
+func (t turnstileDB) Barge(ctx context.Context) (begun bool, err error) {
 	t.w.conn.waitUntil(ctx, noWait)
 	err = t.w.conn.run("BEGIN IMMEDIATE")
 	if err == nil {
@@ -274,7 +274,7 @@ func (t turns) Barge(ctx context.Context) (begun bool, err error) {
 }
 
 // Yield implements [turnstile.DB].
-func (t turns) Yield() { t.w.conn.Yield() }
+func (t turnstileDB) Yield() { t.w.conn.Yield() }
 
 // begin opens a transaction that may write.
 func (w *writer) begin() error {
@@ -353,7 +353,7 @@ func (w *writer) exclusively(ctx context.Context, deadline time.Time, fn func(cn
 		return err
 	}
 	defer w.group.HandOver()
-	release, err := w.turns.Hold(ctx, deadline)
+	release, err := w.turnstile.Hold(ctx, deadline)
 	if err != nil {
 		return turnErr(ctx, err)
 	}
@@ -370,7 +370,7 @@ func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, 
 		return false, err
 	}
 	defer w.group.HandOver()
-	release, err := w.turns.TryHold()
+	release, err := w.turnstile.TryHold()
 	if release == nil {
 		return false, translate(err)
 	}
@@ -380,5 +380,5 @@ func (w *writer) exclusivelyNow(deadline time.Time, fn func() error) (ran bool, 
 
 // close closes the lock and the connection.
 func (w *writer) close() error {
-	return errors.Join(w.turns.Close(), w.conn.Close())
+	return errors.Join(w.turnstile.Close(), w.conn.Close())
 }
