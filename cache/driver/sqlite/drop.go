@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/table"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 )
 
 // Dropping a collection, and the tables of one: made here too, since what is made has to go.
@@ -31,7 +32,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	signal(s.core.maintainer.trash)
+	wake.Signal(s.core.maintainer.trash)
 	if name == "" {
 		return nil
 	}

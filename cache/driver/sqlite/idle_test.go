@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 )
 
 // A program that knows nothing of package vfs's deferred unlocks wants the log for itself
@@ -99,7 +100,7 @@ func TestOthersRestartTheLog(t *testing.T) {
 	}
 	for when, f := range map[string]func(){
 		"after gets": get, "after sets": set, "after views": view,
-		"after checkpoints": func() { set(); signal(s.core.maintainer.check) },
+		"after checkpoints": func() { set(); wake.Signal(s.core.maintainer.check) },
 	} {
 		set()
 		often(f, for100ms())

@@ -47,13 +47,6 @@ func newMaintainer(c *core) *maintainer {
 	return m
 }
 
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default: // one is enough
-	}
-}
-
 // remind has the maintainer write what is gathered within a second, or at once.
 func (m *maintainer) remind(now bool) {
 	if now {

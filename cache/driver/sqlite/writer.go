@@ -10,6 +10,7 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/sqlite3"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/turnstile"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wal"
 )
 
@@ -61,7 +62,7 @@ func openWriter(ctx context.Context, c *core, deadline time.Time) (_ *writer, er
 	c.wal = wal.New(c.opts.MaxWALSize, w.pageSize)
 	w.conn.SetWALHook(func(frames int) {
 		if c.wal.Grew(int64(frames)) && c.maintainer != nil { // not while the store is being opened
-			signal(c.maintainer.check)
+			wake.Signal(c.maintainer.check)
 		}
 	})
 	return w, nil

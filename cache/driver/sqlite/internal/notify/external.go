@@ -1,6 +1,10 @@
 package notify
 
-import "time"
+import (
+	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
+)
 
 // Prober notices that other connections commit.
 type Prober interface {
@@ -72,7 +76,7 @@ func (x *external) run() {
 		rest := pollEvery
 		subscribed := false
 		if x.watchers.Subscribe != nil {
-			stop, err := x.watchers.Subscribe(func() { signal(x.wrote) })
+			stop, err := x.watchers.Subscribe(func() { wake.Signal(x.wrote) })
 			if subscribed = err == nil; subscribed {
 				rest = x.watchers.LookEvery
 			}

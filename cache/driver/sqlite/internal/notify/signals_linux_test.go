@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 )
 
 // openPage opens a page that is a file of its own in a directory.
@@ -53,7 +54,7 @@ func TestSignals(t *testing.T) {
 	var all sync.WaitGroup
 	for me := range int64(players) {
 		woken := make(chan struct{}, 1)
-		s := signalsOn(t, path, func(uint32) { signal(woken) })
+		s := signalsOn(t, path, func(uint32) { wake.Signal(woken) })
 		all.Go(func() {
 			for i := 0; ; i++ {
 				topic := uint32(1) << (i % 3) // each player wants all three

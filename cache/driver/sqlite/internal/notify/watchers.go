@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/futex"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/osfs"
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 )
 
 // Options say how external commits are noticed.
@@ -205,14 +206,7 @@ func (w *Watchers) notifyAll() {
 
 func signalAll(watches map[chan struct{}]any) {
 	for ch := range watches {
-		signal(ch)
-	}
-}
-
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default: // one is enough
+		wake.Signal(ch)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/wake"
 )
 
 // watcher waits for the ends of sessions, on one goroutine for all of them. The
@@ -69,14 +71,7 @@ func lookAll() {
 	watching.Lock()
 	defer watching.Unlock()
 	for w := range watching.watchers {
-		signal(w.mayHaveEnded)
-	}
-}
-
-func signal(ch chan struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default: // one is enough
+		wake.Signal(w.mayHaveEnded)
 	}
 }
 
@@ -122,7 +117,7 @@ func (w *watcher) add(watch *watch) {
 	w.watches[watch] = struct{}{}
 	w.start()
 	if !w.awake {
-		signal(w.woken)
+		wake.Signal(w.woken)
 	}
 }
 
@@ -217,7 +212,7 @@ func (w *watcher) run() {
 		}
 		switch {
 		case wanted && unsubscribe == nil && subscribe != nil:
-			unsubscribe, _ = subscribe(func() { signal(w.mayHaveEnded) })
+			unsubscribe, _ = subscribe(func() { wake.Signal(w.mayHaveEnded) })
 		case !wanted && unsubscribe != nil:
 			unsubscribe()
 			unsubscribe = nil
