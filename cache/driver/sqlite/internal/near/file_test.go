@@ -30,7 +30,7 @@ func TestOpenTogether(t *testing.T) {
 				}
 				opened.Wait()
 				epochs[i] = table.Epoch()
-				table.slots[slots-1].Add(1)
+				table.slots[numSlots-1].Add(1)
 				if err := table.Close(); err != nil {
 					t.Error(err)
 				}
@@ -38,7 +38,7 @@ func TestOpenTogether(t *testing.T) {
 		}
 		all.Wait()
 		table := openTable(t, path)
-		if v := table.slots[slots-1].Load(); v != n {
+		if v := table.slots[numSlots-1].Load(); v != n {
 			t.Fatalf("version %d: something was lost", v)
 		}
 		for _, e := range epochs {
@@ -58,7 +58,7 @@ func TestStrangeSize(t *testing.T) {
 			t.Fatal(err)
 		}
 		table := openTable(t, path)
-		table.slots[slots-1].Add(1) // is there
+		table.slots[numSlots-1].Add(1) // is there
 		info, err := os.Stat(path)
 		if err != nil || info.Size() != int64(max(size, tableSize)) {
 			t.Error(size, info.Size(), err)

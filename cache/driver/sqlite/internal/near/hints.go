@@ -29,7 +29,7 @@ func NewHints(max int64) (*Hints, error) {
 	for n < maxHints && int64(16*n) <= max {
 		n *= 2
 	}
-	mem, err := reserve(8 * n)
+	mem, err := mapAnonymous(8 * n)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (h *Hints) Close() error {
 	if h == nil {
 		return nil
 	}
-	return release(h.mem)
+	return unmapAnonymous(h.mem)
 }
 
 // Rowid returns where the row of a key with a hash may be, or 0.

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	cells        = 1 << 10
+	numCells        = 1 << 10
 	cellSize     = 1 << 10
 	maxPublished = cellSize - 8
 )
@@ -15,7 +15,7 @@ const (
 // A mailbox is the part of a table where writers leave the rows that they have
 // written, which other processes would have to ask SQLite for otherwise. A key
 // has one cell, and shares it with others.
-type mailbox [cells]cell
+type mailbox [numCells]cell
 
 // A cell is a sequence number and an entry. The process that holds the write lock makes the
 // number odd, writes the entry, and makes the number even and higher. A reader
@@ -27,7 +27,7 @@ type cell struct {
 }
 
 // The low bits of a hash choose the slot, the high ones the part of Rows.
-func (b *mailbox) cell(hash uint64) *cell { return &b[hash>>24&(cells-1)] }
+func (b *mailbox) cell(hash uint64) *cell { return &b[hash>>24&(numCells-1)] }
 
 // publish leaves an entry.
 func (b *mailbox) publish(e entry) {

@@ -85,5 +85,5 @@ type Index interface {
 // out, since they change without a commit when the WAL begins anew. It is
 // never 0.
 func fingerprintOf(ix Index) uint64 {
-	return mix(ix.FrameChecksum()^seed, uint64(ix.Change())<<32|uint64(ix.Pages())^seed>>1) | 1
+	return foldedProduct(ix.FrameChecksum()^hashSeed, uint64(ix.Change())<<32|uint64(ix.Pages())^hashSeed>>1) | 1
 }

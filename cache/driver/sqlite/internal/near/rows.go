@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	parts = 16
+	numParts = 16
 	// indexCost is what an entry takes in the index, about: a hash and a
 	// position, in a map that is between half and seven eighths full.
 	indexCost = 32
@@ -27,7 +27,7 @@ const (
 // memory is not the garbage collector's, which would let twice of it be used.
 type Rows struct {
 	mem   []byte
-	parts [parts]part
+	parts [numParts]part
 }
 
 // part is a part of Rows. mu guards the rest.
@@ -45,11 +45,11 @@ type part struct {
 // NewRows returns an empty set that takes up to max bytes, at most 16 GiB or
 // what the system has addresses for.
 func NewRows(max int64) (*Rows, error) {
-	size := int(min(max, 1<<34, math.MaxInt)) / parts &^ 7
+	size := int(min(max, 1<<34, math.MaxInt)) / numParts &^ 7
 	if size < headSize {
 		return nil, errors.New("too small for a single row")
 	}
-	mem, err := reserve(size * parts)
+	mem, err := mapAnonymous(size * numParts)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func NewRows(max int64) (*Rows, error) {
 }
 
 // Close gives the memory back. Nobody may use r any more.
-func (r *Rows) Close() error { return release(r.mem) }
+func (r *Rows) Close() error { return unmapAnonymous(r.mem) }
 
 // The low bits of a hash choose the slot of a Table, the high ones the part.
 func (r *Rows) part(hash uint64) *part { return &r.parts[hash>>(64-4)] }

@@ -150,19 +150,19 @@ func TestHashSpreads(t *testing.T) {
 		"texts":    func(i int) codec.Value { return codec.TextValue(fmt.Sprint("key-", i)) },
 		"blobs":    func(i int) codec.Value { return codec.BlobValue(fmt.Appendf(nil, "%032d", i)) },
 	} {
-		used, perPart := map[uint64]bool{}, [parts]int{}
-		for i := range slots {
+		used, perPart := map[uint64]bool{}, [numParts]int{}
+		for i := range numSlots {
 			h := Hash(0, key(i))
-			used[h&(slots-1)] = true
+			used[h&(numSlots-1)] = true
 			perPart[h>>60]++
 		}
 		// A random function hits 1-1/e of the slots: 63 %.
-		if n := len(used) * 100 / slots; n < 61 || n > 66 {
+		if n := len(used) * 100 / numSlots; n < 61 || n > 66 {
 			t.Errorf("%s: %d %% of the slots are used", name, n)
 		}
 		for i, n := range perPart {
-			if n < slots/parts*9/10 || n > slots/parts*11/10 {
-				t.Errorf("%s: part %d has %d of %d", name, i, n, slots/parts)
+			if n < numSlots/numParts*9/10 || n > numSlots/numParts*11/10 {
+				t.Errorf("%s: part %d has %d of %d", name, i, n, numSlots/numParts)
 			}
 		}
 	}
@@ -192,7 +192,7 @@ func TestRandomRows(t *testing.T) {
 			case 2, 3, 4:
 				size := rng.IntN(200)
 				if rng.IntN(20) == 0 {
-					size = rng.IntN(int(max / parts / 2))
+					size = rng.IntN(int(max / numParts / 2))
 				}
 				row := driver.Row{ID: int64(step), Value: codec.BlobValue(bytes.Repeat([]byte{byte(step)}, size))}
 				b := Append(nil, h, 0, key, &row)
@@ -283,7 +283,7 @@ func BenchmarkPut(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		h := uint64(i) * prime
+		h := uint64(i) * hashPrime
 		buf = Append(buf[:0], h, 0, key, &driver.Row{Value: codec.BlobValue(make([]byte, 300))})
 		r.Put(buf, Stamp{2, 2})
 	}

@@ -67,7 +67,7 @@ func (w *world) commit(changes map[int]int64) {
 	w.yield()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sum.Store(mix(w.sum.Load()^seed, prime+uint64(w.last.Load())))
+	w.sum.Store(foldedProduct(w.sum.Load()^hashSeed, hashPrime+uint64(w.last.Load())))
 	for k, v := range changes {
 		w.data[k] = v
 		w.committed[v] = true

@@ -12,9 +12,9 @@ const (
 	writingOffset     = 128
 	slotsOffset       = 4096
 
-	slots         = 1 << 17
-	mailboxOffset = slotsOffset + 4*slots
-	tableSize     = mailboxOffset + cells*cellSize
+	numSlots         = 1 << 17
+	mailboxOffset = slotsOffset + 4*numSlots
+	tableSize     = mailboxOffset + numCells*cellSize
 )
 
 // Name is what the file's name ends in. It changes with the layout, the hash
@@ -28,7 +28,7 @@ type Table struct {
 	epoch     *atomic.Uint64 // odd while a commit changes any number of keys
 	accounted *atomic.Uint64 // fingerprint of the last commit that is accounted for
 	writing   *atomic.Uint32 // between Begin and End
-	slots     *[slots]atomic.Uint32
+	slots     *[numSlots]atomic.Uint32
 	mailbox   *mailbox
 
 	index       Index
@@ -47,7 +47,7 @@ type unaccounted struct {
 // table is used, and the header must be readable as long as it is.
 func (t *Table) SetIndex(ix Index) { t.index = ix }
 
-func (t *Table) slot(hash uint64) *atomic.Uint32 { return &t.slots[hash&(slots-1)] }
+func (t *Table) slot(hash uint64) *atomic.Uint32 { return &t.slots[hash&(numSlots-1)] }
 
 // Stamp returns the stamp of now for the key with a hash, or false if there
 // is none because a commit is under way or not accounted for. What is read
@@ -126,7 +126,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	for _, h := range hashes {
 		if v := t.slot(h); v.Load()&1 == 0 {
 			v.Add(1)
-			c.marked = append(c.marked, uint32(h&(slots-1)))
+			c.marked = append(c.marked, uint32(h&(numSlots-1)))
 		}
 	}
 }

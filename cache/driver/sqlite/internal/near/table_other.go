@@ -18,6 +18,6 @@ func (t *Table) Clear() {}
 // Close does nothing.
 func (t *Table) Close() error { return nil }
 
-func reserve(int) ([]byte, error) { return nil, ErrUnsupported }
+func mapAnonymous(int) ([]byte, error) { return nil, ErrUnsupported }
 
-func release([]byte) error { return nil }
+func unmapAnonymous([]byte) error { return nil }

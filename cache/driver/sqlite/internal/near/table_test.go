@@ -52,7 +52,7 @@ func (f *fakeIndex) FrameChecksum() uint64 { return f.sum }
 // commit is what a commit does to the header, whoever makes it.
 func (f *fakeIndex) commit() {
 	f.change++
-	f.sum = mix(f.sum^seed, prime)
+	f.sum = foldedProduct(f.sum^hashSeed, hashPrime)
 }
 
 // pair is a table as two processes see it.

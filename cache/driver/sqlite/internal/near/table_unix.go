@@ -33,7 +33,7 @@ func Open(f *osfs.File) (_ *Table, err error) {
 			f.Close()
 		}
 	}()
-	alone, err := enter(f)
+	alone, err := lockAndComplete(f)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func Open(f *osfs.File) (_ *Table, err error) {
 		epoch:     (*atomic.Uint64)(at(epochOffset)),
 		accounted: (*atomic.Uint64)(at(fingerprintOffset)),
 		writing:   (*atomic.Uint32)(at(writingOffset)),
-		slots:     (*[slots]atomic.Uint32)(at(slotsOffset)),
+		slots:     (*[numSlots]atomic.Uint32)(at(slotsOffset)),
 		mailbox:   (*mailbox)(at(mailboxOffset)),
 		file:      sharedFile{mem, f},
 	}
@@ -70,10 +70,10 @@ func (t *Table) forget() {
 	t.sweep(t.epoch.Load())
 }
 
-// enter locks f and reports whether no other process uses it. Then the lock is
+// lockAndComplete locks f and reports whether no other process uses it. Then the lock is
 // exclusive, and the file is made complete: no process maps it before, and
 // afterwards it is written to only through a map.
-func enter(f *osfs.File) (alone bool, err error) {
+func lockAndComplete(f *osfs.File) (alone bool, err error) {
 	alone, err = f.TryLock()
 	if err == nil && !alone {
 		err = f.LockShared()
@@ -112,30 +112,30 @@ func (t *Table) Clear() {
 // Close unmaps the table. The table is not used any more.
 func (t *Table) Close() error { return errors.Join(unix.Munmap(t.file.mem), t.file.f.Close()) }
 
-// maxReserved bounds what reserve gives to a 32-bit process, in bytes. It would
+// maxAnonymous bounds what mapAnonymous gives to a 32-bit process, in bytes. It would
 // get more from the system, but then there were no addresses left for SQLite,
 // whose library panics.
-const maxReserved = 512 << 20
+const maxAnonymous = 512 << 20
 
-// reserved is what reserve has given and release has not taken back.
-var reserved atomic.Int64
+// anonymousBytes is what mapAnonymous has mapped and unmapAnonymous has not unmapped.
+var anonymousBytes atomic.Int64
 
-// reserve returns n bytes of memory that are not the garbage collector's, and
+// mapAnonymous returns n bytes of memory that are not the garbage collector's, and
 // take no room before they are used.
-func reserve(n int) ([]byte, error) {
-	if total := reserved.Add(int64(n)); strconv.IntSize == 32 && total > maxReserved {
-		reserved.Add(-int64(n))
-		return nil, fmt.Errorf("a 32-bit process keeps copies of rows in %d bytes at most: %w", maxReserved, unix.ENOMEM)
+func mapAnonymous(n int) ([]byte, error) {
+	if total := anonymousBytes.Add(int64(n)); strconv.IntSize == 32 && total > maxAnonymous {
+		anonymousBytes.Add(-int64(n))
+		return nil, fmt.Errorf("a 32-bit process keeps copies of rows in %d bytes at most: %w", maxAnonymous, unix.ENOMEM)
 	}
 	mem, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
-		reserved.Add(-int64(n))
+		anonymousBytes.Add(-int64(n))
 		return nil, os.NewSyscallError("mmap", err)
 	}
 	return mem, nil
 }
 
-func release(mem []byte) error {
-	reserved.Add(-int64(len(mem)))
+func unmapAnonymous(mem []byte) error {
+	anonymousBytes.Add(-int64(len(mem)))
 	return unix.Munmap(mem)
 }
