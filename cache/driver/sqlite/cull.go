@@ -169,7 +169,7 @@ func (t *tx) volume(c *collection) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return saturate(max((pages-free)*t.core.writer.pageSize-named, 0), size), nil
+	return saturatingAdd(max((pages-free)*t.core.writer.pageSize-named, 0), size), nil
 }
 
 // namedSize adds up the values of all named collections.
@@ -195,13 +195,13 @@ func (t *tx) namedSize() (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		sum = saturate(sum, max(n, 0))
+		sum = saturatingAdd(sum, max(n, 0))
 	}
 	return sum, nil
 }
 
-// saturate adds two sizes.
-func saturate(a, b int64) int64 {
+// saturatingAdd adds two sizes.
+func saturatingAdd(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}

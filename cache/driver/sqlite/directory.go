@@ -45,7 +45,7 @@ func (c *core) openDir() (err error) {
 // and that there is a database file.
 func (c *core) prepareDir(inUse bool) error {
 	if !c.opts.AllowNetwork {
-		kind, err := network(c.files)
+		kind, err := networkKind(c.files)
 		if err != nil {
 			return translate(err)
 		}
@@ -210,8 +210,8 @@ func (c *core) isFrozen() bool {
 	return !c.canWrite()
 }
 
-// network is replaced in tests, which have no network file system at hand.
-var network = (*osfs.Dir).Network
+// networkKind is replaced in tests, which have no network file system at hand.
+var networkKind = (*osfs.Dir).Network
 
 // checkLength refuses a directory, before anything is made in it or above it,
 // whose path is too long for SQLite or the system. All other files are reached

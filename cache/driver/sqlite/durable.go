@@ -187,7 +187,7 @@ func (d *durable) syncListed(ctx context.Context, inSnapshot func()) (done []uns
 // file that cannot be synced stays listed: should the power be cut, it is looked at
 // when the store is opened.
 func (d *durable) syncList(list []unsynced) (done []unsynced) {
-	failed := valuefile.Sync(d.core.files, needed(list), nil)
+	failed := valuefile.Sync(d.core.files, referredFiles(list), nil)
 	for _, u := range list {
 		switch err := failed[u.path]; {
 		case err != nil:

@@ -50,7 +50,7 @@ func (e *endKey) page(here, there codec.Value) (page []driver.Row, ok bool) {
 	case e.empty:
 		return nil, codec.Equal(e.key, there)
 	}
-	return []driver.Row{{Key: e.key}}, between(there, e.key, here)
+	return []driver.Row{{Key: e.key}}, keyBetween(there, e.key, here)
 }
 
 // set remembers the page that the scan has returned.
@@ -69,11 +69,11 @@ func (es *endKeys) absent(key codec.Value) bool {
 }
 
 // isBefore reports whether a key lies between the last row and the bound of the range.
-func (e *endKey) isBefore(key codec.Value) bool { return e.known && between(e.key, key, e.bound) }
+func (e *endKey) isBefore(key codec.Value) bool { return e.known && keyBetween(e.key, key, e.bound) }
 
-// between reports whether key is between a and b, of which either may be the
+// keyBetween reports whether key is between a and b, of which either may be the
 // greater.
-func between(a, key, b codec.Value) bool {
+func keyBetween(a, key, b codec.Value) bool {
 	i, j := codec.Compare(a, key), codec.Compare(key, b)
 	return i != 0 && i == j
 }

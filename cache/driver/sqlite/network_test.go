@@ -12,9 +12,9 @@ import (
 // nfsForTest makes every directory lie on NFS, until the returned function is
 // called.
 func nfsForTest() (restore func()) {
-	old := network
-	network = func(*osfs.Dir) (string, error) { return "NFS", nil }
-	return func() { network = old }
+	old := networkKind
+	networkKind = func(*osfs.Dir) (string, error) { return "NFS", nil }
+	return func() { networkKind = old }
 }
 
 func TestNetworkFileSystem(t *testing.T) {

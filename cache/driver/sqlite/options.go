@@ -128,7 +128,7 @@ const (
 // Defaults of Options, in bytes.
 const (
 	DefaultCacheSize = 12 << 20
-	DefaultNearCache = 64 << 20 >> (3 * narrow) // an eighth in a 32-bit process
+	DefaultNearCache = 64 << 20 >> (3 * is32Bit) // an eighth in a 32-bit process
 )
 
 const (
@@ -138,10 +138,10 @@ const (
 	minWALSize      = 1 << 20
 	defaultPageSize = 4096
 
-	// narrow is 1 in a 32-bit process. What is scarce there are addresses, and
+	// is32Bit is 1 in a 32-bit process. What is scarce there are addresses, and
 	// SQLite's library panics where it finds none: see maxCacheSize32,
 	// maxMmapSize32 and package near, which take fewer than are asked for.
-	narrow         = (64 - strconv.IntSize) / 32
+	is32Bit        = (64 - strconv.IntSize) / 32
 	maxCacheSize32 = 256 << 20
 	maxMmapSize32  = 64 << 20
 )
@@ -173,7 +173,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out.MaxWALSize = maxWALSize
 	}
 	out.MaxWALSize = max(out.MaxWALSize, minWALSize)
-	if narrow == 1 {
+	if is32Bit == 1 {
 		out.CacheSize = min(out.CacheSize, maxCacheSize32)
 		out.MmapSize = min(out.MmapSize, maxMmapSize32)
 	}

@@ -21,8 +21,8 @@ type setting struct {
 // settingRows returns the rows that hold s. Their names are DiskCache's.
 func settingRows(s driver.Settings) []setting {
 	return []setting{
-		{"statistics", boolean(s.Statistics)},
-		{"tag_index", boolean(s.TagIndex)},
+		{"statistics", boolValue(s.Statistics)},
+		{"tag_index", boolValue(s.TagIndex)},
 		{"eviction_policy", codec.TextValue(string(s.Policy))},
 		{"size_limit", codec.IntegerValue(s.SizeLimit)},
 		{"cull_limit", codec.IntegerValue(int64(s.CullLimit))},
@@ -30,7 +30,7 @@ func settingRows(s driver.Settings) []setting {
 	}
 }
 
-func boolean(b bool) codec.Value {
+func boolValue(b bool) codec.Value {
 	if b {
 		return codec.IntegerValue(1)
 	}
@@ -164,13 +164,13 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 				out.Policy = p
 			}
 		case "size_limit":
-			set(&out.SizeLimit, n, ok)
+			setIfNumber(&out.SizeLimit, n, ok)
 		case "cull_limit":
 			limit := int64(out.CullLimit)
-			set(&limit, n, ok)
+			setIfNumber(&limit, n, ok)
 			out.CullLimit = int(min(limit, math.MaxInt32))
 		case "disk_min_file_size":
-			set(&out.MinFileSize, n, ok)
+			setIfNumber(&out.MinFileSize, n, ok)
 		default:
 			ok = true
 		}
@@ -184,8 +184,8 @@ func (cn *conn) readSettings(c *collection) (driver.Settings, error) {
 	return out, err
 }
 
-// set assigns a number that is one.
-func set(to *int64, n int64, ok bool) {
+// setIfNumber assigns n if the column that it was read from has a number.
+func setIfNumber(to *int64, n int64, ok bool) {
 	if ok {
 		*to = n
 	}

@@ -21,8 +21,8 @@ type unsynced struct {
 	trashed bool // no collection has a row of it any more, or it is no name of a value file
 }
 
-// needed returns the files of a list that rows refer to.
-func needed(list []unsynced) (files []string) {
+// referredFiles returns the files of a list that rows refer to.
+func referredFiles(list []unsynced) (files []string) {
 	for _, u := range list {
 		if !u.trashed {
 			files = append(files, u.path)

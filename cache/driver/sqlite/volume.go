@@ -36,7 +36,7 @@ func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 			if err != nil {
 				return err
 			}
-			files = saturate(files, n)
+			files = saturatingAdd(files, n)
 		}
 		return nil
 	})
@@ -50,7 +50,7 @@ func (s *Store) Volume(ctx context.Context) (driver.Volume, error) {
 		return driver.Volume{}, translate(err)
 	}
 	return driver.Volume{
-		Total: saturate(saturate(database, log), files),
+		Total: saturatingAdd(saturatingAdd(database, log), files),
 		Parts: map[string]int64{"database": database, "log": log, "files": files},
 	}, nil
 }

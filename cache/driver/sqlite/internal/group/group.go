@@ -59,9 +59,9 @@ type Group struct {
 	alone  atomic.Int64
 	warned atomic.Int64 // the alone that the Logger was told of
 
-	mu    sync.Mutex // guards what follows
-	led   bool       // there is a leader
-	queue []*Request
+	mu        sync.Mutex // guards what follows
+	hasLeader bool
+	queue     []*Request
 
 	batch []*Request // the leader's: its request and those of its followers
 }
@@ -76,8 +76,8 @@ func New(log *slog.Logger, ungrouped bool) *Group {
 // request that no other caller would run always leads.
 func (g *Group) Join(r *Request) (leads bool, err error) {
 	g.mu.Lock()
-	if !g.led {
-		g.led = true
+	if !g.hasLeader {
+		g.hasLeader = true
 		g.mu.Unlock()
 		return true, nil
 	}
@@ -174,7 +174,7 @@ func (g *Group) warn() {
 func (g *Group) Idle() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return !g.led
+	return !g.hasLeader
 }
 
 // Waiting returns how many requests are in the queue.
@@ -188,7 +188,7 @@ func (g *Group) Waiting() int {
 func (g *Group) HandOver() {
 	g.mu.Lock()
 	if len(g.queue) == 0 {
-		g.led = false
+		g.hasLeader = false
 		g.mu.Unlock()
 		return
 	}

@@ -35,7 +35,7 @@ type instance struct {
 	count   int                // that were not removed yet
 }
 
-var shared instance
+var sharedInstance instance
 
 // Add has fn called when one of the events has happened to path after Add has
 // returned. It may be called more often. fn is called on a goroutine that all
@@ -43,7 +43,7 @@ var shared instance
 // Remove. All watches of one path are to name the same events. A symbolic link at
 // the end of path is not followed.
 func Add(path string, events Event, fn func()) (*Watch, error) {
-	s := &shared
+	s := &sharedInstance
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f == nil {
@@ -53,7 +53,7 @@ func Add(path string, events Event, fn func()) (*Watch, error) {
 		}
 		s.fd, s.f = fd, os.NewFile(uintptr(fd), "inotify")
 		s.watches = map[int32][]*Watch{}
-		go read(s.f)
+		go readEvents(s.f)
 	}
 	wd, err := unix.InotifyAddWatch(s.fd, path, uint32(events)|unix.IN_DONT_FOLLOW)
 	if err != nil {
@@ -68,7 +68,7 @@ func Add(path string, events Event, fn func()) (*Watch, error) {
 
 // Remove ends the watch. It waits for a running fn; afterwards fn is not called.
 func (w *Watch) Remove() {
-	s := &shared
+	s := &sharedInstance
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count--
@@ -91,7 +91,7 @@ func (w *Watch) Remove() {
 	s.closeIfUnused()
 }
 
-// closeIfUnused ends read. The descriptor is closed when read returns: that takes the
+// closeIfUnused ends readEvents. The descriptor is closed when that returns: that takes the
 // kernel milliseconds, for which the caller of Remove does not wait.
 func (s *instance) closeIfUnused() {
 	if s.count == 0 && s.f != nil {
@@ -100,13 +100,13 @@ func (s *instance) closeIfUnused() {
 	}
 }
 
-// read calls the functions of the watches until f is closed.
-func read(f *os.File) {
+// readEvents calls the functions of the watches until f is closed.
+func readEvents(f *os.File) {
 	buf := make([]byte, 4096)
 	for {
 		n, err := f.Read(buf)
 		if err != nil {
-			shared.lose(f)
+			sharedInstance.lose(f)
 			return
 		}
 		dispatch(f, buf[:n])
@@ -126,7 +126,7 @@ func (s *instance) lose(f *os.File) {
 }
 
 func dispatch(f *os.File, b []byte) {
-	s := &shared
+	s := &sharedInstance
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f != f {
@@ -138,7 +138,7 @@ func dispatch(f *os.File, b []byte) {
 		b = b[unix.SizeofInotifyEvent+int(binary.NativeEndian.Uint32(b[12:])):]
 		if mask&unix.IN_Q_OVERFLOW != 0 { // of any watch
 			for _, all := range s.watches {
-				call(all)
+				callAll(all)
 			}
 			continue
 		}
@@ -146,11 +146,11 @@ func dispatch(f *os.File, b []byte) {
 			delete(s.watches, wd)
 			continue
 		}
-		call(s.watches[wd])
+		callAll(s.watches[wd])
 	}
 }
 
-func call(all []*Watch) {
+func callAll(all []*Watch) {
 	for _, w := range all {
 		w.fn()
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	numCells        = 1 << 10
+	numCells     = 1 << 10
 	cellSize     = 1 << 10
 	maxPublished = cellSize - 8
 )

@@ -12,7 +12,7 @@ const (
 	writingOffset     = 128
 	slotsOffset       = 4096
 
-	numSlots         = 1 << 17
+	numSlots      = 1 << 17
 	mailboxOffset = slotsOffset + 4*numSlots
 	tableSize     = mailboxOffset + numCells*cellSize
 )

@@ -21,7 +21,7 @@ type Receiver struct {
 	ended  chan struct{} // closed when nobody listens any more
 }
 
-func address(name string) unix.Sockaddr {
+func socketAddress(name string) unix.Sockaddr {
 	return &unix.SockaddrUnix{Name: "@go-diskcache/" + name}
 }
 
@@ -32,7 +32,7 @@ func Listen(name string, fn func(message []byte, own bool)) (*Receiver, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	if err := unix.Bind(fd, address(name)); err != nil {
+	if err := unix.Bind(fd, socketAddress(name)); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
 	}
@@ -61,15 +61,15 @@ func (m *Receiver) listen(fn func(message []byte, own bool)) {
 		case err != nil || flags&unix.MSG_TRUNC != 0:
 			continue
 		}
-		fn(buf[:n], sender(oob[:control]) == user)
+		fn(buf[:n], senderUser(oob[:control]) == user)
 		// The goroutine that fn woke runs here and now: the wait would take the
 		// processor from it for a while.
 		runtime.Gosched()
 	}
 }
 
-// sender returns the user that the kernel names, or an impossible one.
-func sender(oob []byte) uint32 {
+// senderUser returns the user that the kernel names, or an impossible one.
+func senderUser(oob []byte) uint32 {
 	if messages, err := unix.ParseSocketControlMessage(oob); err == nil {
 		for i := range messages {
 			if cred, err := unix.ParseUnixCredentials(&messages[i]); err == nil {
@@ -115,7 +115,7 @@ func (s *Sender) Send(name string, message []byte) error {
 		}
 		s.fd, s.opened = fd, true
 	}
-	err := unix.Sendto(s.fd, message, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, address(name))
+	err := unix.Sendto(s.fd, message, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, socketAddress(name))
 	return os.NewSyscallError("sendto", err)
 }
 

@@ -47,14 +47,14 @@ func TestReceiver(t *testing.T) {
 			rand.Read(message)
 			// With descriptors, which the receiver would have to close.
 			for _, oob := range [][]byte{nil, unix.UnixRights(0, 1, 2, 0, 1, 2)} {
-				if err := unix.Sendmsg(stranger, message, oob, address("test.1"), 0); err != nil {
+				if err := unix.Sendmsg(stranger, message, oob, socketAddress("test.1"), 0); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		if os.Geteuid() == 0 { // root may say that it is somebody else
 			other := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: 1101, Gid: 1101})
-			if err := unix.Sendmsg(stranger, []byte("of another user"), other, address("test.1"), 0); err != nil {
+			if err := unix.Sendmsg(stranger, []byte("of another user"), other, socketAddress("test.1"), 0); err != nil {
 				t.Fatal(err)
 			}
 		}

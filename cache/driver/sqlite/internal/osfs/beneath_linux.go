@@ -12,30 +12,30 @@ const searchOnly = unix.O_PATH
 // noOpenat2 is set where the kernel is older than 5.6.
 var noOpenat2 atomic.Bool
 
-// beneath opens a name below a directory, and follows no symbolic link.
-func beneath(dir int, name string, flags int, mode uint32) (fd int, err error) {
-	folder, _ := split(name)
+// openBeneath opens a name below a directory, and follows no symbolic link.
+func openBeneath(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	folder, _ := splitName(name)
 	if folder == "" {
 		return openAt(dir, name, flags, mode)
 	}
 	if noOpenat2.Load() {
-		return walk(dir, name, flags, mode)
+		return openThroughFolders(dir, name, flags, mode)
 	}
 	how := unix.OpenHow{
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Mode:    uint64(mode),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	err = again(func() error {
+	err = retryInterrupted(func() error {
 		fd, err = unix.Openat2(dir, name, &how)
 		return err
 	})
 	switch err {
 	case unix.ENOSYS:
 		noOpenat2.Store(true)
-		return walk(dir, name, flags, mode)
+		return openThroughFolders(dir, name, flags, mode)
 	case unix.EPERM, unix.EAGAIN: // a filter of system calls says the former
-		return walk(dir, name, flags, mode)
+		return openThroughFolders(dir, name, flags, mode)
 	}
 	return fd, err
 }

@@ -7,7 +7,7 @@ import "golang.org/x/sys/unix"
 // searchOnly opens a folder for what is in it.
 const searchOnly = unix.O_RDONLY
 
-// beneath opens a name below a directory, and follows no symbolic link.
-func beneath(dir int, name string, flags int, mode uint32) (int, error) {
-	return walk(dir, name, flags, mode)
+// openBeneath opens a name below a directory, and follows no symbolic link.
+func openBeneath(dir int, name string, flags int, mode uint32) (int, error) {
+	return openThroughFolders(dir, name, flags, mode)
 }

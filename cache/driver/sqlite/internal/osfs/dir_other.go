@@ -43,7 +43,7 @@ func (h handle) open(name, _ string, mode access) (*os.File, Info, error) {
 	}
 	f, err := h.Root.OpenFile(filepath.FromSlash(name), int(mode), 0)
 	if err != nil {
-		return nil, info, cause(err)
+		return nil, info, innerError(err)
 	}
 	if info, err = infoOf(f); err == nil {
 		err = info.regular()
@@ -57,14 +57,14 @@ func (h handle) open(name, _ string, mode access) (*os.File, Info, error) {
 
 func (h handle) create(name, _ string, r rights) (*os.File, error) {
 	f, err := h.Root.OpenFile(filepath.FromSlash(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	return f, cause(err)
+	return f, innerError(err)
 }
 
-func (h handle) mkdir(name string, r rights) error { return cause(h.Root.Mkdir(name, 0o700)) }
+func (h handle) mkdir(name string, r rights) error { return innerError(h.Root.Mkdir(name, 0o700)) }
 
-func (h handle) remove(name string) error { return cause(h.Root.Remove(name)) }
+func (h handle) remove(name string) error { return innerError(h.Root.Remove(name)) }
 
-func (h handle) link(from, to string) error { return cause(h.Root.Link(from, to)) }
+func (h handle) link(from, to string) error { return innerError(h.Root.Link(from, to)) }
 
 func (h handle) lstat(name string) (Info, error) {
 	if !strings.Contains(name, "/") && filepath.IsLocal(name) {
@@ -72,10 +72,10 @@ func (h handle) lstat(name string) (Info, error) {
 		// moment; the name could stay until the handle is closed, and another
 		// process take the journal for one that a dead writer has left.
 		fi, err := os.Lstat(filepath.Join(h.Root.Name(), name))
-		return Info{fi}, cause(err)
+		return Info{fi}, innerError(err)
 	}
 	fi, err := h.Root.Lstat(name)
-	return Info{fi}, cause(err)
+	return Info{fi}, innerError(err)
 }
 
 func (h handle) isFolder(name string) error {
@@ -92,7 +92,7 @@ func (h handle) readDir(name, _ string) ([]fs.DirEntry, error) {
 	}
 	f, err := h.Root.Open(name)
 	if err != nil {
-		return nil, cause(err)
+		return nil, innerError(err)
 	}
 	defer f.Close()
 	return f.ReadDir(-1)
@@ -101,8 +101,8 @@ func (h handle) readDir(name, _ string) ([]fs.DirEntry, error) {
 // syncFolder does nothing: Windows cannot sync a folder.
 func (h handle) syncFolder(string) error { return nil }
 
-// cause returns the error within one that names the path again.
-func cause(err error) error {
+// innerError returns the error within one that names the path again.
+func innerError(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err

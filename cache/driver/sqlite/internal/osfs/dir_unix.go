@@ -46,7 +46,7 @@ const (
 // open opens an existing regular file.
 func (h handle) open(name, full string, mode access) (*os.File, Info, error) {
 	// Without O_NONBLOCK this would wait for the other end of a pipe.
-	fd, err := beneath(int(h), name, int(mode)|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	fd, err := openBeneath(int(h), name, int(mode)|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, Info{}, h.explain(name, err)
 	}
@@ -89,7 +89,7 @@ func (h handle) create(name, full string, r rights) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer h.leave(dir)
+	defer h.closeFolder(dir)
 	// Not the group's before it is known to be the right group.
 	fd, err := openAt(dir, base, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, r.file&0o700)
 	if err != nil {
@@ -108,8 +108,8 @@ func (h handle) mkdir(name string, r rights) error {
 	if err != nil {
 		return err
 	}
-	defer h.leave(dir)
-	if err := again(func() error { return unix.Mkdirat(dir, base, r.folder()&0o700) }); err != nil {
+	defer h.closeFolder(dir)
+	if err := retryInterrupted(func() error { return unix.Mkdirat(dir, base, r.folder()&0o700) }); err != nil {
 		return err
 	}
 	if err := r.giveFolder(dir, base); err != nil {
@@ -124,12 +124,12 @@ func (h handle) remove(name string) error {
 	if err != nil {
 		return err
 	}
-	defer h.leave(dir)
-	file := again(func() error { return unix.Unlinkat(dir, base, 0) })
+	defer h.closeFolder(dir)
+	file := retryInterrupted(func() error { return unix.Unlinkat(dir, base, 0) })
 	if file == nil {
 		return nil
 	}
-	folder := again(func() error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
+	folder := retryInterrupted(func() error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
 	if folder == unix.ENOTDIR {
 		return file
 	}
@@ -141,13 +141,13 @@ func (h handle) link(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer h.leave(a)
+	defer h.closeFolder(a)
 	b, name, err := h.folderOf(to)
 	if err != nil {
 		return err
 	}
-	defer h.leave(b)
-	return again(func() error { return unix.Linkat(a, old, b, name, 0) })
+	defer h.closeFolder(b)
+	return retryInterrupted(func() error { return unix.Linkat(a, old, b, name, 0) })
 }
 
 func (h handle) lstat(name string) (info Info, err error) {
@@ -155,13 +155,13 @@ func (h handle) lstat(name string) (info Info, err error) {
 	if err != nil {
 		return info, err
 	}
-	defer h.leave(dir)
-	err = again(func() error { return unix.Fstatat(dir, base, &info.st, unix.AT_SYMLINK_NOFOLLOW) })
+	defer h.closeFolder(dir)
+	err = retryInterrupted(func() error { return unix.Fstatat(dir, base, &info.st, unix.AT_SYMLINK_NOFOLLOW) })
 	return info, err
 }
 
 func (h handle) isFolder(name string) error {
-	fd, err := beneath(int(h), name, searchOnly|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	fd, err := openBeneath(int(h), name, searchOnly|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return h.explain(name, err)
 	}
@@ -170,7 +170,7 @@ func (h handle) isFolder(name string) error {
 
 // folder opens a folder for reading.
 func (h handle) folder(name, full string) (*os.File, error) {
-	fd, err := beneath(int(h), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	fd, err := openBeneath(int(h), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, h.explain(name, err)
 	}
@@ -200,26 +200,26 @@ func (h handle) syncFolder(name string) error {
 
 // folderOf opens the folder that a name is in, for leave.
 func (h handle) folderOf(name string) (fd int, base string, err error) {
-	folder, base := split(name)
+	folder, base := splitName(name)
 	if folder == "" {
 		return int(h), base, nil
 	}
-	fd, err = beneath(int(h), folder, searchOnly|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	fd, err = openBeneath(int(h), folder, searchOnly|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return -1, "", h.explain(folder, err)
 	}
 	return fd, base, nil
 }
 
-// leave closes what folderOf has opened.
-func (h handle) leave(fd int) {
+// closeFolder closes what folderOf has opened.
+func (h handle) closeFolder(fd int) {
 	if fd != int(h) {
 		unix.Close(fd)
 	}
 }
 
-// walk is beneath, folder by folder.
-func walk(dir int, name string, flags int, mode uint32) (int, error) {
+// openThroughFolders is openBeneath, folder by folder.
+func openThroughFolders(dir int, name string, flags int, mode uint32) (int, error) {
 	at := dir
 	for {
 		part, rest, more := strings.Cut(name, "/")
@@ -243,15 +243,15 @@ func walk(dir int, name string, flags int, mode uint32) (int, error) {
 
 // openAt opens a name in a folder, for this process alone.
 func openAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
-	err = again(func() error {
+	err = retryInterrupted(func() error {
 		fd, err = unix.Openat(dir, name, flags|unix.O_CLOEXEC, mode)
 		return err
 	})
 	return fd, err
 }
 
-// again makes a call again that a signal has interrupted.
-func again(call func() error) error {
+// retryInterrupted makes a call again that a signal has interrupted.
+func retryInterrupted(call func() error) error {
 	for {
 		if err := call(); err != unix.EINTR {
 			return err
@@ -263,7 +263,7 @@ func again(call func() error) error {
 type Info struct{ st unix.Stat_t }
 
 func fdInfo(fd int) (info Info, err error) {
-	err = again(func() error { return unix.Fstat(fd, &info.st) })
+	err = retryInterrupted(func() error { return unix.Fstat(fd, &info.st) })
 	return info, err
 }
 
@@ -274,7 +274,7 @@ func infoOf(f *os.File) (Info, error) {
 
 // Stat returns what is known of the file in a path.
 func Stat(path string) (info Info, err error) {
-	if err = again(func() error { return unix.Stat(path, &info.st) }); err != nil {
+	if err = retryInterrupted(func() error { return unix.Stat(path, &info.st) }); err != nil {
 		err = &fs.PathError{Op: string(OpStat), Path: path, Err: err}
 	}
 	return info, err
@@ -282,7 +282,7 @@ func Stat(path string) (info Info, err error) {
 
 // Lstat is Stat, of a symbolic link itself.
 func Lstat(path string) (info Info, err error) {
-	if err = again(func() error { return unix.Lstat(path, &info.st) }); err != nil {
+	if err = retryInterrupted(func() error { return unix.Lstat(path, &info.st) }); err != nil {
 		err = &fs.PathError{Op: string(OpStat), Path: path, Err: err}
 	}
 	return info, err

@@ -10,18 +10,18 @@ import (
 )
 
 func tryLock(f *os.File, exclusive bool) (bool, error) {
-	err := flock(f, how(exclusive)|unix.LOCK_NB)
+	err := flock(f, lockFlags(exclusive)|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func lock(f *os.File, exclusive bool) error { return flock(f, how(exclusive)) }
+func lock(f *os.File, exclusive bool) error { return flock(f, lockFlags(exclusive)) }
 
 func unlock(f *os.File) { flock(f, unix.LOCK_UN) }
 
-func how(exclusive bool) int {
+func lockFlags(exclusive bool) int {
 	if exclusive {
 		return unix.LOCK_EX
 	}

@@ -11,20 +11,20 @@ import (
 // in another way. So a lock that it has is given up first, as flock does.
 
 func tryLock(f *os.File, exclusive bool) (bool, error) {
-	err := lockEx(f, how(exclusive)|windows.LOCKFILE_FAIL_IMMEDIATELY)
+	err := lockEx(f, lockFlags(exclusive)|windows.LOCKFILE_FAIL_IMMEDIATELY)
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func lock(f *os.File, exclusive bool) error { return lockEx(f, how(exclusive)) }
+func lock(f *os.File, exclusive bool) error { return lockEx(f, lockFlags(exclusive)) }
 
 func unlock(f *os.File) {
 	windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, new(windows.Overlapped))
 }
 
-func how(exclusive bool) uint32 {
+func lockFlags(exclusive bool) uint32 {
 	if exclusive {
 		return windows.LOCKFILE_EXCLUSIVE_LOCK
 	}

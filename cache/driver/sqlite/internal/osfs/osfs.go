@@ -94,9 +94,9 @@ func (d *Dir) Path() string { return d.path }
 // full returns the path of a name, for messages.
 func (d *Dir) full(name string) string { return filepath.Join(d.path, filepath.FromSlash(name)) }
 
-// local returns the name in its shortest form, or fails if it leads out of the
+// cleanName returns the name in its shortest form, or fails if it leads out of the
 // directory.
-func local(op, name string) (string, error) {
+func cleanName(op, name string) (string, error) {
 	clean := path.Clean(name)
 	if !filepath.IsLocal(filepath.FromSlash(clean)) {
 		return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
@@ -107,7 +107,7 @@ func local(op, name string) (string, error) {
 // do does op with the handle. A call that a signal has interrupted is made
 // again.
 func (d *Dir) do(op Op, fn func(h handle, name string) error) error {
-	name, err := local(string(op.Kind), op.Name)
+	name, err := cleanName(string(op.Kind), op.Name)
 	if err != nil {
 		return err
 	}
@@ -368,7 +368,7 @@ func (d *Dir) RemoveIfThere(name string) error {
 // Link gives a file a further name. It fails with [fs.ErrExist] if there is
 // anything of that name.
 func (d *Dir) Link(from, to string) error {
-	to, err := local(string(OpLink), to)
+	to, err := cleanName(string(OpLink), to)
 	if err != nil {
 		return err
 	}
@@ -422,9 +422,9 @@ func (d *Dir) Network() (kind string, err error) {
 	return kind, err
 }
 
-// split cuts a name into its folder, "" if that is the directory, and its last
+// splitName cuts a name into its folder, "" if that is the directory, and its last
 // part.
-func split(name string) (folder, base string) {
+func splitName(name string) (folder, base string) {
 	folder, base = path.Split(name)
 	return strings.TrimSuffix(folder, "/"), base
 }

@@ -137,7 +137,7 @@ func TestWalk(t *testing.T) {
 		"a/b/file": nil, "a/b/none": unix.ENOENT, "a/none/file": unix.ENOENT, "a/b/file/x": unix.ENOTDIR,
 		"link/b/file": unix.ELOOP, "a/b/link": unix.ELOOP,
 	} {
-		for _, open := range []func(int, string, int, uint32) (int, error){beneath, walk} {
+		for _, open := range []func(int, string, int, uint32) (int, error){openBeneath, openThroughFolders} {
 			fd, err := open(int(d.handle), name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
 			if err == nil {
 				unix.Close(fd)

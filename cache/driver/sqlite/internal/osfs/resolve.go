@@ -24,7 +24,7 @@ func Resolve(name string) (string, error) {
 		above := filepath.Dir(name)
 		switch {
 		case err == nil:
-			return below(path, missing)
+			return joinMissing(path, missing)
 		case IsTooLong(err), !errors.Is(err, fs.ErrNotExist), above == name:
 			return "", err
 		}
@@ -33,8 +33,8 @@ func Resolve(name string) (string, error) {
 	}
 }
 
-// below returns the path of folders that are not there, the innermost first.
-func below(path string, missing []string) (string, error) {
+// joinMissing returns the path of folders that are not there, the innermost first.
+func joinMissing(path string, missing []string) (string, error) {
 	at := path
 	for _, name := range slices.Backward(missing) {
 		if _, err := os.Lstat(filepath.Join(at, name)); IsTooLong(err) {

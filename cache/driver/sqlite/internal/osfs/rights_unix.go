@@ -46,13 +46,13 @@ func (r rights) give(fd int, mode uint32) error {
 	}
 	uid, gid := r.owner(info)
 	if uid >= 0 || gid >= 0 {
-		err := again(func() error { return unix.Fchown(fd, uid, gid) })
+		err := retryInterrupted(func() error { return unix.Fchown(fd, uid, gid) })
 		if gid >= 0 && err != nil { // not in that group: then it is not for the group either
 			mode &= 0o707
 		}
 	}
 	if have := uint32(info.st.Mode); have&0o777 != mode {
-		return again(func() error { return unix.Fchmod(fd, mode|have&unix.S_ISGID) })
+		return retryInterrupted(func() error { return unix.Fchmod(fd, mode|have&unix.S_ISGID) })
 	}
 	return nil
 }
@@ -60,7 +60,7 @@ func (r rights) give(fd int, mode uint32) error {
 // giveFolder is give for a new folder.
 func (r rights) giveFolder(dir int, base string) error {
 	var info Info
-	if err := again(func() error { return unix.Fstatat(dir, base, &info.st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
+	if err := retryInterrupted(func() error { return unix.Fstatat(dir, base, &info.st, unix.AT_SYMLINK_NOFOLLOW) }); err != nil {
 		return err
 	}
 	if uid, gid := r.owner(info); uid < 0 && gid < 0 && uint32(info.st.Mode)&0o777 == r.folder() {
@@ -103,7 +103,7 @@ func (d *Dir) trusts(info Info) error {
 	}
 	if d.rights.file&0o060 == 0o060 && int(info.st.Gid) == d.rights.gid {
 		var dir Info
-		err := again(func() error { return unix.Fstat(int(d.handle), &dir.st) })
+		err := retryInterrupted(func() error { return unix.Fstat(int(d.handle), &dir.st) })
 		if err == nil && uint32(dir.st.Mode)&0o002 == 0 {
 			return nil
 		}

@@ -10,7 +10,7 @@ import (
 
 func (h handle) network(string) (string, error) {
 	var st unix.Statfs_t
-	if err := again(func() error { return unix.Fstatfs(int(h), &st) }); err != nil {
+	if err := retryInterrupted(func() error { return unix.Fstatfs(int(h), &st) }); err != nil {
 		return "", err
 	}
 	if st.Flags&unix.MNT_LOCAL != 0 {

@@ -58,12 +58,12 @@ var localFUSE = map[string]bool{
 
 func (h handle) network(string) (string, error) {
 	var st unix.Statfs_t
-	err := again(func() error { return unix.Fstatfs(int(h), &st) })
+	err := retryInterrupted(func() error { return unix.Fstatfs(int(h), &st) })
 	if err != nil || uint32(st.Type) != unix.FUSE_SUPER_MAGIC {
 		return networkMagic[uint32(st.Type)], err
 	}
 	var file unix.Stat_t
-	if err := again(func() error { return unix.Fstat(int(h), &file) }); err != nil {
+	if err := retryInterrupted(func() error { return unix.Fstat(int(h), &file) }); err != nil {
 		return "", err
 	}
 	// The thread's, since it may have mounts of its own. Where there is no
@@ -93,6 +93,6 @@ func remoteFUSE(mountinfo string, dev uint64) string {
 
 func (h handle) space() (free, total int64, err error) {
 	var st unix.Statfs_t
-	err = again(func() error { return unix.Fstatfs(int(h), &st) })
+	err = retryInterrupted(func() error { return unix.Fstatfs(int(h), &st) })
 	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), err
 }

@@ -13,7 +13,7 @@
 //
 // The package owns the locks that show which sessions live, their folders, and the goroutine
 // that watches. It does not know what is in the folders, nor what a session holds.
-// Lock order: Sessions.mu, and then fileLocks.mu or watcher.mu, and after that watching.
+// Lock order: Sessions.mu, and then fileLocks.mu or watcher.mu, and after that runningWatchers.
 package session
 
 import (

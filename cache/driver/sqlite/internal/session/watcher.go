@@ -60,17 +60,17 @@ func (w *watcher) init(s *Sessions) {
 	w.watches = make(map[*watch]struct{})
 }
 
-// watching has the watchers of this process whose goroutines run.
-var watching struct {
+// runningWatchers has the watchers of this process whose goroutines run.
+var runningWatchers struct {
 	sync.Mutex
 	watchers map[*watcher]struct{}
 }
 
 // lookAll has all watchers of this process look.
 func lookAll() {
-	watching.Lock()
-	defer watching.Unlock()
-	for w := range watching.watchers {
+	runningWatchers.Lock()
+	defer runningWatchers.Unlock()
+	for w := range runningWatchers.watchers {
 		wake.Signal(w.mayHaveEnded)
 	}
 }
@@ -132,16 +132,16 @@ func (w *watcher) start() {
 // setRunning notes whether the goroutine runs. The caller holds mu.
 func (w *watcher) setRunning(on bool) {
 	w.running = on
-	watching.Lock()
-	defer watching.Unlock()
+	runningWatchers.Lock()
+	defer runningWatchers.Unlock()
 	if !on {
-		delete(watching.watchers, w)
+		delete(runningWatchers.watchers, w)
 		return
 	}
-	if watching.watchers == nil {
-		watching.watchers = make(map[*watcher]struct{})
+	if runningWatchers.watchers == nil {
+		runningWatchers.watchers = make(map[*watcher]struct{})
 	}
-	watching.watchers[w] = struct{}{}
+	runningWatchers.watchers[w] = struct{}{}
 }
 
 // guard has the goroutine look after this store's session from now on, or no more.
