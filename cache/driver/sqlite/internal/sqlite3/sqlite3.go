@@ -5,9 +5,10 @@
 // without allocating anything but the values it returns.
 //
 // It owns connections and their statements: opening, binding, stepping, columns, hooks,
-// backups, checkpoints, and SQLite's errors. It knows nothing of the engine's tables. Files
-// are the business of package vfs, through which it opens databases; that one knows no
-// connection.
+// backups, checkpoints, and SQLite's errors. It knows nothing of the engine's tables. What
+// SQLite does with files is the business of package vfs, through which it opens databases;
+// that one knows no connection. The exception is [CutLog], which reads and cuts a WAL through
+// the methods of a file that a connection of its own has open.
 //
 // # Goroutines
 //
