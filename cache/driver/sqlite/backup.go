@@ -93,8 +93,8 @@ func (b *backup) run() error {
 			if cn, err = s.core.readers.take(b.ctx, s.timeout); err != nil {
 				return err
 			}
-			if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
-				return cn.waitErr(err)
+			if err := cn.beginSnapshot(); err != nil {
+				return err
 			}
 			return b.link(&tx{core: s.core, conn: cn})
 		})
@@ -247,7 +247,7 @@ func (b *backup) copy(t *tx) error {
 	}
 	err = t.conn.Backup(dst, 1<<12, func(int, int) error { return b.ctx.Err() })
 	if err == nil {
-		err = b.leap(dst)
+		err = readyCopy(dst)
 	}
 	if err = errors.Join(err, dst.Close()); err == nil {
 		err = osfs.SyncAbove(b.to.Path())
@@ -255,8 +255,8 @@ func (b *backup) copy(t *tx) error {
 	return translate(err)
 }
 
-// leap readies the copy for a life of its own.
-func (b *backup) leap(dst *sqlite3.Conn) error {
+// readyCopy readies a copied database for a life of its own.
+func readyCopy(dst *sqlite3.Conn) error {
 	for table, sql := range map[string]string{
 		"Meta":     fmt.Sprintf("UPDATE Meta SET value = value + %d WHERE key = 'fence'", int64(fenceLeap)),
 		"Trash":    "DELETE FROM Trash",

@@ -42,7 +42,7 @@ func (k *checker) objects(t *tx, rows []catalogRow) error {
 		// With the index, and while it is sound, there are no two rows of a key.
 		var double []strayRow
 		if !have.HasKeys() || k.indexes {
-			if double, err = k.duplicates(t, tables); err != nil {
+			if double, err = t.duplicates(tables); err != nil {
 				return err
 			}
 		}
@@ -84,7 +84,7 @@ type strayRow struct {
 
 // duplicates finds rows whose key another one has too. The one that was stored
 // last stays; of those that were stored at once, the one with the highest ID.
-func (k *checker) duplicates(t *tx, tables *table.Tables) ([]strayRow, error) {
+func (t *tx) duplicates(tables *table.Tables) ([]strayRow, error) {
 	coll := ""
 	if tables.AreShared {
 		coll = "coll, "
@@ -297,7 +297,7 @@ func (k *checker) counters(t *tx, c *collection) error {
 		if err != nil {
 			return err
 		}
-		want, err := k.number(t, c, fmt.Sprintf("SELECT %s FROM {T} WHERE {all}true", n.count))
+		want, err := t.conn.number(c, fmt.Sprintf("SELECT %s FROM {T} WHERE {all}true", n.count))
 		if err != nil {
 			return err
 		}
@@ -319,8 +319,8 @@ func (k *checker) counters(t *tx, c *collection) error {
 }
 
 // number runs a query about c for a single number.
-func (k *checker) number(t *tx, c *collection, sql string) (n int64, err error) {
-	s, err := t.conn.about(c, sql)
+func (cn *conn) number(c *collection, sql string) (n int64, err error) {
+	s, err := cn.about(c, sql)
 	if err == nil {
 		_, err = s.First(func() { n = s.ColumnInt(0) })
 	}

@@ -65,9 +65,23 @@ func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err 
 	if err := errors.Join(lc.Distrust(), lc.SetCheckpointOnClose(false)); err != nil {
 		return nil, translate(err)
 	}
+	pragmas := c.pragmas(flags, cacheSize)
+	// While another program changes the journal mode, SQLite says that it is
+	// busy without asking the handler whether to wait.
+	for i := 0; ; i++ {
+		err := lc.Exec(pragmas)
+		if err == nil {
+			return cn, nil
+		}
+		if !sqlite3.IsBusy(err) || i > 1000 || !cn.busy(i) {
+			return nil, translate(err)
+		}
+	}
+}
+
+// pragmas returns the SQL that sets a connection up.
+func (c *core) pragmas(flags sqlite3.OpenFlags, cacheSize int64) string {
 	// cache_size is negative for KiB, positive for pages.
-	// cache_spill off: a large transaction must not write to the WAL before
-	// its commit, since that takes the pages out of the cache.
 	// fullfsync: macOS alone has another call for what fsync does elsewhere.
 	pragmas := fmt.Sprintf(`
 		PRAGMA cache_size = -%d;
@@ -89,18 +103,7 @@ func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err 
 	if flags == sqlite3.ReadOnly || flags == sqlite3.Immutable {
 		pragmas += "PRAGMA query_only = on;"
 	}
-	// While another program changes the journal mode, SQLite says that it is
-	// busy without asking the handler whether to wait.
-	for i := 0; ; i++ {
-		err := lc.Exec(pragmas)
-		if err == nil {
-			break
-		}
-		if !sqlite3.IsBusy(err) || i > 1000 || !cn.busy(i) {
-			return nil, translate(err)
-		}
-	}
-	return cn, nil
+	return pragmas
 }
 
 // busy is SQLite's busy handler. It waits for writers that do not hold the

@@ -254,6 +254,22 @@ func (d *durable) checkpoint(cn *conn, mode sqlite3.CheckpointMode) (log, done i
 	return log, done, err
 }
 
+// restartLog copies the log, of which all is hardened then, and has it begin anew. It waits
+// for readers, and for another process that copies the log.
+func (d *durable) restartLog(cn *conn, patience time.Duration) error {
+	cn.waitFor(context.Background(), patience)
+	_, _, err := d.checkpoint(cn, sqlite3.Restart)
+	// If SQLite has called the busy handler for no reader, another process is copying.
+	if sqlite3.IsBusy(err) && cn.deadline.IsZero() {
+		for end := time.Now().Add(patience); sqlite3.IsBusy(err) && cn.deadline.IsZero() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+			_, _, err = cn.Checkpoint(sqlite3.Restart)
+		}
+		d.hardenOrLog() // see checkpoint
+	}
+	return err
+}
+
 // syncPlaced has the transaction's value files survive a power cut and, where
 // its commit does, those of all that was committed before.
 func (t *tx) syncPlaced() error {

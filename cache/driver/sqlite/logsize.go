@@ -25,16 +25,7 @@ func (w *writer) boundLog() {
 	if !urgent {
 		return
 	}
-	w.conn.waitFor(context.Background(), patience)
-	_, _, err := w.core.durable.checkpoint(w.conn, sqlite3.Restart)
-	// If SQLite has called the busy handler for no reader, another process is copying.
-	if sqlite3.IsBusy(err) && w.conn.deadline.IsZero() {
-		for end := time.Now().Add(patience); sqlite3.IsBusy(err) && w.conn.deadline.IsZero() && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-			_, _, err = w.conn.Checkpoint(sqlite3.Restart)
-		}
-		w.core.durable.hardenOrLog() // see durable.checkpoint
-	}
+	err := w.core.durable.restartLog(w.conn, patience)
 	w.conn.waitFor(context.Background(), commitPatience)
 	if err != nil && !sqlite3.IsBusy(err) {
 		w.core.log.Warn("checkpoint failed", "error", translate(err))

@@ -35,9 +35,7 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 	view := c.values.EnterView()
 	defer c.values.LeaveView(view)
 	t := &tx{core: c, conn: cn}
-	// The snapshot is that of the first statement, which BEGIN is not.
-	if err := cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"); err != nil {
-		err = cn.waitErr(err)
+	if err := cn.beginSnapshot(); err != nil {
 		if !cn.AutoCommit() {
 			cn.end("ROLLBACK")
 		}
@@ -51,4 +49,10 @@ func (c *core) view(ctx context.Context, patience time.Duration, fn func(driver.
 		c.readers.put(cn)
 	}()
 	return fn(t)
+}
+
+// beginSnapshot begins a transaction that reads. Its snapshot is that of the first statement,
+// which BEGIN is not.
+func (cn *conn) beginSnapshot() error {
+	return cn.waitErr(cn.Exec("BEGIN; SELECT 1 FROM Settings LIMIT 1"))
 }

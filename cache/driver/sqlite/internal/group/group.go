@@ -177,7 +177,7 @@ func (g *Group) Idle() bool {
 	return !g.hasLeader
 }
 
-// Waiting returns how many requests are in the queue.
+// Waiting returns how many requests are in the queue, for tests.
 func (g *Group) Waiting() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

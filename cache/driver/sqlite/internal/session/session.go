@@ -151,7 +151,7 @@ func (s *Sessions) Check() {
 	}
 }
 
-// Lose ends the session as if Check had found it lost, if there is one.
+// Lose ends the session as if Check had found it lost, if there is one. It is for tests.
 func (s *Sessions) Lose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -122,3 +122,8 @@ func replace[F any](p *F, f func(was F) F) (restore func()) {
 	*p = f(was)
 	return func() { *p = was }
 }
+
+// Salts returns the WAL's salts, which change each time that it begins anew.
+func (h *WALIndexHeader) Salts() uint64 {
+	return uint64(atomic.LoadUint32(&h.salts[0]))<<32 | uint64(atomic.LoadUint32(&h.salts[1]))
+}

@@ -63,8 +63,3 @@ func (h *WALIndexHeader) Pages() uint32 { return atomic.LoadUint32(&h.pages) }
 func (h *WALIndexHeader) FrameChecksum() uint64 {
 	return uint64(atomic.LoadUint32(&h.frameSum[0]))<<32 | uint64(atomic.LoadUint32(&h.frameSum[1]))
 }
-
-// Salts returns the WAL's salts, which change each time that it begins anew.
-func (h *WALIndexHeader) Salts() uint64 {
-	return uint64(atomic.LoadUint32(&h.salts[0]))<<32 | uint64(atomic.LoadUint32(&h.salts[1]))
-}
