@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,25 +86,44 @@ func (c *core) open(ctx context.Context, inUse bool) error {
 	return err
 }
 
-// openFiles opens the database, and starts what works on it: readers, the writer, the near
-// cache, the maintainer.
+// openFiles opens the database, and starts what works on it. If it fails, it closes what it has
+// opened.
 func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
+	var opened closers
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, opened.close())
+		}
+	}()
 	if err := c.prepareDir(inUse); err != nil {
 		return err
 	}
 	if err := c.openDatabase(); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.closeDatabase())
-		}
-	}()
+	opened.add(c.closeDatabase)
 	c.readers = newPool(c)
+	opened.add(c.readers.close)
 	c.durable.core = c
 	c.openValues()
 	c.reserve.Look()
-	err = c.checkSchema(ctx)
+	if err := c.openSchema(ctx); err != nil {
+		return err
+	}
+	c.openWatchers()
+	if c.hints, err = near.NewHints(c.opts.CacheSize * 2 / 3); err != nil {
+		c.log.Debug("rows are looked up with the index of keys only", "error", err)
+	}
+	opened.add(c.hints.Close)
+	if c.opts.ReadOnly {
+		return c.needsNoMending()
+	}
+	return c.openForWriting(ctx, &opened)
+}
+
+// openSchema checks the schema, and finds out how the database can be read.
+func (c *core) openSchema(ctx context.Context) error {
+	err := c.checkSchema(ctx)
 	if err != nil && c.isFrozen() {
 		c.immutable = true
 		err = c.checkSchema(ctx)
@@ -111,20 +131,11 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if sqlite3.IsCantOpen(err) && !c.canWrite() {
 		err = fmt.Errorf("%w: SQLite cannot make a file in the directory that it needs: %w", driver.ErrPermission, err)
 	}
-	if err != nil {
-		return errors.Join(err, c.readers.close())
-	}
-	c.openWatchers()
-	var noHints error
-	if c.hints, noHints = near.NewHints(c.opts.CacheSize * 2 / 3); noHints != nil {
-		c.log.Debug("rows are looked up with the index of keys only", "error", noHints)
-	}
-	if c.opts.ReadOnly {
-		if err := c.needsNoMending(); err != nil {
-			return errors.Join(err, c.readers.close(), c.hints.Close())
-		}
-		return nil
-	}
+	return err
+}
+
+// openForWriting mends the log, opens the writer and the near cache, and starts the maintainer.
+func (c *core) openForWriting(ctx context.Context, opened *closers) (err error) {
 	var deadline time.Time
 	if c.opts.Timeout > 0 {
 		deadline = time.Now().Add(c.opts.Timeout)
@@ -137,23 +148,38 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 		synced, err = c.mendLog(ctx)
 	}
 	if err = errors.Join(err, c.readers.drain()); err != nil { // page size and journal mode may be set now
-		return translate(errors.Join(err, c.hints.Close()))
+		return translate(err)
 	}
 	if err := c.openSignals(); err != nil {
-		return errors.Join(err, c.hints.Close())
+		return err
 	}
+	opened.add(c.watchers.Close)
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
-		return errors.Join(err, c.readers.close(), c.watchers.Close(), c.hints.Close())
+		return err
 	}
+	opened.add(c.writer.close)
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
-			return errors.Join(err, c.readers.close(), c.writer.close(), c.watchers.Close(), c.hints.Close())
+			return err
 		}
 	}
 	c.maintainer = newMaintainer(c)
 	c.maintainer.synced(synced)
 	go c.maintainer.run()
 	return nil
+}
+
+// closers close what was opened, the last first.
+type closers []func() error
+
+func (cs *closers) add(f func() error) { *cs = append(*cs, f) }
+
+func (cs closers) close() error {
+	var errs []error
+	for _, f := range slices.Backward(cs) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
 }
 
 // close ends everything. No call is running any more.
