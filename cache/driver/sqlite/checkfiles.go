@@ -117,8 +117,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		case known[name]:
 			continue
 		default:
-			p := driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend}
-			info, err := dir.Lstat(name)
+			remove, err := k.unknownFile(name)
 			if errors.Is(err, fs.ErrNotExist) {
 				left--
 				continue // just removed
@@ -126,12 +125,7 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 			if err != nil {
 				return false, err
 			}
-			if time.Since(info.ModTime()) < unknownAge {
-				p.Mended = false
-				p.Detail = "too young to be removed: a program may be about to write its row"
-			}
-			k.report(p)
-			if !p.Mended {
+			if !remove {
 				continue
 			}
 		}
@@ -143,6 +137,21 @@ func (k *checker) folder(rel string, known map[string]bool) (empty bool, err err
 		}
 	}
 	return left == 0, nil
+}
+
+// unknownFile reports a file that no row refers to, and returns whether to remove it.
+func (k *checker) unknownFile(name string) (remove bool, err error) {
+	info, err := k.store.core.files.Lstat(name)
+	if err != nil {
+		return false, err
+	}
+	p := driver.Problem{Kind: driver.UnknownFile, Path: name, Mended: k.mend}
+	if time.Since(info.ModTime()) < unknownAge {
+		p.Mended = false
+		p.Detail = "too young to be removed: a program may be about to write its row"
+	}
+	k.report(p)
+	return p.Mended, nil
 }
 
 // unknownAge is how old an unknown file has to be to be removed. Python's

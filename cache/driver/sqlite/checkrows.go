@@ -129,61 +129,52 @@ func (k *checker) collections(t *tx, rows []catalogRow) ([]*collection, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := make(map[int64]bool)
+	lost := make(map[int64]bool) // collections that have tables, without those that the catalog has
 	for _, id := range ids {
-		own[id] = true
+		lost[id] = true
 	}
-	shared := own[table.SharedFirst]
-	delete(own, table.SharedFirst)
+	shared := lost[table.SharedFirst]
+	delete(lost, table.SharedFirst)
 	var out []*collection
-	for _, l := range rows {
-		c := newCollection(k.store.core, l.name, l.id)
-		why := ""
+	for _, r := range rows {
+		c := newCollection(k.store.core, r.name, r.id)
+		wrong := ""
 		switch {
-		case !l.ok:
-			why = "the catalog has an impossible name or number"
+		case !r.ok:
+			wrong = "the catalog has an impossible name or number"
 		case c.tables.AreShared && shared:
 			if _, err := t.conn.readSettings(c); err == errDropped {
-				why = "the catalog has a collection without settings"
+				wrong = "the catalog has a collection without settings"
 			} else if err != nil {
 				return nil, err
 			}
-		case !own[l.id]:
-			why = "the catalog has a collection without tables"
+		case !lost[r.id]:
+			wrong = "the catalog has a collection without tables"
 		}
-		if why == "" {
+		if wrong == "" {
 			out = append(out, c)
-			delete(own, l.id)
+			delete(lost, r.id)
 			continue
 		}
-		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Row: l.id, Detail: why},
-			fmt.Sprintf("DELETE FROM Collections WHERE id = %d", l.id)); err != nil {
-			return nil, err
-		}
-	}
-	if own[0] {
-		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: "the catalog has no default collection"}, table.FirstRows); err != nil {
+		if err := k.fix(t, driver.Problem{Kind: driver.BadRow, Row: r.id, Detail: wrong},
+			fmt.Sprintf("DELETE FROM Collections WHERE id = %d", r.id)); err != nil {
 			return nil, err
 		}
 	}
 	if shared {
-		lost, err := t.strayRows(fmt.Sprintf("SELECT coll + %d, '' FROM Settings_shared WHERE key = 'count' AND coll BETWEEN 1 AND %d AND %s",
+		rows, err := t.strayRows(fmt.Sprintf("SELECT coll + %d, '' FROM Settings_shared WHERE key = 'count' AND coll BETWEEN 1 AND %d AND %s",
 			table.SharedFirst, table.NumberLimit-1-table.SharedFirst, notCataloged))
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range lost {
-			own[l.id] = true
+		for _, r := range rows {
+			lost[r.id] = true
 		}
 	}
-	for id := range own {
-		c := newCollection(k.store.core, "", id)
-		if id != 0 {
-			c.name = fmt.Sprintf("cache/lost-%d", id)
-			p := driver.Problem{Kind: driver.CorruptDatabase, Collection: c.name, Detail: "the catalog has lost the name of a collection, which is called so now"}
-			if err := k.fix(t, p, fmt.Sprintf("INSERT OR IGNORE INTO Collections (id, name) VALUES (%d, '%s')", id, c.name)); err != nil {
-				return nil, err
-			}
+	for id := range lost {
+		c, err := k.recatalog(t, id)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, c)
 	}
@@ -191,6 +182,17 @@ func (k *checker) collections(t *tx, rows []catalogRow) ([]*collection, error) {
 		return out, nil
 	}
 	return out, k.strays(t)
+}
+
+// recatalog puts a collection that the catalog has lost into it, under a name of its number.
+func (k *checker) recatalog(t *tx, id int64) (*collection, error) {
+	c := newCollection(k.store.core, "", id)
+	if id == 0 {
+		return c, k.fix(t, driver.Problem{Kind: driver.BadRow, Detail: "the catalog has no default collection"}, table.FirstRows)
+	}
+	c.name = fmt.Sprintf("cache/lost-%d", id)
+	p := driver.Problem{Kind: driver.CorruptDatabase, Collection: c.name, Detail: "the catalog has lost the name of a collection, which is called so now"}
+	return c, k.fix(t, p, fmt.Sprintf("INSERT OR IGNORE INTO Collections (id, name) VALUES (%d, '%s')", id, c.name))
 }
 
 // notCataloged says of a row in a shared table that no collection has its number.

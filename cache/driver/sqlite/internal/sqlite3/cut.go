@@ -158,50 +158,20 @@ func (l *logReader) isCommit() bool { return binary.BigEndian.Uint32(l.frame[4:]
 // the page with mark alone, since mark is unique. In doubt the log is not cut: then
 // the values are reported as lost.
 func (l *logReader) before(db sqliteFile, mark []byte) (size int64, ok bool, err error) {
-	size = vfs.WALHeaderSize
-	kept := make(map[uint32]bool) // pages that the log has after a cut too
-	times := make(map[uint32]int) // how often others are written after it
-	var tail [][]uint32           // pages of the transactions that go
-	var pages []uint32            // those of the one that is being read
-	marked := uint32(0)
-	for {
-		more, err := l.next()
-		if err != nil {
-			return 0, false, err
-		}
-		if !more {
-			break
-		}
-		if marked == 0 && bytes.Contains(l.page(), mark) {
-			marked = l.number()
-		}
-		pages = append(pages, l.number())
-		if !l.isCommit() {
-			continue
-		}
-		if marked == 0 {
-			for _, page := range pages {
-				kept[page] = true
-			}
-			size = l.at
-		} else {
-			for _, page := range pages {
-				times[page]++
-			}
-			tail = append(tail, pages)
-		}
-		pages = nil
+	t, err := l.tailFrom(mark)
+	if err != nil {
+		return 0, false, err
 	}
-	at := size
-	for _, pages := range tail {
+	at := t.start
+	for _, pages := range t.transactions {
 		same, other := 0, 0 // pages that tell
 		for _, page := range pages {
-			if tells := !kept[page] && times[page] == 1; tells || page == marked {
+			if tells := !t.kept[page] && t.times[page] == 1; tells || page == t.marked {
 				in, err := l.isIn(db, page, at)
 				switch {
 				case err != nil:
 					return 0, false, err
-				case in && page == marked:
+				case in && page == t.marked:
 					return 0, false, nil
 				case in:
 					same++
@@ -215,7 +185,47 @@ func (l *logReader) before(db sqliteFile, mark []byte) (size int64, ok bool, err
 			return 0, false, nil
 		}
 	}
-	return size, len(tail) > 0, nil
+	return t.start, len(t.transactions) > 0, nil
+}
+
+// logTail is the part of a log that a cut takes away.
+type logTail struct {
+	start        int64           // where it begins
+	kept         map[uint32]bool // pages that the log has before it
+	transactions [][]uint32      // the pages of each
+	times        map[uint32]int  // how many of them have a page
+	marked       uint32          // the page with mark, 0 if there is none
+}
+
+// tailFrom reads the log and returns its tail from the first transaction that wrote mark.
+func (l *logReader) tailFrom(mark []byte) (*logTail, error) {
+	t := &logTail{start: vfs.WALHeaderSize, kept: make(map[uint32]bool), times: make(map[uint32]int)}
+	var pages []uint32 // of the transaction that is being read
+	for {
+		more, err := l.next()
+		if err != nil || !more {
+			return t, err
+		}
+		if t.marked == 0 && bytes.Contains(l.page(), mark) {
+			t.marked = l.number()
+		}
+		pages = append(pages, l.number())
+		if !l.isCommit() {
+			continue
+		}
+		if t.marked == 0 {
+			for _, page := range pages {
+				t.kept[page] = true
+			}
+			t.start = l.at
+		} else {
+			for _, page := range pages {
+				t.times[page]++
+			}
+			t.transactions = append(t.transactions, pages)
+		}
+		pages = nil
+	}
 }
 
 // isIn reports whether the database has the page of the frame at an offset.
