@@ -89,10 +89,12 @@ func (c *core) open(ctx context.Context, inUse bool) error {
 // openFiles opens the database, and starts what works on it. If it fails, it closes what it has
 // opened.
 func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
-	var opened closers
+	var undo []func() error // the last first
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, opened.close())
+			for _, closes := range slices.Backward(undo) {
+				err = errors.Join(err, closes())
+			}
 		}
 	}()
 	if err := c.prepareDir(inUse); err != nil {
@@ -101,9 +103,9 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if err := c.openDatabase(); err != nil {
 		return err
 	}
-	opened.add(c.closeDatabase)
+	undo = append(undo, c.closeDatabase)
 	c.readers = newPool(c)
-	opened.add(c.readers.close)
+	undo = append(undo, c.readers.close)
 	c.durable.core = c
 	c.openValues()
 	c.reserve.Look()
@@ -114,11 +116,11 @@ func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
 	if c.hints, err = near.NewHints(c.opts.CacheSize * 2 / 3); err != nil {
 		c.log.Debug("rows are looked up with the index of keys only", "error", err)
 	}
-	opened.add(c.hints.Close)
+	undo = append(undo, c.hints.Close)
 	if c.opts.ReadOnly {
 		return c.needsNoMending()
 	}
-	return c.openForWriting(ctx, &opened)
+	return c.openForWriting(ctx, &undo)
 }
 
 // openSchema checks the schema, and finds out how the database can be read.
@@ -134,8 +136,9 @@ func (c *core) openSchema(ctx context.Context) error {
 	return err
 }
 
-// openForWriting mends the log, opens the writer and the near cache, and starts the maintainer.
-func (c *core) openForWriting(ctx context.Context, opened *closers) (err error) {
+// openForWriting mends the log, opens the writer and the near cache, and starts the maintainer. It
+// adds to undo what is to be closed if it fails.
+func (c *core) openForWriting(ctx context.Context, undo *[]func() error) (err error) {
 	var deadline time.Time
 	if c.opts.Timeout > 0 {
 		deadline = time.Now().Add(c.opts.Timeout)
@@ -153,11 +156,11 @@ func (c *core) openForWriting(ctx context.Context, opened *closers) (err error) 
 	if err := c.openSignals(); err != nil {
 		return err
 	}
-	opened.add(c.watchers.Close)
+	*undo = append(*undo, c.watchers.Close)
 	if c.writer, err = openWriter(ctx, c, deadline); err != nil {
 		return err
 	}
-	opened.add(c.writer.close)
+	*undo = append(*undo, c.writer.close)
 	if c.opts.JournalMode == JournalWAL {
 		if err := c.near.open(c); err != nil {
 			return err
@@ -167,19 +170,6 @@ func (c *core) openForWriting(ctx context.Context, opened *closers) (err error) 
 	c.maintainer.synced(synced)
 	go c.maintainer.run()
 	return nil
-}
-
-// closers close what was opened, the last first.
-type closers []func() error
-
-func (cs *closers) add(f func() error) { *cs = append(*cs, f) }
-
-func (cs closers) close() error {
-	var errs []error
-	for _, f := range slices.Backward(cs) {
-		errs = append(errs, f())
-	}
-	return errors.Join(errs...)
 }
 
 // close ends everything. No call is running any more.
@@ -216,14 +206,15 @@ func (c *core) own(h driver.Collection) (*collection, error) {
 	return coll, nil
 }
 
-// known returns the process's collection of a name, if it has that number.
-func (c *core) known(name string, id int64) *collection {
+// numbered returns the collection of a name that is open in this process, if it has that
+// number, or else a new one.
+func (c *core) numbered(name string, id int64) *collection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if old := c.colls[name]; old != nil && old.id == id && !old.dropped.Load() {
 		return old
 	}
-	return nil
+	return newCollection(c, name, id)
 }
 
 // adopt makes coll the collection of its name in this process. If another goroutine has

@@ -20,11 +20,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		if err != nil || !ok {
 			return err
 		}
-		c := s.core.known(name, e.id)
-		if c == nil {
-			c = newCollection(s.core, name, e.id)
-		}
-		if err := t.drop(c); err != nil {
+		if err := t.drop(s.core.numbered(name, e.id)); err != nil {
 			return t.fail(err)
 		}
 		return nil

@@ -107,10 +107,7 @@ func (c *core) openInTx(t *tx, name string, spec driver.Spec) (*collection, erro
 			return nil, t.fail(err)
 		}
 	}
-	coll := c.known(name, e.id)
-	if coll == nil {
-		coll = newCollection(c, name, e.id)
-	}
+	coll := c.numbered(name, e.id)
 	if exists {
 		if _, err := t.conn.readSettings(coll); errors.Is(coll.explain(err), errDropped) {
 			return nil, t.fail(fmt.Errorf("%w: the catalog has the collection, and there are no tables of it: run Check with Mend", driver.ErrCorrupt))

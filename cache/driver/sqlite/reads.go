@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/access"
@@ -132,12 +133,9 @@ func (t *tx) flushRow(c *collection, id int64) error {
 
 // flushing notes that reads of c are being written.
 func (t *tx) flushing(c *collection) {
-	for _, f := range t.flushed {
-		if f == c {
-			return
-		}
+	if !slices.Contains(t.flushed, c) {
+		t.flushed = append(t.flushed, c)
 	}
-	t.flushed = append(t.flushed, c)
 }
 
 // writeRead writes what reads change in a row.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite/internal/valuefile"
@@ -145,12 +146,9 @@ func (t *tx) use(ctx context.Context) error {
 
 // touch notes that c has to be told to watchers after the commit.
 func (t *tx) touch(c *collection) {
-	for _, o := range t.touched {
-		if o == c {
-			return
-		}
+	if !slices.Contains(t.touched, c) {
+		t.touched = append(t.touched, c)
 	}
-	t.touched = append(t.touched, c)
 }
 
 // Count implements [driver.Tx].

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,13 +143,11 @@ func (g *Group) wait(r *Request) (leads bool, err error) {
 func (g *Group) withdraw(r *Request) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, q := range g.queue {
-		if q == r {
-			g.queue = append(g.queue[:i], g.queue[i+1:]...)
-			return true
-		}
+	i := slices.Index(g.queue, r)
+	if i >= 0 {
+		g.queue = slices.Delete(g.queue, i, i+1)
 	}
-	return false
+	return i >= 0
 }
 
 // running returns for how long a request that is not shared has been running, or

@@ -3,6 +3,7 @@ package inotify
 import (
 	"encoding/binary"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -75,18 +76,11 @@ func (w *Watch) Remove() {
 	// Numbers are not used again, so that this finds nothing if the watch
 	// has ended by itself.
 	all := s.watches[w.wd]
-	for i, other := range all {
-		if other != w {
-			continue
-		}
-		all = append(all[:i:i], all[i+1:]...)
-		if len(all) > 0 {
-			s.watches[w.wd] = all
-			break
-		}
+	if i := slices.Index(all, w); i >= 0 && len(all) > 1 {
+		s.watches[w.wd] = slices.Delete(all, i, i+1)
+	} else if i >= 0 {
 		delete(s.watches, w.wd)
 		unix.InotifyRmWatch(s.fd, uint32(w.wd))
-		break
 	}
 	s.closeIfUnused()
 }

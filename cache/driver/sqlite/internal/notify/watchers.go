@@ -196,13 +196,8 @@ func (w *Watchers) Notify(s Subject) {
 	signalAll(w.by[s])
 }
 
-func (w *Watchers) notifyAll() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, watches := range w.by {
-		signalAll(watches)
-	}
-}
+// notifyAll wakes all watchers.
+func (w *Watchers) notifyAll() { w.signalled(1<<Topics - 1) }
 
 func signalAll(watches map[chan struct{}]any) {
 	for ch := range watches {

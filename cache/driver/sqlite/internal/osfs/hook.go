@@ -43,10 +43,10 @@ type Op struct {
 // by any goroutine.
 type Hook func(op *Op, do func() error) error
 
-var hooks struct {
+var hooks = struct {
 	sync.Mutex
 	by map[string]Hook // by directory
-}
+}{by: make(map[string]Hook)}
 
 // SetHook has hook called for all accesses of a directory, and of those below,
 // if they are opened from now on, until the returned function is called.
@@ -56,9 +56,6 @@ func SetHook(dir string, hook Hook) (remove func()) {
 	}
 	hooks.Lock()
 	defer hooks.Unlock()
-	if hooks.by == nil {
-		hooks.by = make(map[string]Hook)
-	}
 	hooks.by[dir] = hook
 	return func() {
 		hooks.Lock()

@@ -61,10 +61,10 @@ func (w *watcher) init(s *Sessions) {
 }
 
 // runningWatchers has the watchers of this process whose goroutines run.
-var runningWatchers struct {
+var runningWatchers = struct {
 	sync.Mutex
 	watchers map[*watcher]struct{}
-}
+}{watchers: make(map[*watcher]struct{})}
 
 // lookAll has all watchers of this process look.
 func lookAll() {
@@ -134,14 +134,11 @@ func (w *watcher) setRunning(on bool) {
 	w.running = on
 	runningWatchers.Lock()
 	defer runningWatchers.Unlock()
-	if !on {
+	if on {
+		runningWatchers.watchers[w] = struct{}{}
+	} else {
 		delete(runningWatchers.watchers, w)
-		return
 	}
-	if runningWatchers.watchers == nil {
-		runningWatchers.watchers = make(map[*watcher]struct{})
-	}
-	runningWatchers.watchers[w] = struct{}{}
 }
 
 // guard has the goroutine look after this store's session from now on, or no more.

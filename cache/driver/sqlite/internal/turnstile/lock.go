@@ -58,10 +58,10 @@ type lockFile interface {
 // parked has the locks that were closed while a goroutine waited. To open the same
 // one takes the goroutine over: where a holder does not move, and a store is
 // opened and closed again and again, there is one and not one each time.
-var parked struct {
+var parked = struct {
 	sync.Mutex
 	byPath map[string]*fifoLock
-}
+}{byPath: make(map[string]*fifoLock)}
 
 func openLock(dir *osfs.Dir, lock, head string) (*fifoLock, error) {
 	path := filepath.Join(dir.Path(), lock)
@@ -94,12 +94,9 @@ func (l *fifoLock) park(on bool) {
 	l.closed = on
 	parked.Lock()
 	defer parked.Unlock()
-	switch {
-	case on && parked.byPath == nil:
-		parked.byPath = map[string]*fifoLock{l.path: l}
-	case on:
+	if on {
 		parked.byPath[l.path] = l
-	case parked.byPath[l.path] == l:
+	} else if parked.byPath[l.path] == l {
 		delete(parked.byPath, l.path)
 	}
 }

@@ -363,9 +363,6 @@ func DeferUnlocks(id uintptr, name string) File {
 	}
 	shim.mu.Lock()
 	defer shim.mu.Unlock()
-	if shim.deferring == nil {
-		shim.deferring = make(map[string][]uintptr)
-	}
 	shim.deferring[name] = append(shim.deferring[name], id)
 	fileAt(id).defers = true
 	return File(id)

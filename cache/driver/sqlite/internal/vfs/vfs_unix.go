@@ -17,7 +17,7 @@ import (
 // of its table of methods in which a few are ours. What they save is described in
 // walbuffer_unix.go and deferred_unix.go. Other files, and other users of SQLite in the
 // process, are not touched.
-var shim shimType
+var shim = shimType{deferring: make(map[string][]uintptr)}
 
 type shimType struct {
 	name uintptr // C string
