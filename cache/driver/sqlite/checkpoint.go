@@ -43,8 +43,7 @@ func (m *maintainer) checkpoint() error {
 	// A restart keeps writers out, and first syncs the value files that they have written
 	// since the last sync. Sync again until a sync is short: then few are left.
 	for range 3 {
-		took := time.Since(began)
-		if took < wal.RestartPatience {
+		if time.Since(began) < wal.RestartPatience {
 			break
 		}
 		began = time.Now()
@@ -52,10 +51,9 @@ func (m *maintainer) checkpoint() error {
 			return err
 		}
 	}
-	deadline := time.Now().Add(time.Second)
 	// A wait for another process would keep this one's writers waiting too, and meanwhile
 	// the WAL would grow by what is to be copied then.
-	ran, err := m.core.writer.exclusivelyNow(deadline, m.restart)
+	ran, err := m.core.writer.exclusivelyNow(time.Now().Add(time.Second), m.restart)
 	if !ran && err == nil {
 		m.core.wal.Busy(frames)
 	}

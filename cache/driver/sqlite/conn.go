@@ -65,11 +65,10 @@ func (c *core) openConn(flags sqlite3.OpenFlags, cacheSize int64) (_ *conn, err 
 	if err := errors.Join(lc.Distrust(), lc.SetCheckpointOnClose(false)); err != nil {
 		return nil, translate(err)
 	}
-	pragmas := c.pragmas(flags, cacheSize)
 	// While another program changes the journal mode, SQLite says that it is
 	// busy without asking the handler whether to wait.
 	for i := 0; ; i++ {
-		err := lc.Exec(pragmas)
+		err := lc.Exec(c.pragmas(flags, cacheSize))
 		if err == nil {
 			return cn, nil
 		}

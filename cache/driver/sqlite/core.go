@@ -238,7 +238,7 @@ func (c *core) adopt(coll *collection) *collection {
 func (c *core) opened() []*collection {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var out []*collection
+	out := make([]*collection, 0, len(c.colls))
 	for _, coll := range c.colls {
 		out = append(out, coll)
 	}

@@ -20,10 +20,7 @@ func (s *Store) Drop(ctx context.Context, name string) error {
 		if err != nil || !ok {
 			return err
 		}
-		if err := t.drop(s.core.numbered(name, e.id)); err != nil {
-			return t.fail(err)
-		}
-		return nil
+		return t.drop(s.core.numbered(name, e.id))
 	})
 	if err != nil {
 		return err
@@ -67,7 +64,7 @@ func (t *tx) drop(c *collection) error {
 	c.endKeys = endKeys{}
 	for _, sql := range steps {
 		if err := t.conn.do(c, sql); err != nil {
-			return err
+			return t.fail(err)
 		}
 	}
 	return nil

@@ -61,13 +61,14 @@ func (p *pool) take(ctx context.Context, patience time.Duration) (*conn, error) 
 func (p *pool) put(cn *conn) {
 	cn.waitFor(context.Background(), 0)
 	p.mu.Lock()
-	if !p.closed && len(p.idle) < p.maxIdle && cn.AutoCommit() {
+	keeps := !p.closed && len(p.idle) < p.maxIdle && cn.AutoCommit()
+	if keeps {
 		p.idle = append(p.idle, cn)
-		p.mu.Unlock()
-		return
 	}
 	p.mu.Unlock()
-	cn.Close()
+	if !keeps {
+		cn.Close()
+	}
 }
 
 // forget drops the statements of a collection in the connections that are

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -183,11 +184,7 @@ func (w *watcher) over(watch *watch) bool {
 func (w *watcher) current() []*watch {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	all := make([]*watch, 0, len(w.watches))
-	for watch := range w.watches {
-		all = append(all, watch)
-	}
-	return all
+	return slices.Collect(maps.Keys(w.watches))
 }
 
 // run is the goroutine.
