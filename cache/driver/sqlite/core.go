@@ -89,7 +89,7 @@ func (c *core) open(ctx context.Context, inUse bool) error {
 // openFiles opens the database, and starts what works on it. If it fails, it closes what it has
 // opened.
 func (c *core) openFiles(ctx context.Context, inUse bool) (err error) {
-	var undo []func() error // the last first
+	var undo []func() error // called from last to first if opening fails
 	defer func() {
 		if err != nil {
 			for _, closes := range slices.Backward(undo) {

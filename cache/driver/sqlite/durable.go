@@ -34,8 +34,8 @@ const (
 	backpressureLoad = 2
 )
 
-// removeAfterCommit is called after a commit, with the files that are to be removed then. It removes them
-// at once, or when they are durable, as the syncing says.
+// removeAfterCommit is called after a commit, with the files that are to be removed then. It
+// removes them at once, or when the commit is durable, as the syncing says.
 func (d *durable) removeAfterCommit(r valuefile.Trash) {
 	if r.IsEmpty() {
 		return

@@ -180,7 +180,7 @@ func (t *Turnstile) Acquire(ctx context.Context, now, deadline time.Time) (begun
 	}
 }
 
-// position is where this process waits for the lock. Only a process that has just had
+// position returns where this process waits for the lock. Only a process that has just had
 // a quantum queues for it: the others do not wait for the quanta of all those, and it
 // would take two wake-ups to hand the lock on to them.
 func (t *Turnstile) position() position {
