@@ -328,6 +328,31 @@ func TestBrokenCodec(t *testing.T) {
 	})
 }
 
+// A collection of one struct does not open as one of another, once it is named.
+func TestNamedCodec(t *testing.T) {
+	type page struct{ Title string }
+	type user struct{ Name string }
+	pages := &cache.Options[string, page]{Values: codec.Named("page/v1", codec.JSON[page]())}
+	onEngines(t, func(t *testing.T, e *env) {
+		for _, name := range []string{"", "x"} {
+			ok(t, open(t, e.st, name, pages).Set(t.Context(), "k", page{"Home"}))
+		}
+		st := e.reopen(0, false)
+		for _, name := range []string{"", "x"} {
+			for _, values := range []codec.Codec[user]{
+				codec.JSON[user](), codec.Named("user/v1", codec.JSON[user]()), codec.Named("page/v2", codec.JSON[user]()),
+				codec.Named("page/v1", codec.Gob[user]()),
+			} {
+				_, err := cache.New(t.Context(), st, name, &cache.Options[string, user]{Values: values})
+				is(t, err, cache.ErrCodecMismatch)
+			}
+			v, found, err := open(t, st, name, pages).Get(t.Context(), "k")
+			ok(t, err)
+			equal(t, found && v.Title == "Home", true)
+		}
+	})
+}
+
 func TestCodecMismatch(t *testing.T) {
 	onEngines(t, func(t *testing.T, e *env) {
 		open[string, string](t, e.st, "", nil)

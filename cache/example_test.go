@@ -175,6 +175,39 @@ func newCache[K, V any](o *cache.Options[K, V]) *cache.Cache[K, V] {
 	return c
 }
 
+// A type has changed. What is stored is read with the codec of the old type, and
+// written with that of the new one to another collection.
+func ExampleNew_migration() {
+	st := cache.NewStore(memory.New(nil), nil)
+	defer st.Close()
+	type PageV1 struct{ Title, Author string }
+	old, err := cache.New(ctx, st, "pages", &cache.Options[string, PageV1]{
+		Values: codec.Named("page/v1", codec.JSON[PageV1]()),
+	})
+	check(err)
+	check(old.Set(ctx, "/", PageV1{"Home", "Ann"}, cache.TTL(time.Hour)))
+
+	type Page struct {
+		Title   string
+		Authors []string
+	}
+	pages, err := cache.New(ctx, st, "pages-2", &cache.Options[string, Page]{
+		Values: codec.Named("page/v2", codec.JSON[Page]()),
+	})
+	check(err)
+	for e, err := range old.All(ctx) {
+		check(err)
+		page := Page{e.Value.Title, []string{e.Value.Author}}
+		_, err := pages.Add(ctx, e.Key, page, e.Options()...) // keeps what is there already, if this runs again
+		check(err)
+	}
+	check(st.Drop(ctx, old.Name()))
+
+	page, _, err := pages.GetEntry(ctx, "/")
+	fmt.Println(page.Value, !page.Expiry.IsZero(), err)
+	// Output: {Home [Ann]} true <nil>
+}
+
 func ExampleStore_Update() {
 	stock := newCache[string, int](nil)
 	orders, err := cache.New[int, string](ctx, stock.Store(), "orders", nil)

@@ -16,6 +16,12 @@
 // [Tuple3] make composite keys that sort by their parts, and [Desc] turns the order of
 // a codec round.
 //
+// # When a type changes
+//
+// A collection opens with codecs of the names that it was made with. [JSON] has one
+// name for all types: [Named] tells apart types, and versions of a type.
+// [StrictJSON] fails where it would skip what was stored.
+//
 // All codecs of this package may be used by many goroutines at once.
 package codec
 

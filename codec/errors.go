@@ -68,6 +68,7 @@ const (
 	outOfRange reason = "out of range for the type"
 	malformed  reason = "malformed"
 	notUnicode reason = "a string is not valid UTF-8"
+	noField    reason = "a struct has no field for a member of an object"
 	partial    reason = "the beginning of a key, for ranges only"
 	tooDeep    reason = "nested more than 10,000 deep"
 )

@@ -118,6 +118,32 @@ func ExampleJSON() {
 	// Output: {"name": "Zo\u00eb", "size": 1.5e-07} <nil>
 }
 
+func ExampleStrictJSON() {
+	type Page struct{ Title string }
+	stored := codec.TextValue(`{"Title": "Home", "Author": "Ann"}`)
+
+	page, err := codec.JSON[Page]().Decode(stored)
+	fmt.Println(page, err)
+	_, err = codec.StrictJSON[Page]().Decode(stored)
+	fmt.Println(err)
+	// Output:
+	// {Home} <nil>
+	// codec: json cannot decode this text: a struct has no field for a member of an object
+}
+
+func ExampleNamed() {
+	type Page struct{ Title string }
+	type User struct{ Name string }
+	fmt.Println(codec.Default[Page]().Name(), codec.Default[User]().Name())
+
+	pages := codec.Named("page/v2", codec.Default[Page]())
+	users := codec.Named("user/v1", codec.Default[User]())
+	fmt.Println(pages.Name(), users.Name())
+	// Output:
+	// json json
+	// page/v2(json) user/v1(json)
+}
+
 func ExampleGob() {
 	type Point struct{ X, Y int }
 	c := codec.Gob[map[Point]string]() // JSON has no such keys

@@ -37,8 +37,19 @@ import (
 // which Python writes for such bytes in file names. NaN and Infinity, which Python
 // writes too, are not JSON and fail. Both directions fail for values that are
 // nested more than 10,000 deep. Numbers in an any become float64.
-func JSON[T any]() Codec[T] {
-	c := &jsonCodec[T]{plan: newJSONPlan(reflect.TypeFor[T]())}
+func JSON[T any]() Codec[T] { return newJSON[T](false) }
+
+// StrictJSON is [JSON], but Decode fails for an object with a member for which the
+// struct that it is read into has no field. JSON skips such a member: its value is
+// lost without a word when what was read is written again. What is missing in an
+// object reads as zero with both. A type's own UnmarshalJSON decides for itself.
+//
+// StrictJSON writes what JSON writes, and has its name, so that either may follow the
+// other while data is stored.
+func StrictJSON[T any]() Codec[T] { return newJSON[T](true) }
+
+func newJSON[T any](strict bool) *jsonCodec[T] {
+	c := &jsonCodec[T]{plan: newJSONPlan(reflect.TypeFor[T]()), strict: strict}
 	switch t := reflect.TypeFor[T](); {
 	case noVisibleField(t):
 		c.unfit = "the type has no field that JSON can see"
@@ -51,6 +62,8 @@ func JSON[T any]() Codec[T] {
 type jsonCodec[T any] struct {
 	plan  *jsonPlan
 	unfit reason // why no value of T can be written, or ""
+
+	strict bool // members without a field are errors
 }
 
 func (*jsonCodec[T]) Name() string { return "json" }
@@ -82,10 +95,32 @@ func (c *jsonCodec[T]) Decode(enc Value) (T, error) {
 	if !isUnicode(b) {
 		return zero, decodeError(c.Name(), enc, notUnicode)
 	}
-	if err := json.Unmarshal(b, &v); err != nil {
+	var err error
+	if c.strict {
+		err = readStrictly(b, &v)
+	} else {
+		err = json.Unmarshal(b, &v)
+	}
+	if err != nil {
 		return zero, decodeError(c.Name(), enc, jsonDecodeReason(b, err))
 	}
 	return v, nil
+}
+
+// readStrictly is json.Unmarshal, but fails where an object has a member without a
+// field.
+func readStrictly[T any](b []byte, v *T) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	strict := d.Decode(v)
+	if strict == nil && len(bytes.TrimLeft(b[d.InputOffset():], " \t\r\n")) == 0 {
+		return nil
+	}
+	var lenient T
+	if err := json.Unmarshal(b, &lenient); err != nil {
+		return err // the Decoder's error for the same would have another text
+	}
+	return joined{noField, strict}
 }
 
 // jsonScratch is what one Encode needs besides its result.

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -186,6 +187,36 @@ func TestJSONRefuses(t *testing.T) {
 	if !errors.As(err, &syntax) {
 		t.Errorf("no *json.SyntaxError in %v", err)
 	}
+}
+
+// Strict JSON writes and reads as JSON does, but refuses to skip a member.
+func TestStrictJSON(t *testing.T) {
+	lenient, strict := codec.JSON[page](), codec.StrictJSON[page]()
+	if lenient.Name() != strict.Name() {
+		t.Errorf("names %q and %q", lenient.Name(), strict.Name())
+	}
+	for _, s := range []string{
+		`{}`, `null`, "\t{\"url\": \"x\"}\r\n ", `{"URL": "x", "next": {"score": 1.5}}`, `{"links": {"any": 1}}`, // read
+		`{"url": "x", "more": 1}`, `{"next": {"more": null}}`, // refused
+		`{`, `{}x`, `{} {}`, `{"url":1}`, `[]`, `{"score":NaN}`, `{"score":1e999}`, ``, ` `, `{"more": 1}x`, "{\"more\": \"\xff\"}", // as by JSON
+	} {
+		want, lenientErr := lenient.Decode(codec.TextValue(s))
+		got, err := strict.Decode(codec.TextValue(s))
+		switch {
+		case lenientErr != nil:
+			if err == nil || err.Error() != lenientErr.Error() {
+				t.Errorf("%s: error %v, want %v", s, err, lenientErr)
+			}
+		case strings.Contains(s, "more"):
+			const text = "codec: json cannot decode this text: a struct has no field for a member of an object"
+			if err == nil || err.Error() != text || !reflect.DeepEqual(got, page{}) {
+				t.Errorf("%s: %v, error %v, want %s", s, got, err, text)
+			}
+		case err != nil || !reflect.DeepEqual(got, want):
+			t.Errorf("%s: %v, want %v, error %v", s, got, want, err)
+		}
+	}
+	refuses(t, strict, null, one, half, text, blob, empty, codec.TextValue(`{"more": 1}`))
 }
 
 // textual writes itself as text, whatever its bytes.
