@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"time"
 )
@@ -76,6 +77,7 @@ var kinds = map[string]kind{
 // child carries out the job that is described in text and writes its outcome
 // to standard output.
 func child(text string) error {
+	signal.Ignore(os.Interrupt) // a terminal's goes to all; the parent ends its children
 	base := resident(os.Getpid())
 	var j job
 	if err := json.Unmarshal([]byte(text), &j); err != nil {

@@ -1,14 +1,15 @@
 // Landing shows what a web site's workers do to a landing page that takes 0.2
 // seconds to make and may be a second old: ten workers in five processes, with
-// five ways to remember the page. It writes a plot, and prints a table.
+// five ways to remember the page. It prints a table, and writes a plot.
 //
-//	go run ./examples/landing -out landing.svg
+//	go run ./examples/landing -o landing.svg
 package main
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -16,7 +17,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -33,32 +33,33 @@ type event struct {
 	Start, End time.Duration
 }
 
-const usage = `Landing shows what ten workers in five processes do to a page that takes 0.2 seconds to
-make, with five ways to remember it. It takes a minute or so, writes a plot to -out, in the
-current directory unless that says otherwise, and prints a table.
+const usage = `Landing shows what ten workers in five processes do to a page that takes 0.2
+seconds to make and may be a second old, with five ways to remember it.
 
 usage: landing [flags]
 
+  -for D   how long each way is tried; without it, 10s
+  -o FILE  write the plot, as SVG, to FILE; without it, to a temporary file,
+           which is named at the end
+
+It prints a table with a row for each way. Ctrl-C ends it without a plot.
+
+exit status: 0 done, 1 something failed, 2 bad usage, 130 interrupted
 `
 
 func main() {
-	out := flag.String("out", "landing.svg", "file for the plot")
-	lasts := flag.Duration("for", 10*time.Second, "how long each way is tried")
-	way := flag.String("way", "", "internal: be a process of workers that remember pages in this way")
-	dir := flag.String("dir", "", "internal: directory of the store")
-	start := flag.Int64("start", 0, "internal: when to start, in nanoseconds since 1970")
-	flag.Usage = func() {
-		fmt.Fprint(flag.CommandLine.Output(), usage)
-		shown := flag.NewFlagSet("", flag.ContinueOnError) // without those for its own processes
-		shown.SetOutput(flag.CommandLine.Output())
-		flag.VisitAll(func(x *flag.Flag) {
-			if !strings.HasPrefix(x.Usage, "internal: ") {
-				shown.Var(x.Value, x.Name, x.Usage)
-			}
-		})
-		shown.PrintDefaults()
-	}
+	out := flag.String("o", "", "")
+	lasts := flag.Duration("for", 10*time.Second, "")
+	// For the processes of workers:
+	way := flag.String("way", "", "how to remember pages")
+	dir := flag.String("dir", "", "of the store")
+	start := flag.Int64("start", 0, "when to start, in nanoseconds since 1970")
+	flag.Usage = func() { fmt.Fprint(flag.CommandLine.Output(), usage) }
 	flag.Parse()
+	if flag.NArg() > 0 || *lasts <= 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var err error
@@ -66,6 +67,10 @@ func main() {
 		err = work(ctx, *way, *dir, time.Unix(0, *start), *lasts)
 	} else {
 		err = compare(ctx, *out, *lasts)
+	}
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "landing: interrupted; there is no plot")
+		os.Exit(130)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "landing:", err)
@@ -93,11 +98,26 @@ func compare(ctx context.Context, out string, lasts time.Duration) error {
 		fmt.Printf("| %s | %d | %d | %d | %d | %d ms | %d ms |\n", r.title, len(r.made()), r.most(),
 			len(r.requests()), r.waited(), r.worst(0).Milliseconds(), r.worst(time.Second).Milliseconds())
 	}
-	if err := os.WriteFile(out, plot(runs), 0o644); err != nil {
+	out, err = save(out, plot(runs))
+	if err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "wrote", out)
+	fmt.Fprintln(os.Stderr, "the plot is", out)
 	return nil
+}
+
+// save writes a plot to a file, a new temporary one if that is "", and returns its
+// path.
+func save(file string, plot []byte) (string, error) {
+	if file != "" {
+		return file, os.WriteFile(file, plot, 0o644)
+	}
+	f, err := os.CreateTemp("", "landing-*.svg")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(plot)
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 // try runs the processes and collects what they did.
