@@ -42,7 +42,7 @@ type settings struct {
 	duration           time.Duration
 	keys, million      int
 	rows               int
-	out, dir           string
+	out, from, dir     string
 	list               bool
 
 	python, checkout             string
@@ -109,6 +109,7 @@ usage: benchmarks [flags]
   -rows N         how far the workload growth goes; without it, 1000000
   -o DIR          write the report to DIR, over one that is there; without it, to
                   a new temporary directory, which is named at the end
+  -from FILE      measure nothing, and write the report of FILE, a results.json
   -dir DIR        keep the files of the engines that are measured, and a copy of
                   this program, below DIR; without it, below %s
   -python PROG    Python; without it, /usr/bin/python3, or python3 in PATH
@@ -116,8 +117,9 @@ usage: benchmarks [flags]
                   Python has installed
 
 All engines in all workloads take about ten minutes. Those that the machine
-does not have are left out, which the report says. The report is README.md, with a plot for each
-table, and results.json has all figures. Progress goes to standard error.
+does not have are left out, which the report says. The report is README.md, with
+a plot for each table, and results.json has all figures. Progress goes to
+standard error.
 
 Ctrl-C ends the measurement that is running, and writes a report of those that
 are done.
@@ -137,6 +139,7 @@ func parse(args []string, stderr io.Writer) (*settings, error) {
 	f.DurationVar(&s.duration, "time", 1250*time.Millisecond, "")
 	f.IntVar(&s.rows, "rows", 1_000_000, "")
 	f.StringVar(&s.out, "o", "", "")
+	f.StringVar(&s.from, "from", "", "")
 	f.StringVar(&s.dir, "dir", "", "")
 	f.StringVar(&s.python, "python", "", "")
 	f.StringVar(&s.checkout, "diskcache", "", "")
@@ -188,6 +191,13 @@ type cell struct {
 // run carries out what was asked for and writes the report, also where ctx ends
 // before all is done.
 func run(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	if s.from != "" {
+		r, err := readReport(s.from)
+		if err != nil {
+			return err
+		}
+		return s.write(r, stdout, stderr)
+	}
 	dir, err := os.MkdirTemp(s.dir, "diskcache-benchmarks-")
 	if err != nil {
 		return err
@@ -255,7 +265,15 @@ func (b *bench) run(r *report, cells []cell, stdout, stderr io.Writer) error {
 		return fmt.Errorf("%w: there is no report", failed)
 	}
 	r.Machine.Took = time.Since(began).Round(time.Second).String()
-	out := b.settings.out
+	if err := b.settings.write(r, stdout, stderr); err != nil {
+		return err
+	}
+	return failed
+}
+
+// write writes a report to where the command line says, and prints it.
+func (s *settings) write(r *report, stdout, stderr io.Writer) error {
+	out := s.out
 	if out == "" {
 		var err error
 		if out, err = os.MkdirTemp("", "diskcache-report-"); err != nil {
@@ -266,6 +284,6 @@ func (b *bench) run(r *report, cells []cell, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprint(stdout, r.markdown(nil))
-	fmt.Fprintf(stderr, "the report is in %s, after %s\n", out, r.Machine.Took)
-	return failed
+	fmt.Fprintf(stderr, "the report is in %s; measuring took %s\n", out, r.Machine.Took)
+	return nil
 }

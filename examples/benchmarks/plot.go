@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -27,18 +29,17 @@ func init() {
 // the names of the files.
 func (r *report) plot(dir string) (map[[2]string]string, error) {
 	files := map[[2]string]string{}
-	save := func(workload, name string, panels []*plot.Plot, w, h vg.Length) error {
-		if len(panels) == 0 {
+	save := func(workload, name string, c *chart, w, h vg.Length) error {
+		if len(c.panels) == 0 {
 			return nil
 		}
 		file := fileName(workload, name)
 		files[[2]string{workload, name}] = file
-		return saveSVG(filepath.Join(dir, file), panels, w, h)
+		return c.saveSVG(filepath.Join(dir, file), w, h)
 	}
 	for _, w := range r.Workloads {
 		if w.Name == "growth" {
-			panels := r.growthPanels()
-			if err := save(w.Name, "", panels, 9*vg.Centimeter, 10*vg.Centimeter); err != nil {
+			if err := save(w.Name, "", r.growthChart(), 8*vg.Centimeter, 10*vg.Centimeter); err != nil {
 				return nil, err
 			}
 			continue
@@ -46,7 +47,7 @@ func (r *report) plot(dir string) (map[[2]string]string, error) {
 		for _, c := range r.cases(w.Name) {
 			rows := slices.DeleteFunc(r.rows(w.Name, c), func(x result) bool { return x.Note != "" })
 			height := vg.Length(len(rows))*0.6*vg.Centimeter + 3*vg.Centimeter
-			if err := save(w.Name, c, percentilePanels(rows), 12*vg.Centimeter, height); err != nil {
+			if err := save(w.Name, c, percentileChart(rows), 11*vg.Centimeter, height); err != nil {
 				return nil, err
 			}
 		}
@@ -61,15 +62,33 @@ func fileName(workload, name string) string {
 	return strings.Trim(unfit.ReplaceAllString(workload+"-"+name, "-"), "-") + ".svg"
 }
 
-// saveSVG draws panels side by side.
-func saveSVG(file string, panels []*plot.Plot, w, h vg.Length) error {
-	canvas := vgsvg.New(w*vg.Length(len(panels)), h)
+// chart is what a file shows: panels side by side, and the legend of all of them on
+// their right, where no data is.
+type chart struct {
+	panels []*plot.Plot
+	legend plot.Legend
+}
+
+func newChart() *chart {
+	c := &chart{legend: plot.NewLegend()}
+	c.legend.Top, c.legend.Left = true, true
+	c.legend.Padding = vg.Millimeter / 2
+	return c
+}
+
+// saveSVG draws a chart with panels of a size.
+func (c *chart) saveSVG(file string, w, h vg.Length) error {
+	const margin = 4 * vg.Millimeter // a browser's font may be wider than the one that was measured
+	canvas := vgsvg.New(w*vg.Length(len(c.panels))+3*vg.Centimeter, h)
 	dc := draw.New(canvas)
-	tiles := draw.Tiles{Rows: 1, Cols: len(panels), PadX: 4 * vg.Millimeter}
-	row := [][]*plot.Plot{panels}
-	for i, c := range plot.Align(row, tiles, dc)[0] {
-		panels[i].Draw(c)
+	width := c.legend.Rectangle(dc).Size().X
+	tiles := draw.Tiles{Rows: 1, Cols: len(c.panels), PadX: 4 * vg.Millimeter, PadLeft: margin, PadRight: width + 2*margin}
+	row := [][]*plot.Plot{c.panels}
+	for i, tile := range plot.Align(row, tiles, dc)[0] {
+		c.panels[i].Draw(tile)
 	}
+	left := dc.Max.X - width - margin
+	c.legend.Draw(draw.Crop(dc, left-dc.Min.X, 0, 0, -margin))
 	f, err := os.Create(file)
 	if err != nil {
 		return err
@@ -81,9 +100,61 @@ func saveSVG(file string, panels []*plot.Plot, w, h vg.Length) error {
 	return f.Close()
 }
 
-// percentilePanels draws a panel for each operation: a line for each engine,
+// logAxis makes an axis logarithmic, from low to high and a little further, with a
+// label at each power of ten, of which it shows one at least.
+func logAxis(a *plot.Axis, low, high float64, label func(x float64) string) {
+	a.Scale = plot.LogScale{}
+	a.Min, a.Max = low/1.5, high*1.5
+	if decade := math.Pow(10, math.Floor(math.Log10(a.Max))); decade < a.Min {
+		a.Min = decade
+	}
+	a.Tick.Marker = plot.TickerFunc(func(low, high float64) []plot.Tick {
+		ticks := plot.LogTicks{}.Ticks(low, high)
+		for i, t := range ticks {
+			if t.Label != "" {
+				ticks[i].Label = label(t.Value)
+			}
+		}
+		return ticks
+	})
+}
+
+// timeLabel and countLabel label powers of ten.
+
+func timeLabel(us float64) string { return scaled(us*1000, "ns", "µs", "ms", "s") }
+
+func countLabel(n float64) string { return strings.ReplaceAll(scaled(n, "", "k", "M", "G"), " ", "") }
+
+// scaled returns x in the unit in which it is less than a thousand. Each unit is a
+// thousand times the one before.
+func scaled(x float64, units ...string) string {
+	for len(units) > 1 && x > 999 {
+		x, units = x/1000, units[1:]
+	}
+	digits := strconv.FormatFloat(x, 'f', 0, 64)
+	if x < 0.9 {
+		digits = strconv.FormatFloat(x, 'g', 1, 64)
+	}
+	return strings.TrimSpace(digits + " " + units[0])
+}
+
+// palette are colours that can be told from each other and from white.
+var palette = []color.RGBA{
+	{0x1f, 0x77, 0xb4, 0xff}, {0xff, 0x7f, 0x0e, 0xff}, {0x2c, 0xa0, 0x2c, 0xff}, {0xd6, 0x27, 0x28, 0xff},
+	{0x94, 0x67, 0xbd, 0xff}, {0x8c, 0x56, 0x4b, 0xff}, {0xe3, 0x77, 0xc2, 0xff}, {0x7f, 0x7f, 0x7f, 0xff},
+	{0xbc, 0xbd, 0x22, 0xff}, {0x17, 0xbe, 0xcf, 0xff}, {0x00, 0x00, 0x00, 0xff}, {0x1a, 0x3a, 0x7a, 0xff},
+}
+
+// style makes the i-th line of a plot look like no other one.
+func style(i int, l *plotter.Line, s *plotter.Scatter) {
+	l.Color = palette[i%len(palette)]
+	l.Dashes = plotutil.Dashes(i / len(palette))
+	s.Color, s.Shape = l.Color, plotutil.Shape(i)
+}
+
+// percentileChart draws a panel for each operation: a line for each engine,
 // with points at its median, percentiles and maximum.
-func percentilePanels(rows []result) []*plot.Plot {
+func percentileChart(rows []result) *chart {
 	marks := []struct {
 		name  string
 		of    func(s summary) int64
@@ -99,13 +170,11 @@ func percentilePanels(rows []result) []*plot.Plot {
 	for i, x := range rows {
 		names[len(rows)-1-i] = x.Engine // the first one on top
 	}
-	var panels []*plot.Plot
+	chart := newChart()
 	for _, op := range measured(rows) {
 		var all plotter.XYs
 		p := plot.New()
 		p.Title.Text = op
-		p.X.Label.Text = "µs"
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		p.NominalY(names...)
 		p.Add(plotter.NewGrid())
 		for _, m := range marks {
@@ -122,15 +191,16 @@ func percentilePanels(rows []result) []*plot.Plot {
 			all = append(all, points...)
 			s.GlyphStyle = draw.GlyphStyle{Color: m.color, Radius: 3, Shape: m.shape}
 			p.Add(s)
-			p.Legend.Add(m.name, s)
+			if len(chart.panels) == 0 {
+				chart.legend.Add(m.name, s)
+			}
 		}
-		p.Legend.Top = true
 		low, high, _, _ := plotter.XYRange(all)
-		p.X.Min, p.X.Max = low/1.5, high*15 // room for the legend
+		logAxis(&p.X, low, high, timeLabel)
 		p.Y.Min, p.Y.Max = -0.5, float64(len(rows))-0.5
-		panels = append(panels, p)
+		chart.panels = append(chart.panels, p)
 	}
-	return panels
+	return chart
 }
 
 func allPoints(lines map[string]plotter.XYs) plotter.XYs {
@@ -141,8 +211,8 @@ func allPoints(lines map[string]plotter.XYs) plotter.XYs {
 	return all
 }
 
-// growthPanels draws the median of each operation over the number of rows.
-func (r *report) growthPanels() []*plot.Plot {
+// growthChart draws the median of each operation over the number of rows.
+func (r *report) growthChart() *chart {
 	lines := map[string]map[string]plotter.XYs{} // by operation and engine
 	var engines []string
 	for _, x := range r.Results {
@@ -160,39 +230,30 @@ func (r *report) growthPanels() []*plot.Plot {
 			lines[op][x.Engine] = append(lines[op][x.Engine], plotter.XY{X: float64(rows), Y: float64(s.P50) / 1000})
 		}
 	}
-	var panels []*plot.Plot
-	names := plot.New() // a panel for the legend alone
-	names.HideAxes()
-	names.Legend.Top, names.Legend.Left = true, true
+	chart := newChart()
 	for _, op := range operations {
 		if lines[op] == nil {
 			continue
 		}
 		p := plot.New()
 		p.Title.Text = op + ", median"
-		p.X.Label.Text, p.Y.Label.Text = "rows", "µs"
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.X.Label.Text = "rows"
 		p.Add(plotter.NewGrid())
 		for i, e := range engines {
 			l, s, err := plotter.NewLinePoints(lines[op][e])
 			if err != nil {
 				continue // no points
 			}
-			l.Color, s.Color, s.Shape = plotutil.Color(i), plotutil.Color(i), plotutil.Shape(i)
+			style(i, l, s)
 			p.Add(l, s)
-			if len(panels) == 0 {
-				names.Legend.Add(e, l, s)
+			if len(chart.panels) == 0 {
+				chart.legend.Add(e, l, s)
 			}
 		}
-		// Where all values are the same the plot would begin below 0, where
-		// there is no logarithm.
 		lowX, highX, lowY, highY := plotter.XYRange(allPoints(lines[op]))
-		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lowX/1.2, highX*1.2, lowY/1.5, highY*1.5
-		panels = append(panels, p)
+		logAxis(&p.X, lowX, highX, countLabel)
+		logAxis(&p.Y, lowY, highY, timeLabel)
+		chart.panels = append(chart.panels, p)
 	}
-	if len(panels) > 0 {
-		panels = append(panels, names)
-	}
-	return panels
+	return chart
 }

@@ -34,6 +34,19 @@ type workloadLine struct {
 // operations in the order of the report's columns.
 var operations = []string{"get", "set", "delete", "insert", "push", "pop", "wake", "lock", "unlock", "hand-over"}
 
+// readReport reads what write has written as results.json.
+func readReport(file string) (*report, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	r := &report{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return r, nil
+}
+
 // write writes the report to a directory: README.md, results.json and plots.
 func (r *report) write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -60,14 +73,15 @@ func (r *report) markdown(plots map[[2]string]string) string {
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("# Benchmarks\n")
 	p("Written by `go run .` in examples/benchmarks. All figures are in [results.json](results.json) too.\n")
+	for _, f := range r.Failures {
+		p("**%s**\n", f)
+	}
+	r.summaryTable(p)
 	r.machineTable(p)
 	r.engineTable(p)
 	p("Times are in microseconds: median / 90th percentile / 99th percentile / maximum of single calls.")
 	p("Memory is the resident memory of all processes at the end, a server's included; in parentheses, what of it")
 	p("processes have that have opened nothing. Disk is what the files take after the processes have closed them.")
-	for _, f := range r.Failures {
-		p("\n**%s**", f)
-	}
 	for _, w := range r.Workloads {
 		p("\n## %s\n\n%s", w.Title, w.About)
 		if w.Name == "growth" {
@@ -88,9 +102,93 @@ func (r *report) markdown(plots map[[2]string]string) string {
 	return b.String()
 }
 
+// summarized are the engines of the summary, by columns.
+var summarized = []struct {
+	title   string
+	engines []string // the first that has a figure
+}{
+	{"diskcache", []string{"diskcache"}},
+	{"Python's DiskCache", []string{"python-cache", "python-deque", "python-lock"}},
+	{"redis-unix", []string{"redis-unix"}},
+	{"memcached", []string{"memcached"}},
+	{"bbolt-nosync", []string{"bbolt-nosync"}},
+	{"badger", []string{"badger"}},
+	{"pebble-nosync", []string{"pebble-nosync"}},
+	{"lmdb-nosync", []string{"lmdb-nosync"}},
+}
+
+// timed are the cases whose figure in the summary is a median. That of others is
+// operations/s.
+func timed(workload, name string) (op string, ok bool) {
+	switch {
+	case workload == "growth":
+		return "get", true
+	case workload == "lock":
+		return "hand-over", true
+	case workload == "queue" && name == "wake":
+		return "wake", true
+	}
+	return "", false
+}
+
+// summaryTable has a row for each case, with the figure that says most, for the
+// engines that are compared most often.
+func (r *report) summaryTable(p func(string, ...any)) {
+	var columns []int
+	for i, c := range summarized {
+		if slices.ContainsFunc(r.Results, func(x result) bool { return slices.Contains(c.engines, x.Engine) }) {
+			columns = append(columns, i)
+		}
+	}
+	if len(columns) == 0 {
+		return
+	}
+	header, rule := "| | |", "|---|---|"
+	for _, i := range columns {
+		header, rule = header+" "+summarized[i].title+" |", rule+"---:|"
+	}
+	p("## Summary\n\nWhat a write survives differs: see the engines below. An empty cell was not measured; at - a note below says why there is no figure.\n\n%s\n%s", header, rule)
+	for _, w := range r.Workloads {
+		cases := r.cases(w.Name)
+		if w.Name == "growth" {
+			cases = cases[max(0, len(cases)-1):]
+		}
+		for _, c := range cases {
+			figure := "operations/s"
+			op, isTime := timed(w.Name, c)
+			if isTime {
+				figure = op + ", median µs"
+			}
+			line := fmt.Sprintf("| %s, %s | %s |", w.Title, c, figure)
+			rows := r.rows(w.Name, c)
+			for _, i := range columns {
+				line += " " + summaryCell(rows, summarized[i].engines, op) + " |"
+			}
+			p("%s", line)
+		}
+	}
+	p("")
+}
+
+// summaryCell returns the median of an operation, or operations/s if op is "".
+func summaryCell(rows []result, engines []string, op string) string {
+	for _, x := range rows {
+		switch {
+		case !slices.Contains(engines, x.Engine):
+		case x.Note != "":
+			return "-"
+		case op == "":
+			return thousands(x.PerSecond)
+		case x.Latencies[op].Count > 0:
+			return microseconds(x.Latencies[op].P50)
+		}
+	}
+	return ""
+}
+
 func (r *report) machineTable(p func(string, ...any)) {
 	m := r.Machine
-	p("| | |\n|---|---|")
+	p("## What was measured\n\n| | |\n|---|---|")
 	p("| date | %s, took %s, %s each |", m.Date, m.Took, m.Phase)
 	p("| processor | %s, %d cores |", m.CPU, m.Cores)
 	if m.Memory > 0 {

@@ -12,6 +12,53 @@ import (
 	"testing"
 )
 
+// The summary has one figure of each case, and columns for those that were measured.
+func TestSummary(t *testing.T) {
+	r := exampleReport()
+	for i := range r.Results {
+		r.Results[i].Engine = map[string]string{"a": "diskcache", "c": "badger"}[r.Results[i].Engine]
+	}
+	lock := summary{Count: 1, P50: 158_000}
+	r.Results = append(r.Results, result{Workload: "lock", Case: "P=2", Engine: "python-lock", Latencies: map[string]summary{"hand-over": lock}})
+	r.Workloads = append(r.Workloads, workloadLine{"lock", "A lock", "What it is."})
+	const want = `
+| | | diskcache | Python's DiskCache | badger |
+|---|---|---:|---:|---:|
+| Published, P=1 | operations/s | 1,234,567 |  |  |
+| Published, P=8 | operations/s | 1,234,567 |  | - |
+| LRU, reads | operations/s | 1,234,567 |  |  |
+| Growth, rows=10000 | get, median µs | 0.90 |  |  |
+| A lock, P=2 | hand-over, median µs |  | 158 |  |
+
+`
+	if got := r.markdown(nil); !strings.Contains(got, want) {
+		t.Errorf("%s\nhas no\n%s", got, want)
+	}
+}
+
+// -from writes the same report again.
+func TestFrom(t *testing.T) {
+	dir := t.TempDir()
+	first, again := filepath.Join(dir, "first"), filepath.Join(dir, "again")
+	if err := exampleReport().write(first); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-from", filepath.Join(first, "results.json"), "-o", again}
+	if status := start(t.Context(), args, io.Discard, io.Discard); status != exitOK {
+		t.Fatalf("exit status %d", status)
+	}
+	files, err := os.ReadDir(first)
+	if err != nil || len(files) != 6 {
+		t.Errorf("%d files, error %v", len(files), err)
+	}
+	for _, f := range files {
+		want, _ := os.ReadFile(filepath.Join(first, f.Name()))
+		if got, err := os.ReadFile(filepath.Join(again, f.Name())); !bytes.Equal(got, want) {
+			t.Errorf("%s differs, error %v", f.Name(), err)
+		}
+	}
+}
+
 func exampleReport() *report {
 	fast := summary{Count: 10, P50: 900, P90: 1500, P99: 45_600, Max: 1_234_567}
 	row := func(workload, name, engine string) result {

@@ -94,7 +94,7 @@ func plot(runs []run) []byte {
 		title := html.EscapeString(strings.ReplaceAll(r.title, "`", ""))
 		fmt.Fprintf(&b, `<text x="%d" y="%d" font-size="13" font-weight="bold">%s</text>`+"\n", left, y-8, title)
 		axes(&b, left, y, r.lasts, "pages being made", fmt.Sprint(mostNow))
-		axes(&b, left+width+gapX, y, r.lasts, "latency", slowest.String())
+		axes(&b, left+width+gapX, y, r.lasts, "latency", fmt.Sprintf("%d ms", slowest.Milliseconds()))
 		r.drawConcurrency(&b, left, y)
 		r.drawLatency(&b, left+width+gapX, y)
 	}
@@ -107,8 +107,8 @@ func axes(b *bytes.Buffer, x, y int, lasts time.Duration, what, most string) {
 	fmt.Fprintf(b, `<path d="M%d %dv%dh%d" fill="none" stroke="black"/>`+"\n", x, y, height, width)
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", x-4, y+8, most)
 	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">0</text>`+"\n", x-4, y+height)
-	fmt.Fprintf(b, `<text x="%d" y="%d">%s</text>`+"\n", x+4, y+8, what)
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%v</text>`+"\n", x+width, y+height+14, lasts)
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", x+width, y-8, what) // above, where no data is
+	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="end">%g s</text>`+"\n", x+width, y+height+14, lasts.Seconds())
 }
 
 func (r *run) x(at time.Duration) float64 { return float64(width) * float64(at) / float64(r.lasts) }
