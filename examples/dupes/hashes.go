@@ -69,6 +69,8 @@ type hashes struct {
 
 	misses atomic.Int64 // files that were read
 	read   atomic.Int64 // bytes of them
+
+	reading atomic.Int64 // bytes so far of files that are being read
 }
 
 func openHashes(ctx context.Context, dir string) (*hashes, error) {
@@ -125,7 +127,7 @@ func (h *hashes) of(ctx context.Context, id fileID) (sum, error) {
 }
 
 func (h *hashes) compute(ctx context.Context, id fileID) (sum, error) {
-	s, err := hashFile(ctx, id)
+	s, err := hashFile(ctx, id, &h.reading)
 	if err == nil {
 		h.misses.Add(1)
 		h.read.Add(id.size)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 // fileError says that one file could not be hashed. Others can.
@@ -19,8 +20,9 @@ var errChanged = errors.New("changed while it was looked at")
 
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-// hashFile reads a file that is still the one that id names before and after.
-func hashFile(ctx context.Context, id fileID) (s sum, err error) {
+// hashFile reads a file that is still the one that id names before and after. While
+// it reads, reading has the bytes so far added to it.
+func hashFile(ctx context.Context, id fileID, reading *atomic.Int64) (s sum, err error) {
 	f, err := os.Open(id.path)
 	if err != nil {
 		return s, &fileError{err}
@@ -32,6 +34,8 @@ func hashFile(ctx context.Context, id fileID) (s sum, err error) {
 	buf := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buf)
 	h := sha256.New()
+	var have int64
+	defer func() { reading.Add(-have) }()
 	for left := id.size; left >= 0; { // a file that grows is not read for ever
 		if err := ctx.Err(); err != nil {
 			return s, err
@@ -39,6 +43,8 @@ func hashFile(ctx context.Context, id fileID) (s sum, err error) {
 		n, err := f.Read(buf[:])
 		h.Write(buf[:n])
 		left -= int64(n)
+		have += int64(n)
+		reading.Add(int64(n))
 		if errors.Is(err, io.EOF) {
 			break
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -293,6 +296,52 @@ func TestLargeFiles(t *testing.T) {
 	}
 	equal(t, misses, int64(8))
 	equal(t, dupes(t, store, dir).Hits, int64(8))
+}
+
+// The bytes of a large file count while it is read.
+func TestProgressOfLargeFile(t *testing.T) {
+	h, err := openHashes(t.Context(), t.TempDir())
+	ok(t, err)
+	defer h.Close()
+	huge := filepath.Join(t.TempDir(), "huge")
+	write(t, huge, "")
+	ok(t, os.Truncate(huge, 1<<39)) // a hole that takes long to read
+	ok(t, os.Chtimes(huge, old, old))
+	info, err := os.Stat(huge)
+	ok(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	lines, w := io.Pipe()
+	s := search{hashes: h, progress: &progress{w: w, terminal: true}}
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.hash(ctx, []file{{fileID: fileID{huge, info.Size(), info.ModTime()}}})
+		done <- err
+	}()
+	buf := make([]byte, 1024)
+	for line := ""; !strings.Contains(line, " left"); { // which it says once bytes are counted
+		n, err := lines.Read(buf)
+		ok(t, err)
+		line = string(buf[:n])
+		if strings.Contains(line, "1 of 1 file") {
+			t.Fatal("the file was read before a line was shown")
+		}
+	}
+	cancel()
+	lines.Close()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+
+	var reading atomic.Int64 // of a file that is done, nothing is left
+	small := filepath.Join(t.TempDir(), "small")
+	write(t, small, "content")
+	info, err = os.Stat(small)
+	ok(t, err)
+	_, err = hashFile(t.Context(), fileID{small, info.Size(), info.ModTime()}, &reading)
+	ok(t, err)
+	equal(t, reading.Load(), int64(0))
 }
 
 // What was done before an interrupt is not done again.

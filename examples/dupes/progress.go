@@ -79,10 +79,10 @@ func (p *progress) walking(found *atomic.Int64) (stop func()) {
 	return p.show(func() string { return people(found.Load(), "file") + " found" })
 }
 
-func (p *progress) hashing(files *atomic.Int64, ofFiles int64, bytes *atomic.Int64, ofBytes int64) (stop func()) {
+func (p *progress) hashing(files *atomic.Int64, ofFiles int64, bytes func() int64, ofBytes int64) (stop func()) {
 	start := time.Now()
 	return p.show(func() string {
-		return hashingLine(files.Load(), ofFiles, bytes.Load(), ofBytes, time.Since(start))
+		return hashingLine(files.Load(), ofFiles, bytes(), ofBytes, time.Since(start))
 	})
 }
 

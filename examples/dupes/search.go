@@ -78,7 +78,8 @@ func (s *search) hash(ctx context.Context, files []file) (map[string]sum, error)
 		total += f.size
 	}
 	var doneFiles, doneBytes atomic.Int64
-	defer s.progress.hashing(&doneFiles, int64(len(files)), &doneBytes, total)()
+	bytes := func() int64 { return doneBytes.Load() + s.hashes.reading.Load() }
+	defer s.progress.hashing(&doneFiles, int64(len(files)), bytes, total)()
 
 	// A worker takes the next file, in an order that differs between processes.
 	order := rand.Perm(len(files))
