@@ -235,14 +235,54 @@ func preview(v codec.Value, codecName string) (text, form string) {
 }
 
 func previewText(b []byte, codecName, form string) (string, string) {
-	if codecName == "json" {
-		var out bytes.Buffer
-		if json.Indent(&out, b, "", "  ") == nil {
-			b, form = out.Bytes(), form+", JSON"
-		}
+	if codecName == "json" && json.Valid(b) {
+		b, form = indent(b, shownValue+1), form+", JSON"
 	}
 	more := len(b) > shownValue
 	return cut(lines(string(b[:min(len(b), shownValue)])), more), form
+}
+
+// indent is json.Indent of valid JSON that stops after a number of bytes: a value that is
+// nested deeply would grow to many times its length.
+func indent(b []byte, most int) []byte {
+	var out []byte
+	depth, quoted, opened := 0, false, false
+	newline := func() {
+		out = append(out, '\n')
+		out = append(out, strings.Repeat("  ", min(depth, most))...)
+	}
+	for i := 0; i < len(b) && len(out) < most; i++ {
+		c := b[i]
+		switch {
+		case quoted:
+			if out = append(out, c); c == '\\' {
+				i++
+				out = append(out, b[i])
+			}
+			quoted = c != '"'
+			continue
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+			continue
+		case c == ']' || c == '}':
+			if depth--; !opened {
+				newline()
+			}
+		case opened:
+			newline()
+		}
+		opened = false
+		switch out = append(out, c); c {
+		case '"':
+			quoted = true
+		case '[', '{':
+			depth, opened = depth+1, true
+		case ',':
+			newline()
+		case ':':
+			out = append(out, ' ')
+		}
+	}
+	return out
 }
 
 func lines(s string) string {

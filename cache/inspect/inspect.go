@@ -41,8 +41,9 @@ type Options struct {
 	// sizes only, since what is cached is often private.
 	ShowValues bool
 
-	// HideKeys hides the keys and the tags of entries as well. Names of collections and
-	// locks are always shown.
+	// HideKeys hides the keys and the tags of entries as well, and the names of throttles
+	// and averagers, which are keys too. Names of collections, locks and semaphores are
+	// always shown.
 	HideKeys bool
 
 	// AllowWrite lets the reader of the page remove entries, end claims and break locks.

@@ -166,6 +166,9 @@ func TestPages(t *testing.T) {
 	if strings.Contains(body, "example.com") || strings.Contains(body, ">site<") || strings.Contains(body, `name="prefix"`) {
 		t.Errorf("a key is shown:\n%s", body)
 	}
+	if body := hidden.want("locks", "four", "2.5", "a full burst again in"); strings.Contains(body, ">latency<") || strings.Contains(body, ">api<") {
+		t.Errorf("the name of a throttle or of an averager is shown:\n%s", body)
+	}
 	if status, body := hidden.get(html.UnescapeString(m[1])); status != http.StatusForbidden || strings.Contains(body, "example.com") {
 		t.Errorf("a hidden entry: %d", status)
 	}
@@ -431,6 +434,26 @@ func TestUnderIt(t *testing.T) {
 	}
 }
 
+// A collection that is made while somebody looks at the feed is told of.
+func TestLiveNew(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	st := openStore(t, t.TempDir(), nil)
+	events := serve(t, st, nil).events()
+	events.next("begin")
+	ok(t, collection(t, st, "new", &cache.Options[string, int]{}).Set(ctx, "k", 1))
+	for alive := 0; alive < 2; { // what is found in a round is told before the next one
+		kind, data := events.any()
+		if kind == "alive" {
+			alive++
+		}
+		if kind == "change" && strings.Contains(data, `"cache/new"`) && strings.Contains(data, `"entries":1`) {
+			return
+		}
+	}
+	t.Error("it is not")
+}
+
 type events struct {
 	t     *testing.T
 	lines *bufio.Scanner
@@ -450,18 +473,27 @@ func (s *site) events() *events {
 // next returns the data of the next event of a kind.
 func (e *events) next(kind string) string {
 	e.t.Helper()
-	is := false
-	for e.lines.Scan() {
-		line := e.lines.Text()
-		if name, ok := strings.CutPrefix(line, "event: "); ok {
-			is = name == kind
-		}
-		if data, ok := strings.CutPrefix(line, "data: "); ok && is {
+	for {
+		if is, data := e.any(); is == kind {
 			return data
 		}
 	}
-	e.t.Fatalf("no event %q: %v", kind, e.lines.Err())
-	return ""
+}
+
+// any returns the next event.
+func (e *events) any() (kind, data string) {
+	e.t.Helper()
+	for e.lines.Scan() {
+		line := e.lines.Text()
+		if name, ok := strings.CutPrefix(line, "event: "); ok {
+			kind = name
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			return kind, data
+		}
+	}
+	e.t.Fatalf("no further event: %v", e.lines.Err())
+	return "", ""
 }
 
 func TestHeaders(t *testing.T) {

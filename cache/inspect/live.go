@@ -161,7 +161,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 		if first {
 			word = "begin"
 		}
-		if woken && !send(word, all) {
+		if (woken || len(all) > 0) && !send(word, all) {
 			return
 		}
 		if _, err = h.st.Collections(ctx); err != nil {

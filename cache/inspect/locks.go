@@ -69,7 +69,7 @@ func (h *handler) locks(r *http.Request) (any, error) {
 		return nil, err
 	}
 	err = h.each(ctx, "sync/throttles", func(e cache.Entry[cache.Raw, cache.Raw]) error {
-		t := throttle{Name: visible(e.Key.Text(), shownKey), Full: time.Unix(0, e.Value.Integer())}
+		t := throttle{Name: h.keyName(e.Key), Full: time.Unix(0, e.Value.Integer())}
 		t.Busy, t.Left = t.Full.After(p.Now), ago(t.Full.Sub(p.Now))
 		p.Throttles = append(p.Throttles, t)
 		return nil
@@ -83,10 +83,18 @@ func (h *handler) locks(r *http.Request) (any, error) {
 			return err
 		}
 		s, err := a.Summary(ctx)
-		p.Averagers = append(p.Averagers, averager{visible(e.Key.Text(), shownKey), s, s.StdDev()})
+		p.Averagers = append(p.Averagers, averager{h.keyName(e.Key), s, s.StdDev()})
 		return err
 	})
 	return p, err
+}
+
+// keyName is the name of a throttle or an averager: of those there may be one for each user.
+func (h *handler) keyName(key cache.Raw) string {
+	if h.HideKeys {
+		return "hidden"
+	}
+	return visible(key.Text(), shownKey)
 }
 
 // each calls fn with the entries of a collection, of which there may be none.
