@@ -12,12 +12,15 @@
 // Text is a string, an integer a number without a point, and a real one with a point
 // or an exponent. Bytes are {"base64":"..."}, text that is not UTF-8 is {"text64":"..."},
 // and an infinite real is {"real":"+Inf"}. The last line says how many entries there were:
-// where it is missing, the rest is. Some programs round integers of more than 53 bits.
+// where it is missing, the rest is. Some programs round integers of more than 53 bits. A
+// value that is null is one that has no other form, such as a NaN of codec.Float.
 //
 // What is not there: entries that have expired; when entries were stored and used; what
 // another program has pickled, which Report.Foreign counts; and who holds a lock, since
 // nobody does in another store. Items that are claimed come back there, with
-// their attempts.
+// their attempts. What a deque keeps beside its ready items are collections of their own,
+// in which the items in flight are numbered from 1, in the order in which they were claimed
+// or delayed.
 package dump
 
 import (
@@ -29,7 +32,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,12 +59,14 @@ var (
 // default.
 type Options struct {
 	// Only says of the name of a collection, see [cache.Cache.Name], whether it is
-	// wanted. Defaults to all of them.
+	// wanted. What a deque keeps beside its ready items is wanted with the deque, and
+	// not asked for. Defaults to all of them.
 	Only func(name string) bool
 
 	// Merge imports into collections that have entries, and replaces those with equal
 	// keys: also to go on with an import that was interrupted. Keys of a deque are
-	// positions in it, so that items of two deques do not mix. Defaults to ErrExists.
+	// positions in it, so that items of two deques do not mix, nor those of two dumps of
+	// one. Defaults to ErrExists.
 	Merge bool
 
 	// Progress is called now and then with what has been done so far: what it is told
@@ -105,71 +113,248 @@ type header struct {
 // entry is a line.
 type entry struct {
 	Key     *Value     `json:"key,omitempty"`
-	Value   *Value     `json:"value,omitempty"`
+	Value   field      `json:"value"`
 	Expires *time.Time `json:"expires,omitempty"`
 	Tag     *Value     `json:"tag,omitempty"`
+}
+
+// field is a value that may be null, and knows whether it is there.
+type field struct {
+	Value
+	is bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *field) UnmarshalJSON(b []byte) error {
+	f.is = true
+	return f.Value.UnmarshalJSON(b)
 }
 
 // inLocks are the collections of locks, which are about processes.
 func inLocks(name string) bool { return name == "sync/leases" || name == "sync/broadcasts" }
 
-// inFlight reports whether a collection has the claimed and delayed items of a deque:
-// its keys are numbers of Tx.Fence.
-func inFlight(name string) bool {
-	return strings.HasPrefix(name, "deque-inflight/") || name == "deque-default/inflight"
+// Collections of deques are called deque/NAME, deque-inflight/NAME and deque-leases/NAME;
+// those of the default one "", deque-default/inflight and deque-default/leases.
+const (
+	inFlight      = "inflight" // the values of claimed and delayed items, by number
+	leases        = "leases"   // until when they are, by keys that end with their numbers
+	dequeSettings = "deque-settings/all"
+)
+
+// beside returns the name of a collection that a deque keeps beside its ready items.
+func beside(deque, kind string) string {
+	if deque == "" {
+		return "deque-default/" + kind
+	}
+	return "deque-" + kind + "/" + strings.TrimPrefix(deque, "deque/")
 }
 
-const dequeSettings = "deque-settings/all"
+// dequeOf is the inverse of beside.
+func dequeOf(name string) (deque, kind string, ok bool) {
+	for _, kind := range []string{inFlight, leases} {
+		if name == beside("", kind) {
+			return "", kind, true
+		}
+		if n, ok := strings.CutPrefix(name, "deque-"+kind+"/"); ok {
+			return "deque/" + n, kind, true
+		}
+	}
+	return "", "", false
+}
+
+// heldBytes is how much of a deque is held in memory until all of it was read.
+const heldBytes = 64 << 20
 
 // Export writes collections of a store to w. Each collection is as of some moments
 // during the call: others may write meanwhile, and what is there throughout is written
-// once. Collections that are dropped meanwhile are left out. It changes nothing.
-func Export(ctx context.Context, st *cache.Store, w io.Writer, o *Options) (r Report, err error) {
-	opts := o.withDefaults()
+// once. A deque is as of one moment, so that an item which is claimed, or comes back,
+// meanwhile is written once, too: as long as it is written, it keeps the store's log from
+// being cut back, see [cache.Store.View]. Where it is of more than 64 MiB, and another
+// process removes a large item of it meanwhile, Export fails with fs.ErrNotExist: do it
+// again. An item that moves from one deque to another meanwhile may be left out or
+// written twice. Collections that are dropped meanwhile are left out. It changes nothing.
+func Export(ctx context.Context, st *cache.Store, w io.Writer, o *Options) (Report, error) {
 	out := bufio.NewWriter(w)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(header{Version: version}); err != nil {
-		return r, err
+	x := &exporter{ctx: ctx, st: st, opts: o.withDefaults(), out: out}
+	err := x.run()
+	if err == nil {
+		err = out.Flush()
 	}
-	names, err := st.Collections(ctx)
-	if err != nil {
-		return r, err
-	}
-	for _, name := range names {
-		if inLocks(name) || !opts.Only(name) {
-			continue
-		}
-		c, err := cache.NewRaw(ctx, st, name, nil)
-		if errors.Is(err, cache.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return r, err
-		}
-		if err := export(ctx, c, enc, &r, func() { opts.Progress(name, r) }); err != nil {
-			return r, err
-		}
-	}
-	if err := enc.Encode(header{End: &r.Entries}); err != nil {
-		return r, err
-	}
-	return r, out.Flush()
+	return x.report, err
 }
 
-func export(ctx context.Context, c *cache.Cache[cache.Raw, cache.Raw], enc *json.Encoder, r *Report, progress func()) error {
-	name, s := c.Name(), c.Schema()
-	err := enc.Encode(header{
+type exporter struct {
+	ctx    context.Context
+	st     *cache.Store
+	opts   Options
+	out    io.Writer
+	report Report
+}
+
+type rawCache = cache.Cache[cache.Raw, cache.Raw]
+
+// line writes a line.
+func (x *exporter) line(v any) error {
+	enc := json.NewEncoder(x.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+func (x *exporter) run() error {
+	if err := x.line(header{Version: version}); err != nil {
+		return err
+	}
+	names, err := x.st.Collections(x.ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, _, ok := dequeOf(name); ok || name == dequeSettings || inLocks(name) || !x.opts.Only(name) {
+			continue
+		}
+		if err := x.collection(name); err != nil {
+			return err
+		}
+	}
+	if err := x.settings(); err != nil { // last: they say whether there are items in flight
+		return err
+	}
+	return x.line(header{End: &x.report.Entries})
+}
+
+// collection writes the collection called name, with what belongs to it if it is that of
+// a deque.
+func (x *exporter) collection(name string) error {
+	c, err := cache.NewRaw(x.ctx, x.st, name, nil)
+	if errors.Is(err, cache.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var parts [2]*rawCache
+	for i, kind := range []string{inFlight, leases} {
+		if name != "" && !strings.HasPrefix(name, "deque/") {
+			break
+		}
+		parts[i], err = cache.NewRaw(x.ctx, x.st, beside(name, kind), nil)
+		if err != nil && !errors.Is(err, cache.ErrNotFound) {
+			return err
+		}
+	}
+	if parts[0] == nil || parts[1] == nil {
+		return x.entries(c, c.All(x.ctx), nil)
+	}
+	out, before := x.out, x.report
+	defer func() { x.out = out }()
+	for try := 1; ; try++ {
+		h := &held{w: out}
+		x.out, x.report = h, before
+		err := x.st.View(x.ctx, func(tx *cache.Tx) error { return x.deque(c.In(tx), parts[0].In(tx), parts[1].In(tx)) })
+		if errors.Is(err, fs.ErrNotExist) {
+			if !h.through && try < 20 {
+				continue // the item has gone, or moved
+			}
+			return fmt.Errorf("%w: export again, and if that does not help, check the store", err)
+		}
+		if err == nil {
+			err = h.flush()
+		}
+		if err == nil {
+			x.opts.Progress(name, x.report)
+		}
+		return err
+	}
+}
+
+// held is a writer that keeps up to heldBytes to itself.
+type held struct {
+	w       io.Writer
+	b       []byte
+	through bool
+}
+
+func (h *held) Write(p []byte) (int, error) {
+	if !h.through && len(h.b)+len(p) <= heldBytes {
+		h.b = append(h.b, p...)
+		return len(p), nil
+	}
+	if err := h.flush(); err != nil {
+		return 0, err
+	}
+	return h.w.Write(p)
+}
+
+func (h *held) flush() error {
+	_, err := h.w.Write(h.b)
+	h.b, h.through = nil, true
+	return err
+}
+
+// deque writes the collections of a deque, in a View.
+func (x *exporter) deque(ready, items, times *rawCache) error {
+	var numbers []int64
+	err := x.entries(items, items.Sorted().All(x.ctx), func(e *entry) bool {
+		numbers = append(numbers, e.Key.Integer())
+		e.Key = &Value{codec.IntegerValue(int64(len(numbers)))}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	err = x.entries(times, times.All(x.ctx), func(e *entry) bool {
+		key := e.Key.Text()
+		if !strings.HasPrefix(key, "claim-") && !strings.HasPrefix(key, "delay-") {
+			return true // a session that has claimed
+		}
+		at := strings.LastIndexByte(key, '-') + 1
+		n, err := strconv.ParseInt(key[at:], 16, 64)
+		i, ok := slices.BinarySearch(numbers, n)
+		e.Key = &Value{codec.TextValue(fmt.Sprintf("%s%016x", key[:at], i+1))}
+		return ok && err == nil // else there is no item
+	})
+	if err != nil {
+		return err
+	}
+	return x.entries(ready, ready.All(x.ctx), nil)
+}
+
+// settings writes what is stored about the deques that are wanted.
+func (x *exporter) settings() error {
+	c, err := cache.NewRaw(x.ctx, x.st, dequeSettings, nil)
+	if errors.Is(err, cache.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	keys, err := cache.Collect(c.Keys(x.ctx))
+	if err != nil || !slices.ContainsFunc(keys, func(k cache.Raw) bool { return x.opts.Only(k.Text()) }) {
+		return err
+	}
+	return x.entries(c, c.All(x.ctx), func(e *entry) bool { return x.opts.Only(e.Key.Text()) })
+}
+
+// entries writes a collection. change, if it is not nil, may change an entry, or say that
+// it is none.
+func (x *exporter) entries(c *rawCache, all iter.Seq2[cache.Entry[cache.Raw, cache.Raw], error], change func(*entry) bool) error {
+	name, s, r := c.Name(), c.Schema(), &x.report
+	err := x.line(header{
 		Collection: &name, Keys: s.Keys, Values: s.Values, Policy: string(s.Settings.Policy), SizeLimit: s.Settings.SizeLimit,
 		CullLimit: s.Settings.CullLimit, MinFile: s.Settings.MinFileSize, Statistics: s.Settings.Statistics, TagIndex: s.Settings.TagIndex,
 	})
 	if err != nil {
 		return err
 	}
+	progress := func() {
+		if h, ok := x.out.(*held); !ok || h.through {
+			x.opts.Progress(name, *r)
+		}
+	}
 	r.Collections++
-	for e, err := range c.All(ctx) {
-		if errors.Is(err, cache.ErrClosed) && ctx.Err() == nil {
-			if _, gone := cache.NewRaw(ctx, c.Store(), name, nil); errors.Is(gone, cache.ErrNotFound) {
+	for e, err := range all {
+		if errors.Is(err, cache.ErrClosed) && x.ctx.Err() == nil {
+			if _, gone := cache.NewRaw(x.ctx, x.st, name, nil); errors.Is(gone, cache.ErrNotFound) {
 				return nil // dropped meanwhile
 			}
 		}
@@ -180,7 +365,7 @@ func export(ctx context.Context, c *cache.Cache[cache.Raw, cache.Raw], enc *json
 			r.Foreign++
 			continue
 		}
-		line := entry{Key: &Value{e.Key.Value}, Value: &Value{e.Value.Value}}
+		line := entry{Key: &Value{e.Key.Value}, Value: field{Value: Value{e.Value.Value}}}
 		if !e.Expiry.IsZero() {
 			t := e.Expiry.UTC()
 			line.Expires = &t
@@ -188,7 +373,10 @@ func export(ctx context.Context, c *cache.Cache[cache.Raw, cache.Raw], enc *json
 		if !e.Tag.IsNull() {
 			line.Tag = &Value{e.Tag.Value}
 		}
-		if err := enc.Encode(line); err != nil {
+		if change != nil && !change(&line) {
+			continue
+		}
+		if err := x.line(line); err != nil {
 			return err
 		}
 		if r.Entries++; r.Entries%256 == 0 {
@@ -208,9 +396,9 @@ const (
 // entries: after an error, or the death of the process, what Progress was told of is
 // there, and a further Import with Merge does the rest. A collection that does not
 // exist is made, with its codecs and settings. One that has entries is ErrExists,
-// unless Merge says otherwise, and one with other codecs cache.ErrCodecMismatch. Entries
-// whose time has come are left out. A collection that is at its size limit evicts, as
-// with any other write.
+// unless Merge says otherwise, and one with other codecs cache.ErrCodecMismatch. A deque
+// that exists keeps its maximum length. Entries whose time has come are left out. A
+// collection that is at its size limit evicts, as with any other write.
 func Import(ctx context.Context, st *cache.Store, r io.Reader, o *Options) (Report, error) {
 	in := &importer{ctx: ctx, st: st, opts: o.withDefaults()}
 	if err := in.run(bufio.NewReaderSize(r, 1<<16)); err != nil {
@@ -230,8 +418,11 @@ type importer struct {
 	read   int64 // entries
 	report Report
 
-	c       *cache.Cache[cache.Raw, cache.Raw] // nil: of a collection that is not wanted
+	c       *rawCache // nil: of a collection that is not wanted
 	name    string
+	kind    string  // of a collection beside a deque
+	later   *header // of the settings of deques, until one of them is wanted
+	count   int64   // entries of the collection that were read
 	pending []entry
 	bytes   int
 }
@@ -289,10 +480,23 @@ func (in *importer) collection(h *header) error {
 	if err := in.flush(); err != nil {
 		return err
 	}
-	in.name, in.c = *h.Collection, nil
-	if inLocks(in.name) || !in.opts.Only(in.name) {
+	in.name, in.c, in.later, in.count = *h.Collection, nil, nil, 0
+	deque, kind, beside := dequeOf(in.name)
+	if in.kind = kind; !beside {
+		deque = in.name
+	}
+	switch {
+	case in.name == dequeSettings:
+		in.later = h
+		return nil
+	case inLocks(in.name) || !in.opts.Only(deque):
 		return nil
 	}
+	return in.open(h)
+}
+
+// open opens the collection that is to be imported.
+func (in *importer) open(h *header) error {
 	s := cache.Schema{Keys: h.Keys, Values: h.Values, Settings: cache.Settings{
 		Policy: cache.Policy(h.Policy), SizeLimit: h.SizeLimit, CullLimit: h.CullLimit, MinFileSize: h.MinFile, Statistics: h.Statistics, TagIndex: h.TagIndex,
 	}}
@@ -304,7 +508,7 @@ func (in *importer) collection(h *header) error {
 	switch {
 	case err != nil:
 		return err
-	case n > 0 && !in.opts.Merge:
+	case n > 0 && !in.opts.Merge && in.name != dequeSettings:
 		return fmt.Errorf("%q: %w", in.name, ErrExists)
 	case n == 0 && c.Settings() != s.Settings: // the default collection is there before
 		if _, err := c.Configure(in.ctx, func(have *cache.Settings) { *have = s.Settings }); err != nil {
@@ -318,10 +522,25 @@ func (in *importer) collection(h *header) error {
 
 func (in *importer) entry(text []byte) error {
 	var e entry
-	if err := json.Unmarshal(text, &e); err != nil || e.Key == nil || e.Value == nil {
+	if err := json.Unmarshal(text, &e); err != nil || e.Key == nil || e.Key.IsNull() || !e.Value.is {
 		return fmt.Errorf("%w: no entry", ErrFormat)
 	}
 	in.read++
+	in.count++
+	if in.kind == inFlight && (e.Key.Kind() != codec.Integer || e.Key.Integer() != in.count) {
+		return fmt.Errorf("%w: items in flight have other numbers than 1, 2, 3", ErrFormat)
+	}
+	if in.name == dequeSettings {
+		if !in.opts.Only(e.Key.Text()) {
+			return nil
+		}
+		if h := in.later; h != nil {
+			in.later = nil
+			if err := in.open(h); err != nil {
+				return err
+			}
+		}
+	}
 	if in.c == nil {
 		return nil
 	}
@@ -353,7 +572,7 @@ func (in *importer) flush() error {
 			if e.Tag != nil {
 				options = append(options, cache.TagValue{Value: e.Tag.Value})
 			}
-			key, value := cache.Raw{Value: e.Key.Value}, cache.Raw{Value: e.Value.Value}
+			key, value := cache.Raw{Value: e.Key.Value}, cache.Raw{Value: e.Value.Value.Value}
 			if in.name == dequeSettings {
 				if err := joined(in.ctx, c, key, &value); err != nil {
 					return err
@@ -366,7 +585,7 @@ func (in *importer) flush() error {
 			n++
 		}
 		// Numbers of items that come later have to be greater.
-		for next := int64(0); inFlight(in.name) && next < last; {
+		for next := int64(0); in.kind == inFlight && next < last; {
 			var err error
 			if next, err = tx.Fence(); err != nil {
 				return err
@@ -385,7 +604,7 @@ func (in *importer) flush() error {
 
 // joined keeps what the settings of a deque that is there say, and adds that there are
 // items in flight, or with an expiry, where the other one has them.
-func joined(ctx context.Context, c *cache.Cache[cache.Raw, cache.Raw], key cache.Raw, value *cache.Raw) error {
+func joined(ctx context.Context, c *rawCache, key cache.Raw, value *cache.Raw) error {
 	e, ok, err := c.GetEntry(ctx, key)
 	if err != nil || !ok {
 		return err

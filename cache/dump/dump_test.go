@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,33 @@ import (
 	"github.com/go-diskcache/diskcache/deque"
 	dsync "github.com/go-diskcache/diskcache/sync"
 )
+
+// TestMain has the program run as another process that moves the items of a deque.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("DISKCACHE_MOVER"); dir != "" {
+		if err := move(context.Background(), dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func move(ctx context.Context, dir string) error {
+	st, err := cache.OpenStore(ctx, dir, nil)
+	if err != nil {
+		return err
+	}
+	d, err := deque.New[string](ctx, st, "jobs", nil)
+	if err == nil {
+		err = d.Rotate(ctx, 1)
+	}
+	if err == nil {
+		_, _, err = d.Claim(ctx, time.Hour)
+	}
+	return errors.Join(err, st.Close())
+}
 
 func ok(t *testing.T, err error) {
 	t.Helper()
@@ -76,6 +105,11 @@ func TestRoundTrip(t *testing.T) {
 	pages, err := cache.New[string, int](ctx, from, "", nil)
 	ok(t, err)
 	ok(t, pages.Set(ctx, "k", 1))
+	for name, values := range map[string]codec.Codec[float64]{"nan": codec.Float[float64](), "zlib": codec.Zlib(codec.Float[float64](), 0)} {
+		c, err := cache.New(ctx, from, name, &cache.Options[string, float64]{Values: values})
+		ok(t, err)
+		ok(t, c.Set(ctx, "nan", math.NaN()))
+	}
 	ok(t, pages.Set(ctx, "over", 1, cache.ExpireAt(time.Now().Add(-time.Second))))
 
 	var text bytes.Buffer
@@ -98,7 +132,7 @@ func TestRoundTrip(t *testing.T) {
 			if got != r {
 				t.Errorf("imported %+v, exported %+v", got, r)
 			}
-			for _, name := range []string{"cache/all", ""} {
+			for _, name := range []string{"cache/all", "", "cache/nan", "cache/zlib"} {
 				if a, b := all(t, from, name), all(t, into, name); !slices.Equal(a, b) {
 					t.Errorf("%q: %d entries, want %d", name, len(b), len(a))
 				}
@@ -171,6 +205,171 @@ func TestQueue(t *testing.T) {
 	}
 	if s, err = deque.Look(ctx, into, "jobs"); err != nil || s.Delayed != 61 || s.Claimed != 3 {
 		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// An item that is claimed or comes back at any moment of an export is in it once.
+func TestQueueInUse(t *testing.T) {
+	for _, size := range []int{1, 100_000} {
+		for _, back := range []bool{false, true} {
+			moved := false
+			for at := 1; ; at++ {
+				ctx, dir := t.Context(), t.TempDir()
+				using, err := cache.OpenStore(ctx, dir, nil)
+				ok(t, err)
+				d, err := deque.New[string](ctx, using, "jobs", nil)
+				ok(t, err)
+				ok(t, d.PushBack(ctx, strings.Repeat("x", size)))
+				claim, _, err := d.Claim(ctx, time.Hour)
+				ok(t, err)
+				if !back {
+					ok(t, claim.Nack(ctx, 0))
+				}
+				left := math.MaxInt
+				from, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{Now: func() time.Time {
+					if left--; left == 0 && back {
+						ok(t, claim.Nack(ctx, 0))
+					} else if left == 0 {
+						_, _, err := d.Claim(ctx, time.Hour)
+						ok(t, err)
+					}
+					return time.Now()
+				}})
+				ok(t, err)
+				left = at
+				var text bytes.Buffer
+				_, err = dump.Export(ctx, from, &text, nil)
+				ok(t, err)
+				over := left > 0
+				left = math.MaxInt
+				if n := strings.Count(text.String(), strings.Repeat("x", size)+`"`); n != 1 {
+					t.Errorf("an item of %d bytes that moves (back: %v) at step %d is there %d times", size, back, at, n)
+				}
+				into := openStore(t, nil)
+				_, err = dump.Import(ctx, into, &text, nil)
+				ok(t, err)
+				s, err := deque.Look(ctx, into, "jobs")
+				if err != nil || s.Ready+s.Claimed+s.Delayed != 1 || s.Delayed != 0 {
+					t.Errorf("step %d: %+v, %v", at, s, err)
+				}
+				ok(t, from.Close())
+				ok(t, using.Close())
+				if over {
+					break
+				}
+				moved = true
+			}
+			if !moved {
+				t.Error("no item has moved")
+			}
+		}
+	}
+}
+
+// Files of large items that another process moves go while they are exported.
+func TestQueueElsewhere(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	steps, armed := 0, false
+	from, err := cache.OpenStore(ctx, dir, &cache.StoreOptions{Now: func() time.Time {
+		if armed {
+			if steps++; steps < 12 {
+				other := exec.CommandContext(ctx, os.Args[0])
+				other.Env = append(os.Environ(), "DISKCACHE_MOVER="+dir)
+				if out, err := other.CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
+			}
+		}
+		return time.Now()
+	}})
+	ok(t, err)
+	defer from.Close()
+	d, err := deque.New[string](ctx, from, "jobs", nil)
+	ok(t, err)
+	want := []string{strings.Repeat("a", 100_000), strings.Repeat("b", 100_000)}
+	ok(t, d.PushBackMany(ctx, slices.Values(want)))
+	armed = true
+	var text bytes.Buffer
+	_, err = dump.Export(ctx, from, &text, nil)
+	ok(t, err)
+	armed = false
+	for _, item := range want {
+		if n := strings.Count(text.String(), item); n != 1 {
+			t.Errorf("an item is there %d times", n)
+		}
+	}
+}
+
+// Of a deque all that belongs to it is exported and imported, and nothing of others.
+func TestOnlyQueue(t *testing.T) {
+	ctx := t.Context()
+	from := openStore(t, nil)
+	names := []string{"", "jobs", "other"}
+	for _, name := range names {
+		d, err := deque.New[string](ctx, from, name, &deque.Options[string]{MaxLen: 7})
+		ok(t, err)
+		ok(t, d.PushBackMany(ctx, slices.Values([]string{"a", "b"})))
+		_, _, err = d.Claim(ctx, time.Hour)
+		ok(t, err)
+	}
+	only := func(want string) *dump.Options {
+		return &dump.Options{Only: func(name string) bool { return name == want }}
+	}
+	var whole bytes.Buffer
+	_, err := dump.Export(ctx, from, &whole, nil)
+	ok(t, err)
+	into := openStore(t, nil)
+	for _, name := range names {
+		full := strings.TrimSuffix("deque/"+name, "deque/")
+		var text bytes.Buffer
+		r, err := dump.Export(ctx, from, &text, only(full))
+		ok(t, err)
+		if r.Collections != 4 || r.Entries != 5 { // a claim is a value, a lease and a session
+			t.Errorf("%q: %+v", full, r)
+		}
+		_, err = dump.Import(ctx, into, &text, nil)
+		ok(t, err)
+		part := openStore(t, nil)
+		_, err = dump.Import(ctx, part, bytes.NewReader(whole.Bytes()), only(full))
+		ok(t, err)
+		for _, st := range []*cache.Store{into, part} {
+			s, err := deque.Look(ctx, st, name)
+			ok(t, err)
+			if s.Ready != 1 || s.Claimed != 1 || s.MaxLen != 7 {
+				t.Errorf("%q: %+v", full, s)
+			}
+		}
+		if n := len(all(t, part, "deque-settings/all")); n != 1 {
+			t.Errorf("settings of %d deques", n)
+		}
+	}
+	var text bytes.Buffer
+	pages, err := cache.New[string, int](ctx, from, "pages", nil)
+	ok(t, err)
+	ok(t, pages.Set(ctx, "k", 1))
+	if r, err := dump.Export(ctx, from, &text, only("cache/pages")); err != nil || r.Collections != 1 || r.Entries != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	whole.Reset()
+	_, err = dump.Export(ctx, from, &whole, nil)
+	ok(t, err)
+	st := openStore(t, nil)
+	_, err = dump.Import(ctx, st, &whole, only("cache/pages"))
+	ok(t, err)
+	if got, err := st.Collections(ctx); err != nil || !slices.Equal(got, []string{"", "cache/pages"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The number of an item in flight costs no more than the items before it.
+func TestQueueHostile(t *testing.T) {
+	ctx := t.Context()
+	for _, key := range []string{"2", "0", "-1", `"x"`, "null", "1.0", "10000000", "8796093022207", "8796093022208"} {
+		text := `{"diskcache":1}` + "\n" + `{"collection":"deque-inflight/q","keys":"int","values":"json","policy":"none"}` + "\n" +
+			`{"key":` + key + `,"value":"1"}` + "\n" + `{"end":1}` + "\n"
+		if _, err := dump.Import(ctx, openStore(t, nil), strings.NewReader(text), nil); !errors.Is(err, dump.ErrFormat) {
+			t.Fatalf("%s: %v", key, err)
+		}
 	}
 }
 

@@ -124,16 +124,13 @@ func backup(ctx context.Context, t *tool, s *store) error {
 	return err
 }
 
-// only is what export and import are to take: the collection of the flag -c, and what a
-// queue keeps beside its items.
+// only is what export and import are to take: the collection of the flag -c. What a queue
+// keeps beside its items goes with it.
 func (t *tool) only() func(string) bool {
 	if !t.given["c"] {
 		return nil
 	}
-	queue, isQueue := strings.CutPrefix(t.collection, "deque/")
-	return func(n string) bool {
-		return n == t.collection || isQueue && (n == "deque-inflight/"+queue || n == "deque-leases/"+queue || n == "deque-settings/all")
-	}
+	return func(n string) bool { return n == t.collection }
 }
 
 func export(ctx context.Context, t *tool, s *store) error {

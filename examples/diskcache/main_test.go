@@ -413,6 +413,35 @@ func TestBusy(t *testing.T) {
 	call(t, exitOK, text, "import", "-merge", into)
 }
 
+// A queue is exported and imported with its claims, the default one as well, beside others.
+func TestExportQueue(t *testing.T) {
+	ctx, dir := t.Context(), filled(t)
+	st, err := cache.OpenStore(ctx, dir, nil)
+	ok(t, err)
+	d, err := deque.New[string](ctx, st, "", nil)
+	ok(t, err)
+	ok(t, d.PushBack(ctx, "c"))
+	_, _, err = d.Claim(ctx, time.Hour)
+	ok(t, err)
+	ok(t, st.Close())
+	into := filepath.Join(t.TempDir(), "into")
+	for _, c := range []string{"deque/jobs", ""} {
+		text, _ := call(t, exitOK, "", "export", "-c", c, dir)
+		call(t, exitOK, text, "import", into)
+	}
+	if st, err = cache.OpenStore(ctx, into, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	for name, want := range map[string]string{"jobs": "a", "": "c"} {
+		d, err := deque.New[string](ctx, st, name, nil)
+		ok(t, err)
+		if c, found, err := d.Claim(ctx, time.Hour); err != nil || !found || c.Value != want || c.Attempt != 2 {
+			t.Errorf("%q: %+v, %v, %v", name, c, found, err)
+		}
+	}
+}
+
 // A killed import has imported what it has committed, and -merge goes on.
 func TestInterrupted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "from")
