@@ -235,7 +235,7 @@ func (m *Memo[A, R]) call(ctx context.Context, g *dsync.Guard, began int64, id s
 	if failed != nil {
 		return m.failed(ctx, g, began, id, arg, op, failed)
 	}
-	if err := m.keep(ctx, op, made[A, R]{g, began, id, arg, v, tag, took}); err != nil {
+	if err := m.unkept(ctx, op, m.keep(ctx, made[A, R]{g, began, id, arg, v, tag, took})); err != nil {
 		var zero R
 		return zero, err
 	}
@@ -254,10 +254,9 @@ type made[A, R any] struct {
 }
 
 // keep stores results in one transaction, but for those of which g is not held any more
-// then, or like which results were removed since they began. It returns an error that
-// callers are to get.
-func (m *Memo[A, R]) keep(ctx context.Context, op string, all ...made[A, R]) error {
-	err := m.store(ctx, func(k *kept[A, R], tx *cache.Tx) error {
+// then, or like which results were removed since they began.
+func (m *Memo[A, R]) keep(ctx context.Context, all ...made[A, R]) error {
+	return m.store(ctx, func(k *kept[A, R], tx *cache.Tx) error {
 		for i := range all {
 			r := &all[i]
 			hashes := []uint8{hashID(r.id)}
@@ -274,6 +273,11 @@ func (m *Memo[A, R]) keep(ctx context.Context, op string, all ...made[A, R]) err
 		}
 		return nil
 	})
+}
+
+// unkept returns what callers are to get where keep has failed: nil if that is the
+// result, all the same.
+func (m *Memo[A, R]) unkept(ctx context.Context, op string, err error) error {
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case m.o.CallOnStoreError && storeFailed(err):

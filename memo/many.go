@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -72,7 +73,7 @@ type one[A, R any] struct {
 	found  bool         // it is remembered, or it failed when it was looked up
 	renews *time.Time   // when it was stored, if it is time to compute the next result
 	f      *flight[R]   // which computes it, if it was not found
-	guard  *dsync.Guard // of that flight, if this process computes it in a batch
+	guard  *dsync.Guard // of that flight, in a batch; nil if the store has failed
 	v      R
 	err    error
 }
@@ -190,20 +191,36 @@ func (b *batch[A, R]) add(a *one[A, R]) *flight[R] {
 // this batch. So each of the others is waited for by itself.
 func (b *batch[A, R]) run() {
 	var together []*one[A, R]
+	var failed error // of the store: then nothing is shared or stored
 	for _, a := range b.own {
-		switch g, ok, err := b.begin(a); {
-		case err != nil:
-			go b.end(a, func() (R, error) { return b.m.without(a.f.ctx, callMany, a.arg, err) })
-		case !ok:
-			go b.end(a, func() (R, error) { return b.m.compute(a.f, a.id, a.arg, callMany, false) })
-		default:
+		if failed == nil {
+			g, ok, err := b.begin(a)
+			switch {
+			case err != nil && a.f.ctx.Err() == nil:
+				failed = err
+			case err != nil || !ok:
+				go b.end(a, func() (R, error) { return b.m.compute(a.f, a.id, a.arg, callMany, false) })
+				continue
+			}
 			a.guard = g
-			together = append(together, a)
 		}
+		if failed != nil {
+			if !b.m.o.CallOnStoreError || !storeFailed(failed) {
+				go b.end(a, func() (R, error) { return a.v, b.m.fail(callMany, failed) })
+				continue
+			}
+			a.guard = nil
+		}
+		together = append(together, a)
+	}
+	if failed != nil {
+		b.m.report(b.ctx, callMany, b.m.fail(callMany, failed))
 	}
 	defer func() {
 		for _, a := range together {
-			_ = a.guard.Unlock() // if that fails, the lock is released later
+			if a.guard != nil {
+				_ = a.guard.Unlock() // if that fails, the lock is released later
+			}
 			b.end(a, func() (R, error) { return a.v, a.err })
 		}
 	}()
@@ -257,6 +274,11 @@ func (b *batch[A, R]) compute(all []*one[A, R]) {
 	var missing []*one[A, R]
 	var args []A
 	for _, a := range all {
+		if a.guard == nil {
+			missing, args = append(missing, a), append(args, a.arg)
+			ctx = inside(ctx, m, a.id)
+			continue
+		}
 		// Another process, or an earlier flight, may have stored it meanwhile.
 		v, ok, err := m.found(a.f.ctx, a.arg)
 		switch {
@@ -298,17 +320,28 @@ func (b *batch[A, R]) compute(all []*one[A, R]) {
 	if err != nil {
 		m.counts.failed.Add(n)
 		for _, a := range missing {
-			a.v, a.err = m.failed(a.f.ctx, a.guard, a.f.began, a.id, a.arg, callMany, err)
+			if a.err = err; a.guard != nil {
+				a.v, a.err = m.failed(a.f.ctx, a.guard, a.f.began, a.id, a.arg, callMany, err)
+			}
 		}
 		return
 	}
-	results := make([]made[A, R], n)
+	var stored []*one[A, R]
+	var results []made[A, R]
 	for i, a := range missing {
-		a.v = vs[i]
-		results[i] = made[A, R]{a.guard, a.f.began, a.id, a.arg, vs[i], tags[i], took}
+		if a.v = vs[i]; a.guard != nil {
+			stored = append(stored, a)
+			results = append(results, made[A, R]{a.guard, a.f.began, a.id, a.arg, vs[i], tags[i], took})
+		}
 	}
-	if err := m.keep(b.ctx, callMany, results...); err != nil {
-		for _, a := range missing {
+	failed := m.keep(b.ctx, results...)
+	alone := failed != nil && (!storeFailed(failed) || errors.Is(failed, cache.ErrTooLarge)) // it is about one result
+	for i, a := range stored {
+		err := failed
+		if alone {
+			err = m.keep(a.f.ctx, results[i])
+		}
+		if err := m.unkept(a.f.ctx, callMany, err); err != nil {
 			var zero R
 			a.v, a.err = zero, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,9 @@ func (b *batches) call(ctx context.Context, args []string) ([]string, error) {
 	}
 	var out []string
 	for _, a := range args {
+		if a == "large" {
+			a = strings.Repeat(a, 1000)
+		}
 		out = append(out, strings.ToUpper(a))
 	}
 	return out, nil
@@ -199,6 +203,72 @@ func TestCallManyLate(t *testing.T) {
 	t.Cleanup(func() { ok(t, st.Close()) })
 	callMany(t, newMany(t, st, &b, nil), "c b a")
 	b.want(t, "a b", "c")
+}
+
+// A result that cannot be stored keeps no other from being stored.
+func TestCallManyUnstorable(t *testing.T) {
+	for _, lenient := range []bool{false, true} {
+		t.Run(fmt.Sprint("CallOnStoreError=", lenient), func(t *testing.T) {
+			var data memory.Data
+			st := cache.NewStore(data.Open(nil), &cache.StoreOptions{MaxValueSize: 4000})
+			t.Cleanup(func() { ok(t, st.Close()) })
+			var b batches
+			m := newMany(t, st, &b, &memo.Options[string, string]{
+				CallOnStoreError: lenient,
+				Tag: func(arg, _ string) cache.TagValue {
+					if arg == "untaggable" {
+						return cache.Tag(uint64(math.MaxUint64))
+					}
+					return cache.Tag(arg[:1])
+				},
+			})
+			vs, err := m.CallMany(t.Context(), "a", "large", "b")
+			if lenient {
+				ok(t, err)
+				equal(t, fmt.Sprint(len(vs[0]), len(vs[1]), len(vs[2])), "1 5000 1")
+			} else {
+				is(t, err, cache.ErrTooLarge)
+			}
+			b.want(t, "a large b")
+			callMany(t, m, "a b")
+			b.want(t)
+			_, err = m.CallMany(t.Context(), "c", "untaggable", "d")
+			is(t, err, cache.ErrInvalid)
+			b.want(t, "c untaggable d")
+			callMany(t, m, "d c")
+			b.want(t)
+		})
+	}
+}
+
+// When the store fails, CallMany finds that out once, and not for each argument, and
+// one request still gets all that is missing, if Options.CallOnStoreError says so.
+func TestCallManyStoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = time.Minute
+		var data memory.Data
+		st, other := cache.NewStore(data.Open(&memory.Options{Timeout: timeout}), nil), openMemory(t, &data)
+		t.Cleanup(func() { ok(t, st.Close()) })
+		var b batches
+		strict := newMany(t, st, &b, nil)
+		lenient := newMany(t, st, &b, &memo.Options[string, string]{CallOnStoreError: true})
+		callMany(t, lenient, "a")
+		b.want(t, "a")
+		ok(t, other.Update(t.Context(), func(*cache.Tx) error {
+			began := time.Now()
+			_, err := strict.CallMany(t.Context(), "a", "b", "c", "d")
+			is(t, err, cache.ErrTimeout)
+			b.want(t)
+			callMany(t, lenient, "a b c d")
+			b.want(t, "b c d")
+			if took := time.Since(began); took > 3*timeout {
+				t.Error("it took ", took)
+			}
+			return nil
+		}))
+		callMany(t, lenient, "b c")
+		b.want(t, "b c") // nothing was stored
+	})
 }
 
 // A batch holds no lock while it waits for another: the function that computes one of

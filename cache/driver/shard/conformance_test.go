@@ -116,6 +116,16 @@ func (s swapped) Names(ctx context.Context) ([]string, error) {
 	return names, err
 }
 
+func (s swapped) Metrics() driver.Metrics {
+	m := s.Store.Metrics()
+	counts := make(map[string]driver.Stats)
+	for name, n := range m.Collections {
+		counts[swap(name)] = n
+	}
+	m.Collections = counts
+	return m
+}
+
 func swapping(h drivertest.Harness) drivertest.Harness {
 	return drivertest.Harness{Open: func(t testing.TB, dir string, o drivertest.Options) (driver.Store, error) {
 		s, err := h.Open(t, dir, o)
