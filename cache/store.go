@@ -27,7 +27,7 @@ type Store struct {
 
 	observe func(context.Context, Observation) // nil: nobody does
 
-	remove string // the directory that Close removes, or ""
+	closeTemp func() error // of OpenTemp: closes the engine and removes its directory, once
 
 	closing closing
 
@@ -73,7 +73,8 @@ func OpenTemp(ctx context.Context, o *StoreOptions) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(WrapError(ctx, "OpenTemp", "", err), os.RemoveAll(dir))
 	}
-	st.remove = dir
+	// A second Close waits for the first, which may still write there.
+	st.closeTemp = sync.OnceValue(func() error { return errors.Join(st.engine.Close(), os.RemoveAll(dir)) })
 	return st, nil
 }
 
@@ -99,11 +100,11 @@ func NewStore(engine driver.Store, o *StoreOptions) *Store {
 // [Tx.AfterCommit] there.
 func (s *Store) Close() error {
 	s.closing.begin()
-	err := s.engine.Close()
-	if s.remove != "" {
-		err = errors.Join(err, os.RemoveAll(s.remove))
+	close := s.engine.Close
+	if s.closeTemp != nil {
+		close = s.closeTemp
 	}
-	return WrapError(context.Background(), "Close", "", err)
+	return WrapError(context.Background(), "Close", "", close())
 }
 
 // Dir returns the store's directory, or "" if it has none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache"
 )
@@ -40,6 +41,24 @@ func TestOpenTemp(t *testing.T) {
 	if len(all) != 1 {
 		t.Errorf("left %v", all)
 	}
+}
+
+// The directory stays until what runs has ended, however often Close is called.
+func TestOpenTempClosedTwice(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	st, err := cache.OpenTemp(t.Context(), nil)
+	ok(t, err)
+	closed := make(chan error)
+	ok(t, st.Update(t.Context(), func(tx *cache.Tx) error {
+		for range 2 {
+			go func() { closed <- st.Close() }()
+		}
+		time.Sleep(20 * time.Millisecond) // time for what must not happen
+		_, err := os.Stat(st.Dir())
+		return err
+	}))
+	ok(t, <-closed)
+	ok(t, <-closed)
 }
 
 func TestETag(t *testing.T) {

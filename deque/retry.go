@@ -93,8 +93,9 @@ func (d *Deque[T]) Dead() *Deque[T] {
 
 // Fail gives the item back after work that has failed, as Options.Retry says: it comes
 // back later, or goes to the deque of dead items if this was the last attempt. It fails
-// with ErrLost if the item has come back already, and with cache.ErrInvalid without
-// Options.Retry. Like all of a claim it can be a part of a transaction.
+// with ErrLost if the item has come back already, with cache.ErrCorrupt if its value is
+// lost, since then it is removed, and with cache.ErrInvalid without Options.Retry. Like all
+// of a claim it can be a part of a transaction.
 func (c *Claim[T]) Fail(ctx context.Context) error {
 	p := c.d.shared.retry
 	switch {
@@ -109,6 +110,12 @@ func (c *Claim[T]) Fail(ctx context.Context) error {
 			return err
 		}
 		v, ok, err := d.inflight.Pop(ctx, c.at.number)
+		if errors.Is(err, cache.ErrCorrupt) {
+			if _, err := d.inflight.Delete(ctx, c.at.number); err != nil {
+				return err
+			}
+			return refusal{errLost(1)}
+		}
 		if err != nil || !ok {
 			return err
 		}
@@ -142,7 +149,8 @@ func (d *Deque[T]) exhausted(attempts int64) bool {
 // Requeue puts up to n dead items, those that died first, back into the deque, at the
 // back and as if they had never been attempted, in one transaction, and returns how many:
 // for when what made them fail is mended. At the maximum length it puts back what there is
-// room for. Without Options.Retry it fails with cache.ErrInvalid.
+// room for. Items whose values are lost are removed and are cache.ErrCorrupt; the others
+// are back then, too. Without Options.Retry it fails with cache.ErrInvalid.
 func (d *Deque[T]) Requeue(ctx context.Context, n int) (moved int, err error) {
 	moved, err = d.requeueDead(ctx, n)
 	return moved, d.fail(ctx, "Requeue", err)
@@ -173,21 +181,51 @@ func (d *Deque[T]) requeueDead(ctx context.Context, n int) (moved int, err error
 		if err != nil {
 			return err
 		}
-		dead := d.Dead()
+		dead, lost := d.Dead(), 0
 		for moved < n && int64(moved) < room {
 			e, ok, err := dead.raw.Queue("").PopFront(ctx)
-			if err != nil || !ok {
+			if errors.Is(err, cache.ErrCorrupt) { // it is removed
+				lost++
+				continue
+			}
+			if err != nil {
 				return err
 			}
-			if err := dead.hand(ctx, e.Value, e.Expiry, d); err != nil {
+			if !ok {
+				break
+			}
+			// Not as a push, which brings back what is due, too, and drops what is too much.
+			if err := d.takeBack(ctx, dead, e); err != nil {
 				return err
 			}
 			moved++
 		}
+		if lost > 0 {
+			return refusal{errLost(lost)}
+		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, cache.ErrCorrupt) {
 		return 0, err
 	}
-	return moved, nil
+	return moved, err
+}
+
+// takeBack puts an item that was popped from the deque of dead items at the back, in a
+// transaction.
+func (d *Deque[T]) takeBack(ctx context.Context, dead *Deque[T], e cache.Entry[int64, codec.Value]) error {
+	v, err := dead.translate(d, e.Value)
+	if err != nil {
+		return err
+	}
+	was, err := d.stored(ctx)
+	if err != nil {
+		return err
+	}
+	s := was
+	s.Expires = s.Expires || !e.Expiry.IsZero()
+	if err := d.store(ctx, was, s); err != nil {
+		return err
+	}
+	return d.add(ctx, true, []codec.Value{v}, pushing{expiry: e.Expiry})
 }

@@ -2,6 +2,7 @@ package deque_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,58 @@ func TestRetryKeeps(t *testing.T) {
 		e.clock.Advance(time.Hour)
 		holds(t, d, "b")
 	})
+}
+
+// Requeue drops nothing, also where items become due that take the same room.
+func TestRequeueRoom(t *testing.T) {
+	onEngines(t, func(t *testing.T, e *env) {
+		ctx := t.Context()
+		const maxLen, due = 1050, 1100 // a transaction brings back 1000 of them
+		d, err := deque.New(ctx, e.st, "jobs", &deque.Options[string]{MaxLen: maxLen, Retry: &deque.RetryPolicy{MaxAttempts: 1}})
+		ok(t, err)
+		defer d.Close()
+		ok(t, d.PushBack(ctx, "dead", cache.TTL(time.Hour)))
+		ok(t, claim(t, d, time.Minute).Fail(ctx))
+		ok(t, d.PushBack(ctx, "ready"))
+		ok(t, d.PushBackMany(ctx, slices.Values(make([]string, due)), deque.Delay(time.Second)))
+		e.clock.Advance(time.Minute)
+		n, err := d.Requeue(ctx, 9)
+		ok(t, err)
+		equal(t, n, 1)
+		ready, err := deque.Look(ctx, e.st, "jobs")
+		ok(t, err)
+		equal(t, ready.Ready+ready.Delayed, due+2)
+	})
+}
+
+// An item whose value is lost holds up no other, whether it dies or is dead already.
+func TestRetryLost(t *testing.T) {
+	ctx := t.Context()
+	st := must(cache.OpenStore(ctx, t.TempDir(), nil))(t)
+	defer func() { ok(t, st.Close()) }()
+	d, err := deque.New(ctx, st, "jobs", &deque.Options[string]{Retry: &deque.RetryPolicy{MaxAttempts: 1}})
+	ok(t, err)
+	for _, v := range []string{"lost1" + inFile, "a", "lost2" + inFile, "lost3" + inFile} {
+		ok(t, d.PushBack(ctx, v))
+	}
+	for range 2 {
+		ok(t, claim(t, d, time.Minute).Fail(ctx))
+	}
+	c, claimed := claim(t, d, deque.UntilClosed), claim(t, d, deque.UntilClosed)
+	ok(t, claimed.Fail(ctx))
+	lose(t, st, 3)
+	is(t, c.Fail(ctx), cache.ErrCorrupt)
+	is(t, c.Fail(ctx), deque.ErrLost)
+	n, err := d.Requeue(ctx, 9)
+	is(t, err, cache.ErrCorrupt)
+	equal(t, n, 1)
+	holds(t, d, "a")
+	n, err = d.Requeue(ctx, 9)
+	ok(t, err)
+	equal(t, n, 0)
+	s, err := d.Stats(ctx)
+	ok(t, err)
+	equal(t, s.Claimed, 0)
 }
 
 func TestRetryRefused(t *testing.T) {

@@ -65,6 +65,47 @@ func TestThrottleClockSetBack(t *testing.T) {
 	})
 }
 
+// Nor does it matter if events are taken back after the clock was set back.
+func TestThrottleCancelSetBack(t *testing.T) {
+	onClock(t, func(t *testing.T, st *cache.Store, c *clock) {
+		th := newThrottle(t, st, 2, 2*time.Second)
+		c.set(time.Hour)
+		_, stale, err := th.Reserve(t.Context(), 1)
+		ok(t, err)
+		_, cancel, err := th.Reserve(t.Context(), 1)
+		ok(t, err)
+		c.set(0)
+		ok(t, stale()) // changes nothing
+		ok(t, cancel())
+		allow(t, th, true)
+		allow(t, th, false)
+		time.Sleep(time.Second)
+		allow(t, th, true)
+	})
+}
+
+// Cancel that fails can be called again.
+func TestThrottleCancelFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var data memory.Data
+		st := cache.NewStore(data.Open(&memory.Options{Timeout: time.Second}), nil)
+		defer func() { ok(t, st.Close()) }()
+		other := cache.NewStore(data.Open(nil), nil)
+		defer func() { ok(t, other.Close()) }()
+		th := newThrottle(t, st, 1, time.Minute)
+		_, cancel, err := th.Reserve(t.Context(), 1)
+		ok(t, err)
+		ok(t, other.Update(t.Context(), func(*cache.Tx) error {
+			is(t, cancel(), cache.ErrTimeout)
+			return nil
+		}))
+		ok(t, cancel())
+		allow(t, th, true)
+		ok(t, cancel()) // and does nothing now
+		allow(t, th, false)
+	})
+}
+
 // The year of the clock does not matter.
 func TestThrottleFarClock(t *testing.T) {
 	for _, ahead := range []time.Duration{200 * 365 * 24 * time.Hour, -30 * 365 * 24 * time.Hour} {

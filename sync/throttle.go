@@ -111,16 +111,23 @@ func (t *Throttle) WaitN(ctx context.Context, n int64) error {
 // Reserve counts n events and returns how long it is until they may happen, 0 if they may
 // at once: for those who have something else to do meanwhile, or tell somebody else to
 // wait. Cancel takes the events back, unless others have queued up behind them, and does
-// nothing when called again. More than a burst are cache.ErrInvalid.
+// nothing once that has succeeded. More than a burst are cache.ErrInvalid.
 func (t *Throttle) Reserve(ctx context.Context, n int64) (delay time.Duration, cancel func() error, err error) {
 	slot, delay, _, err := t.reserve(ctx, n, math.MaxInt64)
 	if err != nil {
 		return 0, nil, t.fail("Reserve", err)
 	}
-	var once sync.Once
-	return delay, func() (err error) {
-		once.Do(func() { err = t.fail("Reserve", t.refund(slot, n)) })
-		return err
+	var mu sync.Mutex
+	done := false
+	return delay, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if done {
+			return nil
+		}
+		err := t.refund(slot, n)
+		done = err == nil || errors.Is(err, cache.ErrUncertain) // a second time it might take back what others have reserved
+		return t.fail("Reserve", err)
 	}, nil
 }
 
@@ -178,11 +185,8 @@ func (t *Throttle) reserve(ctx context.Context, n int64, longest time.Duration) 
 		if err != nil {
 			return err
 		}
-		now, full := st.Now(), e.Value
-		// By so much the clock has been set back since.
-		if back := e.Stored.Sub(now); back > clockNoise {
-			full = clock.Sub(full, int64(back))
-		}
+		now := st.Now()
+		full := fullAt(e, now)
 		instant := clock.Nanos(now)
 		slot = clock.Add(max(full, instant), n*int64(t.gap))
 		if slot == math.MaxInt64 {
@@ -200,19 +204,30 @@ func (t *Throttle) reserve(ctx context.Context, n int64, longest time.Duration) 
 	return slot, delay, ok, err
 }
 
+// fullAt is when the bucket will be full again, by a clock that may have been set back
+// since that was stored.
+func fullAt(e cache.Entry[string, int64], now time.Time) int64 {
+	if back := e.Stored.Sub(now); back > clockNoise {
+		return clock.Sub(e.Value, int64(back))
+	}
+	return e.Value
+}
+
 // clockNoise is more than by what the store time of a row, which is rounded, may
 // be ahead of the clock.
 const clockNoise = time.Millisecond
 
 // refund takes n events back if no later one depends on them.
 func (t *Throttle) refund(slot, n int64) error {
-	_, _, err := t.rows.Modify(context.Background(), t.name, func(full int64, ok bool) (int64, bool, error) {
-		if full == slot {
-			full -= n * int64(t.gap)
+	ctx := context.Background()
+	return t.rows.Update(ctx, func(tx *cache.Tx) error {
+		rows := t.rows.In(tx)
+		e, _, err := rows.GetEntry(ctx, t.name)
+		if err != nil || e.Value != slot {
+			return err // to write it again would hide from fullAt that the clock was set back
 		}
-		return full, ok, nil
+		return rows.Set(ctx, t.name, fullAt(e, t.rows.Store().Now())-n*int64(t.gap))
 	})
-	return err
 }
 
 // Throttled returns a function that waits for t and then calls fn.
