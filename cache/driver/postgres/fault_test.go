@@ -134,6 +134,40 @@ func TestMarksOfOthers(t *testing.T) {
 	}
 }
 
+// TestMarksLate: marks that are written late do not take back what later ones of another
+// program have moved. One of a Get that knows of those may.
+func TestMarksLate(t *testing.T) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{NearCache: -1})
+	other, _ := opened(t, dsn, postgres.Options{NearCache: -1})
+	c, oc := lru(t, s), lru(t, other)
+	both := func(want string) {
+		t.Helper()
+		if got := get(t, s, c, "k"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if got := get(t, other, oc, "k"); got != want {
+			t.Errorf("the other program: %q, want %q", got, want)
+		}
+	}
+	put(t, s, c, "k", "v")
+	slide(t, s, c, 2000)
+	for i := range 2 {
+		slide(t, other, oc, driver.Instant(3000+i))
+		flush(t, other, oc)
+	}
+	if got := get(t, s, c, "k"); got != "v 1 3001 3" {
+		t.Error(got)
+	}
+	flush(t, s, c)
+	both("v 1 3001 3")
+	for i := range 2 {
+		slide(t, s, c, driver.Instant(2500-i))
+		flush(t, s, c)
+	}
+	both("v 1 2499 5")
+}
+
 // TestViewKeepsValues: a value stays that a View of this process sees, whoever sweeps,
 // until the View has ended.
 func TestViewKeepsValues(t *testing.T) {

@@ -39,21 +39,26 @@ type mark struct {
 	accessed driver.Instant
 	slide    driver.Instant // 0: none
 	touched  int64          // the change that had set the expiry that slides
+	marked   int64          // the change that had last noted reads, of whatever store
 }
 
 func (m *mark) add(later mark) {
 	m.accesses += later.accesses
 	m.accessed = max(m.accessed, later.accessed)
 	if later.slide != 0 && later.touched >= m.touched {
-		m.slide, m.touched = later.slide, later.touched
+		m.slide, m.touched, m.marked = later.slide, later.touched, later.marked
 	}
 }
 
-// on returns r as it is with the mark.
-func (m *mark) on(r *row) {
+// on has r be as it is with the mark. Another store may have noted later reads since: then
+// the later expiry counts.
+func (m mark) on(r *row) {
 	r.Accesses += m.accesses
 	r.Accessed = max(r.Accessed, m.accessed)
 	if m.slide != 0 && r.Expire != 0 && m.touched == r.touched {
+		if m.marked != r.marked {
+			m.slide = max(m.slide, r.Expire)
+		}
 		r.Expire = m.slide
 	}
 }
@@ -64,7 +69,7 @@ func markOf(s *driver.Settings, r *row, l *driver.Lookup) (m mark, some bool) {
 		m.accesses, m.accessed = 1, l.Instant()
 	}
 	if r.Expire != 0 {
-		m.slide, m.touched = l.Slide, r.touched
+		m.slide, m.touched, m.marked = l.Slide, r.touched, r.marked
 	}
 	return m, m.accesses != 0 || m.slide != 0
 }
@@ -121,6 +126,7 @@ func (ms *marks) complete(c int32, r *row) {
 	apply := func(t *taken) {
 		if m, ok := t.of[at]; ok && r.marked < t.n {
 			m.on(r)
+			r.marked = t.n
 		}
 	}
 	for _, t := range ms.written[c] {
@@ -246,12 +252,12 @@ func (x *tx) write(ctx context.Context, h *head) error {
 		return nil
 	}
 	x.moved(h) // so that it is known whether they were written
-	var ids, lives, accesses, touched []int64
+	var ids, lives, accesses, touched, marked []int64
 	var accessed, slides []float64
 	for at, m := range of {
 		ids, lives = append(ids, at.id), append(lives, at.life)
 		accesses, accessed = append(accesses, m.accesses), append(accessed, float64(m.accessed))
-		slides, touched = append(slides, float64(m.slide)), append(touched, m.touched)
+		slides, touched, marked = append(slides, float64(m.slide)), append(touched, m.touched), append(marked, m.marked)
 		h.expires(m.slide)
 		h.touched.add(at.id)
 	}
@@ -259,11 +265,12 @@ func (x *tx) write(ctx context.Context, h *head) error {
 			marked = $9,
 			accesses = entry.accesses + u.accesses,
 			accessed = greatest(entry.accessed, u.accessed),
-			expire = CASE WHEN u.slide <> 0 AND entry.expire <> 0 AND entry.touched = u.touched THEN u.slide ELSE entry.expire END,
+			expire = CASE WHEN u.slide <> 0 AND entry.expire <> 0 AND entry.touched = u.touched
+				THEN CASE WHEN entry.marked = u.marked THEN u.slide ELSE greatest(entry.expire, u.slide) END ELSE entry.expire END,
 			rank = CASE $7::int WHEN 2 THEN greatest(entry.accessed, u.accessed) WHEN 3 THEN entry.accesses + u.accesses ELSE rank END
-		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::float8[], $6::float8[], $8::bigint[]) AS u (id, life, accesses, accessed, slide, touched)
+		FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::float8[], $6::float8[], $8::bigint[], $10::bigint[]) AS u (id, life, accesses, accessed, slide, touched, marked)
 		WHERE entry.c = $1 AND entry.id = u.id AND entry.life = u.life`,
-		h.c, ids, lives, accesses, accessed, slides, policyNumber(h.settings.Policy), touched, h.n+1)
+		h.c, ids, lives, accesses, accessed, slides, policyNumber(h.settings.Policy), touched, h.n+1, marked)
 	return failed(ctx, err)
 }
 
