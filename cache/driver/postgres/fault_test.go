@@ -168,6 +168,34 @@ func TestMarksLate(t *testing.T) {
 	both("v 1 2499 5")
 }
 
+// TestFlushBesideBusy: a collection that somebody has locked for long does not keep what
+// reads have left on others from being written.
+func TestFlushBesideBusy(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{Timeout: -1})
+	other, _ := opened(t, dsn, postgres.Options{})
+	oc, err := other.Open(t.Context(), "test", driver.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := lru(t, s) // its ID is the higher one
+	put(t, s, c, "k", "v")
+	put(t, s, late, "k", "v")
+	a := admin(t, dsn)
+	if err := other.Update(t.Context(), driver.Own, func(driver.Tx) error {
+		slide(t, s, c, 2000)
+		slide(t, s, late, 2000)
+		for expire := 0.0; expire != 2000; {
+			if err := a.QueryRow(t.Context(), `SELECT e.expire FROM `+schemaOf(t.Name())+`.entry e JOIN `+schemaOf(t.Name())+`.collection USING (c) WHERE name = 'lru'`).Scan(&expire); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, oc); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestViewKeepsValues: a value stays that a View of this process sees, whoever sweeps,
 // until the View has ended.
 func TestViewKeepsValues(t *testing.T) {

@@ -297,22 +297,31 @@ func (s *Store) tryFlush(ctx context.Context) error {
 	return nil
 }
 
-// flushAll writes down all that reads have left behind.
-func (s *Store) flushAll(ctx context.Context) error {
+// flushWait is how long the keeper waits for the lock of a collection: who has it for
+// longer must not keep it from all others.
+const flushWait = 100 * time.Millisecond
+
+// flushAll writes down all that reads have left behind. For each collection it waits
+// until a deadline of its own; zero: without end.
+func (s *Store) flushAll(ctx context.Context, deadline func() time.Time) (errs []error) {
 	if s.options.ReadOnly {
 		return nil
 	}
-	for _, id := range append(s.marks.collections(), s.stats.collections()...) {
-		err := s.transact(ctx, driver.Own, []int32{id}, func(x *tx) error {
+	for _, id := range ordered(append(s.marks.collections(), s.stats.collections()...)) {
+		errs = append(errs, s.transactBy(ctx, deadline(), driver.Own, []int32{id}, func(x *tx) error {
 			if x.heads[id].dropped {
 				s.marks.forget(id)
 				s.stats.forget(id)
 			}
 			return nil
-		})
-		if err != nil {
-			return err
-		}
+		}))
 	}
-	return nil
+	return errs
+}
+
+// flushSoon is flushAll for what can be written at once. The rest is written when its
+// collection is locked next.
+func (s *Store) flushSoon(ctx context.Context) error {
+	errs := s.flushAll(ctx, func() time.Time { return time.Now().Add(flushWait) })
+	return errors.Join(slices.DeleteFunc(errs, func(err error) bool { return errors.Is(err, driver.ErrTimeout) })...)
 }

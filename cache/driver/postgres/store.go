@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -167,7 +168,7 @@ func (s *Store) Close() error {
 	s.final = true
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	err := s.flushAll(ctx)
+	err := errors.Join(s.flushAll(ctx, s.deadline)...)
 	s.sweep(ctx)
 	s.sessions.close()
 	s.watches.close()
@@ -194,7 +195,7 @@ func (s *Store) keep() {
 			return
 		case <-tick.C:
 		}
-		if err := s.flushAll(s.closing); err != nil && s.closing.Err() == nil {
+		if err := s.flushSoon(s.closing); err != nil && s.closing.Err() == nil {
 			s.options.Logger.Warn("what reads left behind is not written yet", "err", err)
 		}
 		s.sweep(s.closing)
