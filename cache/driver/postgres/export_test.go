@@ -50,6 +50,20 @@ func Waiting(s driver.Store, n int) {
 	}
 }
 
+// Viewing returns when n Views have begun and not ended, or wait to begin.
+func Viewing(s driver.Store, n int) {
+	vs := &s.(*Store).views
+	for {
+		vs.mu.Lock()
+		running := len(vs.running)
+		vs.mu.Unlock()
+		if running == n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // Closing ends what Close ends before it waits for calls that run.
 func Closing(s driver.Store) { s.(*Store).close(driver.ErrClosed) }
 

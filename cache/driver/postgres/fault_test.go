@@ -6,12 +6,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -196,17 +199,15 @@ func TestFlushBesideBusy(t *testing.T) {
 	}
 }
 
-// TestViewKeepsValues: a value stays that a View of this process sees, whoever sweeps,
-// until the View has ended.
-func TestViewKeepsValues(t *testing.T) {
-	dsn := dsn(t)
-	s, c := opened(t, dsn, postgres.Options{})
-	other, _ := opened(t, dsn, postgres.Options{})
-	text := bytes.Repeat([]byte("x"), 600<<10)
+// putLarge stores a value outside of its row, at kept.
+func putLarge(t testing.TB, s driver.Store, c driver.Collection) (text []byte) {
+	t.Helper()
+	text = bytes.Repeat([]byte("x"), 600<<10)
 	f, err := s.(driver.Filer).Create(t.Context(), codec.Blob)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer f.Discard()
 	_, err = f.Write(text)
 	if err := errors.Join(err, f.Finish()); err != nil {
 		t.Fatal(err)
@@ -217,7 +218,96 @@ func TestViewKeepsValues(t *testing.T) {
 	}, c); err != nil {
 		t.Fatal(err)
 	}
-	f.Discard()
+	return text
+}
+
+// TestViewDuringCommit: a View that begins while a value is being removed has it to its
+// end, if it sees it, whether or not an earlier View runs.
+func TestViewDuringCommit(t *testing.T) {
+	dsn := dsn(t)
+	for _, beside := range []bool{false, true} {
+		t.Run(fmt.Sprint(beside), func(t *testing.T) {
+			s, c := opened(t, dsn, postgres.Options{})
+			other, _ := opened(t, dsn, postgres.Options{})
+			text := putLarge(t, s, c)
+			let, letEarlier := make(chan struct{}), make(chan struct{})
+			in := make(chan struct{}, 2)
+			var views sync.WaitGroup
+			views.Add(1)
+			earlier := func() {
+				defer views.Done()
+				_ = s.View(t.Context(), func(driver.Tx) error {
+					in <- struct{}{}
+					<-letEarlier
+					return nil
+				})
+			}
+			during := func() {
+				if err := s.View(t.Context(), func(tx driver.Tx) error {
+					in <- struct{}{}
+					<-let
+					r, _, err := tx.Get(t.Context(), c, kept, driver.Lookup{Now: 2})
+					if err != nil || r.Size < 100 {
+						return err
+					}
+					ct, err := s.(driver.Filer).OpenFile(t.Context(), c, r)
+					if err != nil {
+						return err
+					}
+					defer ct.Close()
+					if got, err := io.ReadAll(ct); err != nil || !bytes.Equal(got, text) {
+						t.Errorf("%d bytes, %v", len(got), err)
+					}
+					return nil
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+			running := 1
+			if beside {
+				running++
+				go earlier()
+				<-in
+			} else {
+				views.Done()
+			}
+			var once sync.Once
+			postgres.Committing(s, 20*time.Second, func(_ *pgx.Conn, sent bool) {
+				if sent {
+					return
+				}
+				once.Do(func() {
+					views.Go(during)
+					postgres.Viewing(s, running)
+					select {
+					case <-in:
+					case <-time.After(100 * time.Millisecond): // it waits
+					}
+					if beside {
+						close(letEarlier)
+						postgres.Viewing(s, 1)
+					}
+				})
+			})
+			put(t, s, c, "k", "small")
+			for range 3 {
+				if err := postgres.Sweep(t.Context(), other, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			close(let)
+			views.Wait()
+		})
+	}
+}
+
+// TestViewKeepsValues: a value stays that a View of this process sees, whoever sweeps,
+// until the View has ended.
+func TestViewKeepsValues(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	text := putLarge(t, s, c)
 	if err := s.View(t.Context(), func(tx driver.Tx) error {
 		r, _, err := tx.Get(t.Context(), c, kept, driver.Lookup{Now: 2})
 		if err != nil {

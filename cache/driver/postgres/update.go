@@ -275,7 +275,7 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		b.Queue(emitSQL) // what draws a fence only would not be on disk, and the fence drawn again after a crash
 	}
 	if x.swept {
-		s.keepValues(ctx)
+		defer s.keepValues(ctx)()
 	}
 	before := b.Len()
 	b.Queue(`COMMIT`)

@@ -19,7 +19,15 @@ func (s *Store) View(ctx context.Context, fn func(driver.Tx) error) error {
 	if err := s.tryFlush(ctx); err != nil {
 		return err
 	}
-	defer s.endView(s.views.begin())
+	n, ready := s.views.begin()
+	defer s.endView(n)
+	if ready != nil {
+		select {
+		case <-ready:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	var x *tx
 	err := s.snapshot(ctx, func(c *pgx.Conn) { x = &tx{store: s, conn: c, heads: make(map[int32]*head)} })
 	if err != nil {

@@ -12,20 +12,50 @@ type views struct {
 	mu      sync.Mutex
 	next    uint64 // number of the next one
 	running map[uint64]bool
+	leaving int           // commits that leave values to be swept, and began when no View ran
+	left    chan struct{} // closed when the last of them is over
 
-	pinning sync.Mutex
-	swept   uint64 // no value is swept while a View runs with a lower number; 0: no such View; guarded by pinning
+	pinning sync.Mutex // guards what follows
+	pinned  bool       // no value is swept
+	pinners int        // commits that leave values to be swept, and began when Views ran
+	swept   uint64     // Views with a lower number may see such values; 0: none does
 }
 
-func (vs *views) begin() (n uint64) {
+// begin begins a View, which has to wait for ready, if it is not nil, before it looks:
+// it might see what such a commit leaves to be swept.
+func (vs *views) begin() (n uint64, ready <-chan struct{}) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
+	if vs.leaving > 0 {
+		ready = vs.left
+	}
 	if vs.running == nil {
 		vs.running = make(map[uint64]bool)
 	}
 	vs.next++
 	vs.running[vs.next] = true
-	return vs.next
+	return vs.next, ready
+}
+
+// leave reports whether no View runs. Those that begin then wait for endLeave.
+func (vs *views) leave() bool {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if len(vs.running) > 0 {
+		return false
+	}
+	if vs.leaving++; vs.leaving == 1 {
+		vs.left = make(chan struct{})
+	}
+	return true
+}
+
+func (vs *views) endLeave() {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if vs.leaving--; vs.leaving == 0 {
+		close(vs.left)
+	}
 }
 
 // now returns the number that separates the Views that have begun from those that will,
@@ -60,8 +90,14 @@ func (s *Store) endView(n uint64) {
 	s.marks.forgetWritten(vs)
 	vs.pinning.Lock()
 	defer vs.pinning.Unlock()
-	if vs.swept != 0 && vs.over(vs.swept) {
-		vs.swept = 0
+	s.unpin()
+}
+
+// unpin lets values be swept if no View may see them. The caller has pinning.
+func (s *Store) unpin() {
+	vs := &s.views
+	if vs.pinned && vs.pinners == 0 && vs.over(vs.swept) {
+		vs.pinned = false
 		s.pins.remove(s, sweeping)
 		s.unswept.Store(true)
 	}
@@ -73,23 +109,31 @@ const sweeping = -1
 // keepTimeout bounds the wait for a sweep that is under way.
 const keepTimeout = 5 * time.Second
 
-// keepValues has no program sweep values until the Views have ended that run now and may
-// see those that a transaction is about to remove.
-func (s *Store) keepValues(ctx context.Context) {
+// keepValues keeps values for Views that see them as they were before a commit, of which
+// it is told before and, by done, after. Until then nobody knows which Views those are:
+// no program sweeps, or, if no View runs, those that begin wait.
+func (s *Store) keepValues(ctx context.Context) (done func()) {
 	vs := &s.views
+	if vs.leave() {
+		return vs.endLeave
+	}
 	vs.pinning.Lock()
 	defer vs.pinning.Unlock()
-	now := vs.now()
-	if now == 0 {
-		return
-	}
-	if vs.swept == 0 {
+	if !vs.pinned {
 		ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 		defer cancel()
 		if err := s.pins.add(ctx, s, sweeping); err != nil {
 			s.options.Logger.Warn("values may go before a View has ended that sees them", "err", err)
-			return
+			return func() {}
 		}
+		vs.pinned = true
 	}
-	vs.swept = now
+	vs.pinners++
+	return func() {
+		vs.pinning.Lock()
+		defer vs.pinning.Unlock()
+		vs.pinners--
+		vs.swept = vs.now()
+		s.unpin()
+	}
 }
