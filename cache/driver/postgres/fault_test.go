@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/postgres"
+	"github.com/go-diskcache/diskcache/cache/driver/postgres/internal/pgtest"
 	"github.com/go-diskcache/diskcache/codec"
 )
 
@@ -470,6 +471,51 @@ func TestUnlogged(t *testing.T) {
 	if _, err := logged.Open(t.Context(), "durable", spec); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestUnloggedFences: no fence is drawn twice, also where what is written with it is not
+// in the server's log.
+func TestUnloggedFences(t *testing.T) {
+	dsn(t)                                              // skips
+	server, err := pgtest.Start("wal_writer_delay=10s") // the log is on disk when somebody waits for that
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	o := postgres.Options{Schema: schemaOf(t.Name()), Unlogged: true}
+	s, err := postgres.Open(t.Context(), server.DSN(), &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := s.Open(t.Context(), "cache", driver.Spec{Settings: driver.DefaultSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last int64
+	draw := func(then error) {
+		t.Helper()
+		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+			n, err := tx.Fence(t.Context())
+			if err == nil && n <= last {
+				t.Errorf("fence %d after %d", n, last)
+			}
+			last = n
+			return errors.Join(err, increment(t.Context(), tx, c), then)
+		}, c); !errors.Is(err, then) {
+			t.Fatal(err)
+		}
+	}
+	draw(errors.New("rolled back")) // a sequence logs some numbers ahead
+	last = 0
+	draw(nil)
+	if err := server.Down("immediate"); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Up(); err != nil {
+		t.Fatal(err)
+	}
+	draw(nil)
 }
 
 // sendingConn counts what is sent.

@@ -271,8 +271,8 @@ func (x *tx) commit(ctx context.Context) (err error) {
 			told = append(told, h.c)
 		}
 	}
-	if x.fenced && len(changed) == 0 {
-		b.Queue(emitSQL) // what draws a fence only would not be on disk, and the fence drawn again after a crash
+	if x.fenced && (len(changed) == 0 || s.unlogged) {
+		b.Queue(emitSQL) // what draws a fence and logs nothing would not be on disk, and the fence drawn again after a crash
 	}
 	if x.swept {
 		defer s.keepValues(ctx)()
