@@ -619,6 +619,106 @@ func TestGroupCut(t *testing.T) {
 	}
 }
 
+// TestGroupBroken: a member that makes nothing of an error of the server fails by itself.
+func TestGroupBroken(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{})
+	a := admin(t, dsn)
+	schema := schemaOf(t.Name())
+	run(t, a, `CREATE FUNCTION `+schema+`.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`)
+	run(t, a, `CREATE TRIGGER refuse BEFORE INSERT ON `+schema+`.entry FOR EACH ROW WHEN (NEW.v = 'bad') EXECUTE FUNCTION `+schema+`.refuse()`)
+	holding, let := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			close(holding)
+			<-let
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-holding
+	for i := range 2 {
+		wg.Go(func() {
+			if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, c) }, c); err != nil {
+				t.Error(err)
+			}
+		})
+		if i > 0 {
+			postgres.Waiting(s, i)
+		}
+	}
+	wg.Go(func() {
+		if err := s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error {
+			_, _ = tx.Put(t.Context(), c, driver.Put{Key: codec.TextValue("bad"), Value: codec.TextValue("bad"), Now: 1})
+			return nil
+		}, c); err == nil {
+			t.Error("no error")
+		}
+	})
+	postgres.Waiting(s, 2)
+	close(let)
+	wg.Wait()
+	if n := count(t, s, c); n != 2 {
+		t.Errorf("counted to %d", n)
+	}
+}
+
+// TestGroupOutOfOrder: a member that needs another collection, and cannot have it in time,
+// is told that, and nothing of the order.
+func TestGroupOutOfOrder(t *testing.T) {
+	dsn := dsn(t)
+	s, c := opened(t, dsn, postgres.Options{Timeout: time.Second})
+	d, err := s.Open(t.Context(), "other", driver.Spec{Settings: driver.PersistentSettings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := opened(t, dsn, postgres.Options{})
+	od, err := other.Open(t.Context(), "other", driver.Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holding, let := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 2)
+	go func() {
+		held <- other.Update(t.Context(), driver.Own, func(driver.Tx) error {
+			close(holding)
+			<-let
+			return nil
+		}, od)
+	}()
+	<-holding
+	first, letFirst := make(chan struct{}), make(chan struct{})
+	go func() {
+		held <- s.Update(t.Context(), driver.Own, func(driver.Tx) error {
+			close(first)
+			<-letFirst
+			return nil
+		}, c)
+	}()
+	<-first
+	errs := make(chan error, 2)
+	for range 2 {
+		go func() {
+			errs <- s.Update(t.Context(), driver.Shared, func(tx driver.Tx) error { return increment(t.Context(), tx, d) }, c)
+		}()
+	}
+	postgres.Waiting(s, 1)
+	close(letFirst)
+	for range 2 {
+		if err := <-errs; !errors.Is(err, driver.ErrTimeout) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	close(let)
+	for range 2 {
+		if err := <-held; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestGroupUncertain: nobody runs again of whom it is not known whether it was
 // committed.
 func TestGroupUncertain(t *testing.T) {

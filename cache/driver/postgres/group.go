@@ -180,8 +180,9 @@ func (x *tx) together(batch []*member) error {
 		m.err = m.fn(x)
 		switch {
 		case x.again:
+			m.err = nil // the run that follows may end before it comes to m
 			return errOrder
-		case m.err != nil && (x.dirty != before || x.conn.IsClosed() || x.conn.PgConn().TxStatus() != 'T'):
+		case m.err != nil && x.dirty != before, x.conn.IsClosed() || x.conn.PgConn().TxStatus() != 'T': // whatever fn says
 			return errApart
 		case m.err == nil:
 			x.updates++
