@@ -121,8 +121,10 @@ func (s *Store) find(ctx context.Context, c *collection, asked codec.Value, bare
 	}
 	s.near.missed()
 	q := &question{c: c, key: k, asked: asked, bare: bare}
-	err = s.ask(ctx, q)
-	return q.row, q.found, err
+	if err = s.ask(ctx, q); err != nil {
+		return r, false, err // who asks for q may still be writing to it
+	}
+	return q.row, q.found, nil
 }
 
 // reread reads settings that have changed.
