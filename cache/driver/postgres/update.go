@@ -304,6 +304,7 @@ func (x *tx) commit(ctx context.Context) (err error) {
 		}
 	}
 	if err == nil {
+		s.near.wrote(changed) // before who is told looks
 		unconfirmed := warned(x.conn)
 		_ = r.Close() // what is told is not missed for long
 		s.signal(told)
@@ -334,6 +335,7 @@ func (x *tx) commit(ctx context.Context) (err error) {
 	case !found:
 		return fmt.Errorf("%w: %w", errLost, failed(context.Background(), err))
 	}
+	s.near.wrote(changed)
 	s.signal(told)
 	return nil
 }
