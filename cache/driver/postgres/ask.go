@@ -120,7 +120,7 @@ func (a *asks) handOver() {
 // part is the questions of a round trip about one collection.
 type part struct {
 	c     *collection
-	base  int64       // the version that copies are known to be of
+	base  stamp       // the version that copies are known to be of
 	check bool        // there are questions whether copies are valid
 	rows  []*question // questions for rows
 	seen  bool        // the collection exists
@@ -170,7 +170,7 @@ func (s *Store) travel(ctx context.Context, c *pgx.Conn, at departure, parts []p
 	if p := &parts[0]; len(parts) == 1 && p.check != (len(p.rows) > 0) {
 		sql, args := p.rowsQuery(s.near.on())
 		if p.check {
-			sql, args = checkSQL, []any{p.c.id, p.base}
+			sql, args = checkSQL, []any{p.c.id, p.base.n}
 		}
 		rows, err := c.Query(ctx, sql, args...)
 		if err != nil {
@@ -179,17 +179,17 @@ func (s *Store) travel(ctx context.Context, c *pgx.Conn, at departure, parts []p
 		if p.check {
 			return s.checked(rows, at, p)
 		}
-		return s.found(rows, p)
+		return s.found(rows, at, p)
 	}
 	b := &pgx.Batch{}
 	for i := range parts {
 		p := &parts[i]
 		if p.check {
-			b.Queue(checkSQL, p.c.id, p.base).Query(func(rows pgx.Rows) error { return s.checked(rows, at, p) })
+			b.Queue(checkSQL, p.c.id, p.base.n).Query(func(rows pgx.Rows) error { return s.checked(rows, at, p) })
 		}
 		if len(p.rows) > 0 {
 			sql, args := p.rowsQuery(s.near.on())
-			b.Queue(sql, args...).Query(func(rows pgx.Rows) error { return s.found(rows, p) })
+			b.Queue(sql, args...).Query(func(rows pgx.Rows) error { return s.found(rows, at, p) })
 		}
 	}
 	return c.SendBatch(ctx, b).Close()
@@ -237,7 +237,7 @@ func (p *part) rowsQuery(version bool) (sql string, args []any) {
 }
 
 // found reads the answers to the questions for rows.
-func (s *Store) found(rows pgx.Rows, p *part) error {
+func (s *Store) found(rows pgx.Rows, at departure, p *part) error {
 	defer rows.Close()
 	for _, q := range p.rows {
 		q.found, q.err = false, nil
@@ -261,20 +261,21 @@ func (s *Store) found(rows pgx.Rows, p *part) error {
 		}
 		q.found = true
 		if !q.bare && more[2] != nil && more[3] != nil {
-			s.near.keep(q, stamp{more.integer(2), more.integer(3)})
+			s.near.keep(at, q, stamp{more.integer(2), more.integer(3)})
 		}
 	}
 	return rows.Err()
 }
 
-// checkSQL reads what has changed in a collection since a version, the newest first.
+// checkSQL reads what has changed in a collection since a version, the newest first, and
+// that version's own change: where nothing is as new, a crash or a restore has taken it.
 const checkSQL = `SELECT o.dropped, o.xmin, (SELECT id FROM incarnation), h.n, h.ids
-	FROM collection o LEFT JOIN LATERAL (SELECT n, ids FROM change WHERE change.c = $1 AND n > $2 ORDER BY n DESC LIMIT 64) h ON true WHERE o.c = $1`
+	FROM collection o LEFT JOIN LATERAL (SELECT n, CASE WHEN n > $2 THEN ids END AS ids FROM change WHERE change.c = $1 AND n >= $2 ORDER BY n DESC LIMIT 64) h ON true WHERE o.c = $1`
 
 // checked reads what checkSQL answers, and drops the copies that are not valid.
 func (s *Store) checked(rows pgx.Rows, at departure, p *part) error {
 	defer rows.Close()
-	now := stamp{n: p.base}
+	var now stamp
 	var changes []change
 	for rows.Next() {
 		c := cells(rows.RawValues())
@@ -285,16 +286,18 @@ func (s *Store) checked(rows pgx.Rows, at departure, p *part) error {
 		if c[2] != nil {
 			now.incarnation = c.integer(2)
 		}
-		if c[3] != nil {
-			changes = append(changes, changeOf(c.integer(3), c[4]))
+		if c[3] == nil {
+			continue
+		}
+		n := c.integer(3)
+		now.n = max(now.n, n)
+		if n > p.base.n {
+			changes = append(changes, changeOf(n, c[4]))
 		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if len(changes) > 0 {
-		now.n = changes[0].n
-	}
-	s.near.arrive(at, p.c.id, now, changes)
+	s.near.arrive(at, p.c.id, p.base, now, changes)
 	return nil
 }

@@ -86,26 +86,29 @@ func (n *near) depart(parts []part) (at departure) {
 	defer n.mu.Unlock()
 	n.trips++
 	for i := range parts {
-		parts[i].base = 0
+		parts[i].base = stamp{}
 		if cs := n.of[parts[i].c.id]; cs != nil {
-			parts[i].base = cs.n
+			parts[i].base = cs.stamp
 		}
 	}
 	return departure{n.trips, time.Now()}
 }
 
 // arrive is told what a round trip has found: the version of a collection, and changes
-// up to it, the newest first. Those that are missing may have changed any row.
-func (n *near) arrive(at departure, c int32, now stamp, changes []change) {
+// after base up to it, the newest first. Those that are missing may have changed any row.
+func (n *near) arrive(at departure, c int32, base, now stamp, changes []change) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	cs := n.of[c]
 	if cs == nil || at.trip < cs.trip {
 		return // a round trip that began later was here before: copies are as new as that found them
 	}
-	if now.incarnation == 0 || now.incarnation != cs.incarnation {
+	// The numbers have to be of one history, and go on from that of the copies.
+	if now.incarnation == 0 || now.incarnation != cs.incarnation || now.n < base.n ||
+		base.n > 0 && base.incarnation != cs.incarnation || base.n > cs.n {
 		n.dropBefore(cs, 1<<63-1)
 		cs.stamp = now
+		changes = nil
 	}
 	for i := len(changes) - 1; i >= 0; i-- {
 		ch := &changes[i]
@@ -195,8 +198,8 @@ func (n *near) missed() {
 	n.misses++
 }
 
-// keep keeps a copy of the row that q was answered with, of a version.
-func (n *near) keep(q *question, of stamp) {
+// keep keeps a copy of the row that q was answered with by a round trip, of a version.
+func (n *near) keep(at departure, q *question, of stamp) {
 	if q.row.value != 0 || len(q.key.rest) > 0 {
 		return
 	}
@@ -210,14 +213,14 @@ func (n *near) keep(q *question, of stamp) {
 	defer n.mu.Unlock()
 	cs := n.of[cp.c]
 	if cs == nil {
-		cs = &copies{stamp: of, keys: make(map[string]*copied), ids: make(map[int64]*copied)}
+		cs = &copies{stamp: of, trip: at.trip, keys: make(map[string]*copied), ids: make(map[int64]*copied)}
 		if n.of == nil {
 			n.of = make(map[int32]*copies)
 		}
 		n.of[cp.c] = cs
 	}
-	if cs.incarnation == 0 {
-		cs.stamp = of
+	if cs.incarnation != of.incarnation && len(cs.keys) == 0 && at.trip > cs.trip {
+		cs.stamp, cs.trip = of, at.trip // without copies nobody asks
 	}
 	if cs.incarnation != of.incarnation || of.n < cs.n {
 		return // what has changed since is forgotten

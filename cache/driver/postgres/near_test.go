@@ -212,6 +212,53 @@ func TestNearAfterCrash(t *testing.T) {
 	}
 }
 
+// TestNearGoesOn: after a crash of the server that has forgotten changes, or a restore,
+// copies are kept again at once, whether or not there were some, and those of before are
+// not valid.
+func TestNearGoesOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		sql  string
+		copy bool
+	}{
+		"crash, with copies":    {`UPDATE incarnation SET id = id + 1`, true},
+		"crash, without copies": {`UPDATE incarnation SET id = id + 1`, false},
+		"restore":               {`SELECT 1`, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn := dsn(t)
+			s, c := opened(t, dsn, postgres.Options{})
+			for range 10 {
+				put(t, s, c, "k", "v")
+			}
+			get(t, s, c, "k") // keeps a copy
+			if !test.copy {
+				put(t, s, c, "k", "v")
+				if _, ok, err := s.Get(t.Context(), c, kept, driver.Lookup{Now: 2, Quiet: true, Bare: true}); !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+			// As if the later changes had never reached the disk.
+			a := admin(t, dsn)
+			run(t, a, `SET search_path = `+schemaOf(t.Name()))
+			run(t, a, test.sql)
+			run(t, a, `DELETE FROM change WHERE n > 2`)
+			run(t, a, `UPDATE entry SET v = 'old'`)
+			for _, want := range []string{"old", "new"} {
+				before := s.(driver.Metered).Metrics().Near.Hits
+				for range 3 {
+					if got := get(t, s, c, "k"); got != want+" 1 1000 0" {
+						t.Errorf("%q, want %s", got, want)
+					}
+				}
+				if n := s.(driver.Metered).Metrics().Near.Hits - before; n != 2 {
+					t.Errorf("%s: %d hits, want 2", want, n)
+				}
+				put(t, s, c, "k", "new")
+			}
+		})
+	}
+}
+
 // TestMaxStale: with it, Gets do not ask the server, but know what their store has
 // written.
 func TestMaxStale(t *testing.T) {
