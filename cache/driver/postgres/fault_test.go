@@ -364,8 +364,10 @@ func TestSleep(t *testing.T) {
 // TestFenceAfterRestore: where the server's log ends before the place that this process
 // has seen, as when its volume was put back, fences are skipped, once.
 func TestFenceAfterRestore(t *testing.T) {
-	s, _ := opened(t, dsn(t), postgres.Options{})
-	draw := func() (n int64) {
+	dsn := dsn(t)
+	s, _ := opened(t, dsn, postgres.Options{})
+	other, _ := opened(t, dsn, postgres.Options{})
+	draw := func(s driver.Store) (n int64) {
 		t.Helper()
 		if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) (err error) {
 			n, err = tx.Fence(t.Context())
@@ -375,13 +377,33 @@ func TestFenceAfterRestore(t *testing.T) {
 		}
 		return n
 	}
-	first := draw()
+	first := draw(s)
+	draw(other)
 	postgres.AheadOfLog(s)
+	postgres.AheadOfLog(other)
+	a := admin(t, dsn)
+	incarnation := func() (id int64) {
+		t.Helper()
+		if err := a.QueryRow(t.Context(), `SELECT id FROM `+schemaOf(t.Name())+`.incarnation`).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	before := incarnation()
+	var after []int64
 	for range 2 {
 		postgres.Redial(s)
-		if n := draw(); n < first+1<<32 || n > first+1<<32+100 {
+		if n := draw(s); n < first+1<<32 || n > first+1<<32+100 {
 			t.Errorf("fence %d after %d", n, first)
 		}
+		after = append(after, incarnation())
+	}
+	// Nor are copies of before valid. Who notices later ends no sessions.
+	postgres.Redial(other)
+	draw(other)
+	after = append(after, incarnation())
+	if after[0] == before || after[1] != after[0] || after[2] != after[0] {
+		t.Errorf("incarnations %d after %d", after, before)
 	}
 }
 

@@ -34,7 +34,8 @@ type Store struct {
 	read     atomic.Bool // something was read since the keeper looked
 	final    bool        // Close writes what is left
 
-	position atomic.Int64 // of the server's log, on disk, when it was last looked at
+	position    atomic.Int64 // of the server's log, on disk, when it was last looked at
+	incarnation atomic.Int64 // then
 
 	unswept atomic.Bool // there may be something to be removed
 
