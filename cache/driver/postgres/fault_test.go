@@ -200,6 +200,40 @@ func TestFlushBesideBusy(t *testing.T) {
 	}
 }
 
+// TestStatsDuringCommit: statistics are read while those of another collection are being
+// written.
+func TestStatsDuringCommit(t *testing.T) {
+	s, _ := opened(t, dsn(t), postgres.Options{})
+	var cs []driver.Collection
+	for _, name := range []string{"a", "b"} {
+		settings := driver.PersistentSettings()
+		settings.Statistics = true
+		c, err := s.Open(t.Context(), name, driver.Spec{Settings: settings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs = append(cs, c)
+	}
+	var read atomic.Bool
+	postgres.Committing(s, 20*time.Second, func(*pgx.Conn, bool) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := s.Stats(ctx, cs[1], false); err != nil {
+			t.Error(err)
+		}
+		read.Store(true)
+	})
+	if err := s.Update(t.Context(), driver.Own, func(tx driver.Tx) error {
+		_, _, err := tx.Get(t.Context(), cs[0], kept, driver.Lookup{Now: 2})
+		return err
+	}, cs[0]); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Stats(t.Context(), cs[0], true); err != nil || n.Misses != 1 || !read.Load() {
+		t.Errorf("%+v, %v; read meanwhile: %v", n, err, read.Load())
+	}
+}
+
 // putLarge stores a value outside of its row, at kept.
 func putLarge(t testing.TB, s driver.Store, c driver.Collection) (text []byte) {
 	t.Helper()

@@ -11,12 +11,11 @@ import (
 
 // counts are what Gets of this store have found, and is not written yet.
 type counts struct {
-	// turn is held, by an element in it, while counts are written or the written ones
-	// are read, so that none is seen twice or not at all.
-	turn chan struct{}
-
 	mu      sync.Mutex
 	pending map[int32]driver.Stats
+	// turns are those of collections whose counts are being written, or the written ones
+	// read, so that none is seen twice or not at all. They are closed at the end.
+	turns map[int32]chan struct{}
 }
 
 func (cs *counts) add(c int32, more driver.Stats) {
@@ -63,16 +62,36 @@ func (cs *counts) collections() (ids []int32) {
 	return ids
 }
 
-func (cs *counts) enter(ctx context.Context) error {
-	select {
-	case cs.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// enter waits for the turn of a collection. Who has the collection's lock may wait for
+// it: nobody who has it waits for a lock.
+func (cs *counts) enter(ctx context.Context, c int32) error {
+	for {
+		cs.mu.Lock()
+		turn := cs.turns[c]
+		if turn == nil {
+			if cs.turns == nil {
+				cs.turns = make(map[int32]chan struct{})
+			}
+			cs.turns[c] = make(chan struct{})
+		}
+		cs.mu.Unlock()
+		if turn == nil {
+			return nil
+		}
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
 
-func (cs *counts) leave() { <-cs.turn }
+func (cs *counts) leave(c int32) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	close(cs.turns[c])
+	delete(cs.turns, c)
+}
 
 // Stats implements [driver.Store]. What other processes have counted within the last
 // second may be missing.
@@ -88,10 +107,10 @@ func (s *Store) Stats(ctx context.Context, c driver.Collection, reset bool) (out
 	if reset {
 		return s.resetStats(ctx, own)
 	}
-	if err := s.stats.enter(ctx); err != nil {
+	if err := s.stats.enter(ctx, own.id); err != nil {
 		return out, err
 	}
-	defer s.stats.leave()
+	defer s.stats.leave(own.id)
 	err = s.conns.with(ctx, func(c *pgx.Conn) error {
 		var dropped bool
 		err := c.QueryRow(ctx, `SELECT o.dropped, coalesce(t.hits, 0), coalesce(t.misses, 0) FROM collection o LEFT JOIN stat t ON t.c = o.c WHERE o.c = $1`,
@@ -113,12 +132,6 @@ func (s *Store) resetStats(ctx context.Context, own *collection) (out driver.Sta
 		return out, driver.ErrReadOnly
 	}
 	var taken driver.Stats
-	entered := false // it may run again
-	defer func() {
-		if entered {
-			s.stats.leave()
-		}
-	}()
 	err = s.transact(ctx, driver.Own, []int32{own.id}, func(x *tx) error {
 		h, err := x.head(ctx, own.id)
 		if err != nil {
@@ -126,11 +139,14 @@ func (s *Store) resetStats(ctx context.Context, own *collection) (out driver.Sta
 		}
 		x.counted = true
 		x.moved(h)
-		if !entered {
-			if err := s.stats.enter(ctx); err != nil {
-				return err
+		if err := s.stats.enter(ctx, h.c); err != nil {
+			return err
+		}
+		x.tallied = func(committed bool) {
+			if committed {
+				s.stats.wrote(h.c, taken)
 			}
-			entered = true
+			s.stats.leave(h.c)
 		}
 		taken, out = s.stats.of(h.c), driver.Stats{}
 		err = x.conn.QueryRow(ctx, `DELETE FROM stat WHERE c = $1 RETURNING hits, misses`, h.c).Scan(&out.Hits, &out.Misses)
@@ -142,44 +158,46 @@ func (s *Store) resetStats(ctx context.Context, own *collection) (out driver.Sta
 	if err != nil {
 		return driver.Stats{}, err
 	}
-	s.stats.wrote(own.id, taken)
 	return driver.Stats{Hits: out.Hits + taken.Hits, Misses: out.Misses + taken.Misses}, nil
 }
 
 // tally has the commit of x write what this store has counted in the collections that x
-// has locked. The caller then has the turn, if there is anything, until it calls done.
-func (x *tx) tally(ctx context.Context) (taken map[int32]driver.Stats, done func(committed bool), err error) {
+// has locked. It has their turns until tallied is called.
+func (x *tx) tally(ctx context.Context) (taken map[int32]driver.Stats, err error) {
 	s := x.store
-	done = func(bool) {}
 	if x.counted {
-		return nil, done, nil
+		return nil, nil
 	}
-	some := false
+	var ids []int32
 	for id, h := range x.heads {
 		n, pending := x.counts[id], s.stats.of(id)
-		some = some || !h.dropped && (n != driver.Stats{} || pending != driver.Stats{})
+		if !h.dropped && (n != driver.Stats{} || pending != driver.Stats{}) {
+			ids = append(ids, id)
+		}
 	}
-	if !some {
-		return nil, done, nil
-	}
-	if err := s.stats.enter(ctx); err != nil {
-		return nil, done, err
+	if len(ids) == 0 {
+		return nil, nil
 	}
 	taken = make(map[int32]driver.Stats)
 	pending := make(map[int32]driver.Stats)
-	for id, h := range x.heads {
-		n, p := x.counts[id], s.stats.of(id)
-		if sum := (driver.Stats{Hits: n.Hits + p.Hits, Misses: n.Misses + p.Misses}); !h.dropped && sum != (driver.Stats{}) {
-			taken[id], pending[id] = sum, p
-			x.moved(h)
-		}
-	}
-	return taken, func(committed bool) {
-		if committed {
-			for id, p := range pending {
+	x.tallied = func(committed bool) {
+		for id, p := range pending {
+			if committed {
 				s.stats.wrote(id, p)
 			}
+			s.stats.leave(id)
 		}
-		s.stats.leave()
-	}, nil
+	}
+	for _, id := range ids { // in any order: who else takes several has other collections
+		if err := s.stats.enter(ctx, id); err != nil {
+			return nil, err
+		}
+		n, p := x.counts[id], s.stats.of(id)
+		pending[id] = p
+		if sum := (driver.Stats{Hits: n.Hits + p.Hits, Misses: n.Misses + p.Misses}); sum != (driver.Stats{}) {
+			taken[id] = sum
+			x.moved(x.heads[id])
+		}
+	}
+	return taken, nil
 }

@@ -75,7 +75,6 @@ const maxSchema = 63
 func open(ctx context.Context, config *pgx.ConnConfig, o Options) (driver.Store, error) {
 	s := &Store{options: o, conns: newConns(config, o), collections: make(map[int32]*shared), closed: make(chan struct{}), patience: commitTimeout}
 	s.closing, s.close = context.WithCancelCause(context.Background())
-	s.stats.turn = make(chan struct{}, 1)
 	s.watches.init()
 	s.ends.watches, s.ends.look = make(map[*endWatch]struct{}), make(chan struct{}, 1)
 	if !o.ReadOnly { // a standby cannot be asked for the incarnation

@@ -22,6 +22,7 @@ type tx struct {
 	changes map[int32]kind
 	counts  map[int32]driver.Stats // of Gets
 	counted bool                   // the commit writes no counts
+	tallied func(committed bool)   // called at the end, if not nil
 	taken   []*file                // put by this transaction
 	fenced  bool                   // a fence was drawn
 	swept   bool                   // it leaves something to be removed
@@ -81,6 +82,9 @@ func (x *tx) settle(committed bool) {
 		return
 	}
 	x.store.marks.settle(x, committed, x.store.views.now())
+	if x.tallied != nil {
+		x.tallied(committed)
+	}
 	if !committed {
 		return
 	}

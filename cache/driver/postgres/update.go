@@ -245,11 +245,10 @@ func (x *tx) commit(ctx context.Context) (err error) {
 	defer cancel()
 	s := x.store
 	b := &pgx.Batch{}
-	taken, done, err := x.tally(ctx)
+	taken, err := x.tally(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { done(err == nil) }()
 	for id, n := range taken {
 		b.Queue(`INSERT INTO stat AS t (c, hits, misses) VALUES ($1, $2, $3)
 			ON CONFLICT (c) DO UPDATE SET hits = t.hits + excluded.hits, misses = t.misses + excluded.misses`, id, n.Hits, n.Misses)
