@@ -10,8 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -662,6 +664,53 @@ func TestGroupBroken(t *testing.T) {
 	wg.Wait()
 	if n := count(t, s, c); n != 2 {
 		t.Errorf("counted to %d", n)
+	}
+}
+
+// TestGroupEnds: a member that ends the goroutine of the leader has the others
+// run by themselves.
+func TestGroupEnds(t *testing.T) {
+	s, c := opened(t, dsn(t), postgres.Options{})
+	holding, let := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.Update(t.Context(), driver.Alone, func(driver.Tx) error {
+			close(holding)
+			<-let
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+	})
+	<-holding
+	var ended atomic.Int32
+	member := func(fn func(tx driver.Tx) error) {
+		wg.Go(func() {
+			returned := false
+			defer func() {
+				if !returned {
+					ended.Add(1)
+				}
+			}()
+			err := s.Update(t.Context(), driver.Shared, fn, c)
+			if returned = true; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	count1 := func(tx driver.Tx) error { return increment(t.Context(), tx, c) }
+	// Nobody else has its turn before the one that holds all up has ended.
+	member(count1)
+	postgres.Leading(s)
+	member(func(driver.Tx) error { runtime.Goexit(); return nil })
+	postgres.Waiting(s, 1)
+	member(count1)
+	member(count1)
+	postgres.Waiting(s, 3)
+	close(let)
+	wg.Wait()
+	if n := count(t, s, c); n != 2 || ended.Load() != 2 {
+		t.Errorf("counted to %d, %d have ended", n, ended.Load())
 	}
 }
 

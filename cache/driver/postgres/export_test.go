@@ -33,6 +33,16 @@ func ListenerBackends(ctx context.Context, c *pgx.Conn) ([]int32, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[int32])
 }
 
+// Leading returns when a Shared transaction leads others.
+func Leading(s driver.Store) {
+	gs := &s.(*Store).groups
+	for n := 0; n == 0; time.Sleep(time.Millisecond) {
+		gs.mu.Lock()
+		n = len(gs.of)
+		gs.mu.Unlock()
+	}
+}
+
 // Waiting returns when n Shared transactions wait for the one that leads them.
 func Waiting(s driver.Store, n int) {
 	gs := &s.(*Store).groups

@@ -31,7 +31,7 @@ type member struct {
 	deadline time.Time // for its waits; zero: none
 	fn       func(*tx) error
 	err      error         // of fn, in the last run
-	done     chan error    // what Update returns
+	done     chan error    // what Update returns, or errApart: the member runs by itself
 	lead     chan struct{} // closed when this member is to lead
 }
 
@@ -39,7 +39,7 @@ type member struct {
 const groupSize = 64
 
 // errApart means that a member of a group has failed after it had changed something, or
-// has broken the transaction: they are run one by one.
+// has broken the transaction: each runs by itself.
 var errApart = errors.New("postgres: the group falls apart")
 
 // shared runs fn in a transaction, perhaps together with others.
@@ -79,6 +79,9 @@ func (s *Store) shared(ctx context.Context, ids []int32, fn func(*tx) error) err
 	var err error
 	select {
 	case err := <-m.done:
+		if err == errApart {
+			return s.transactBy(ctx, m.deadline, driver.Shared, ids, fn)
+		}
 		return err
 	case <-m.lead:
 		return s.leads(key, g, m, ids)
@@ -98,8 +101,11 @@ func (s *Store) shared(ctx context.Context, ids []int32, fn func(*tx) error) err
 		return err
 	}
 	select { // a leader has it, or it is to lead
-	case err := <-m.done:
-		return err
+	case answer := <-m.done:
+		if answer == errApart {
+			return err
+		}
+		return answer
 	case <-m.lead:
 		s.handOver(key, g)
 		return err
@@ -122,12 +128,15 @@ func (s *Store) handOver(key string, g *group) {
 // leads runs m and those who wait when it has its locks.
 func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) {
 	batch := []*member{m}
-	delivered := false
+	apart := func() {
+		for _, other := range batch[1:] {
+			other.done <- errApart
+		}
+	}
+	ran := false
 	defer func() {
-		if !delivered { // m has panicked, which it must not
-			for _, other := range batch[1:] {
-				other.done <- errors.New("postgres: another function of the group has panicked")
-			}
+		if !ran { // a function has panicked, or ended the goroutine
+			apart()
 		}
 		s.handOver(key, g)
 	}()
@@ -141,7 +150,7 @@ func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) 
 		}
 		return x.together(batch)
 	})
-	delivered = true
+	ran = true
 	switch {
 	case len(batch) == 1:
 		return err
@@ -156,12 +165,8 @@ func (s *Store) leads(key string, g *group, m *member, ids []int32) (err error) 
 		}
 		return cmp.Or(m.err, err)
 	}
-	// One by one: also where the leader's context has ended.
-	err = s.transactBy(m.ctx, m.deadline, driver.Shared, ids, m.fn)
-	for _, other := range batch[1:] {
-		other.done <- s.transactBy(other.ctx, other.deadline, driver.Shared, ids, other.fn)
-	}
-	return err
+	apart() // also where the leader's context has ended
+	return s.transactBy(m.ctx, m.deadline, driver.Shared, ids, m.fn)
 }
 
 // together runs the members of a group. One that fails before it has changed anything
