@@ -101,6 +101,22 @@ func TestMarksDuringRead(t *testing.T) {
 	if times != 2 {
 		t.Errorf("found %d times", times)
 	}
+	other, err := s.Open(t.Context(), "other", driver.Spec{Settings: c.Settings()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, other, "k", "v")
+	slide(t, s, other, 3000)
+	times = 0
+	postgres.Finding(s, func() {
+		if times++; times == 1 {
+			flush(t, s, other)
+		}
+	})
+	r, ok, err = s.Get(t.Context(), c, kept, look)
+	if check(r, ok, err, 3000, 4); times != 1 {
+		t.Errorf("found %d times beside another collection", times)
+	}
 }
 
 // TestMarksOfOthers: what the Gets of two programs leave adds up, and does not undo

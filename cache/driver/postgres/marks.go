@@ -20,7 +20,7 @@ type marks struct {
 	pending map[int32]map[life]mark
 	writing map[*tx]map[int32]*taken // by transactions that run
 	written map[int32][]*taken       // that are on their rows, for Views that began before
-	flushes atomic.Uint64            // changes when marks are written
+	flushes [64]atomic.Uint64        // change when marks of a collection are written; some share one
 }
 
 // taken are the marks that a transaction writes in a collection. It is to be change n.
@@ -74,6 +74,11 @@ func markOf(s *driver.Settings, r *row, l *driver.Lookup) (m mark, some bool) {
 	return m, m.accesses != 0 || m.slide != 0
 }
 
+// flushed returns what changes when marks of a collection are written.
+func (ms *marks) flushed(c int32) *atomic.Uint64 {
+	return &ms.flushes[uint32(c)%uint32(len(ms.flushes))]
+}
+
 func (ms *marks) add(c int32, r *row, m mark) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
@@ -87,7 +92,7 @@ func (ms *marks) add(c int32, r *row, m mark) {
 func (ms *marks) leave(flushes uint64, c int32, s *driver.Settings, r *row, l *driver.Lookup, add bool) (found, ok bool) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	if ms.flushes.Load() != flushes {
+	if ms.flushed(c).Load() != flushes {
 		return false, false
 	}
 	ms.complete(c, r)
@@ -208,10 +213,10 @@ func (ms *marks) settle(x *tx, committed bool, now uint64) {
 	defer ms.mu.Unlock()
 	all := ms.writing[x]
 	delete(ms.writing, x)
-	if committed && len(all) > 0 {
-		ms.flushes.Add(1)
-	}
 	for c, t := range all {
+		if committed {
+			ms.flushed(c).Add(1)
+		}
 		switch {
 		case !committed:
 			for at, m := range t.of {

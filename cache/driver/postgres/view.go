@@ -77,7 +77,7 @@ func (s *Store) Get(ctx context.Context, c driver.Collection, key codec.Value, l
 	}
 	s.read.Store(true)
 	for {
-		flushes := s.marks.flushes.Load()
+		flushes := s.marks.flushed(own.id).Load()
 		r, found, err := s.find(ctx, own, key, l.Bare)
 		if err != nil {
 			return driver.Row{}, false, err
