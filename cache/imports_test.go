@@ -60,6 +60,7 @@ func TestImports(t *testing.T) {
 		"memo":                           {"codec", "cache", "deque", "index", "sync", "cache/clock", "cache/family"},
 		// A program that sets SQLite's options names their type.
 		"examples":          {"codec", "cache", "cache/dump", "cache/inspect", "deque", "index", "sync", "memo", "examples", "cache/driver/memory", "cache/driver/sqlite"},
+		"examples/cluster":  {"cache", "cache/driver/postgres", "cache/dump", "deque", "memo", "sync"},
 		"examples/adapters": {"cache", "cache/adapter", "cache/driver"},
 		// One engine is measured with options that a Store does not have.
 		"examples/benchmarks": {"codec", "cache", "deque", "sync", "cache/driver/sqlite"},
