@@ -254,6 +254,9 @@ func (s *Store) Names(ctx context.Context) ([]string, error) {
 
 // namesBeside returns the collections that are in the stores of others.
 func (s *Store) namesBeside(ctx context.Context) (names []string, err error) {
+	if s.joined {
+		return nil, nil
+	}
 	meta, err := s.meta(ctx)
 	if err != nil || meta == nil {
 		return nil, err

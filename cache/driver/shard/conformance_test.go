@@ -72,7 +72,18 @@ func memoryHarness(n int, o memory.Options) drivertest.Harness {
 		}
 		own := o
 		own.Timeout, own.ReadOnly = given.Timeout, given.ReadOnly
-		return New(context.Background(), places[dir].with(own), n)
+		return newStore(context.Background(), places[dir].with(own), n)
+	}}
+}
+
+// joinedHarness is memoryHarness with shards that are given to New.
+func joinedHarness(n int) drivertest.Harness {
+	places := make(map[string]*inMemory)
+	return drivertest.Harness{Open: func(t testing.TB, dir string, o drivertest.Options) (driver.Store, error) {
+		if places[dir] == nil {
+			places[dir] = new(inMemory)
+		}
+		return places[dir].join(t, n, memory.Options{Timeout: o.Timeout, ReadOnly: o.ReadOnly})
 	}}
 }
 
@@ -147,4 +158,8 @@ func TestConformance(t *testing.T) {
 			t.Run("spread", func(t *testing.T) { drivertest.Run(t, swapping(h(3))) })
 		})
 	}
+	t.Run("joined", func(t *testing.T) {
+		t.Run("named", func(t *testing.T) { drivertest.Run(t, joinedHarness(3)) })
+		t.Run("spread", func(t *testing.T) { drivertest.Run(t, swapping(joinedHarness(3))) })
+	})
 }

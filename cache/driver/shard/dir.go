@@ -34,7 +34,7 @@ func Open(ctx context.Context, dir string, n int, open Opener) (*Store, error) {
 		return nil, err
 	}
 	p := directory{dir, open}
-	have, err := Count(p)
+	have, err := count(p)
 	if err != nil {
 		return nil, err
 	}
@@ -43,14 +43,14 @@ func Open(ctx context.Context, dir string, n int, open Opener) (*Store, error) {
 			return nil, err
 		}
 	}
-	return New(ctx, p, n)
+	return newStore(ctx, p, n)
 }
 
 // Refuse fails if dir holds a store with shards, which is not to be opened
 // without.
 func Refuse(dir string) error {
 	p := directory{dir: dir}
-	have, err := Count(p)
+	have, err := count(p)
 	if err != nil || have == 0 || dir == "" {
 		return nil // whoever opens it finds out what is wrong
 	}
@@ -60,7 +60,7 @@ func Refuse(dir string) error {
 	return fmt.Errorf("%w: %s has %d and was opened without: open it with Shards: %d", ErrShards, dir, have, have)
 }
 
-// directory is the [Place] of a store on disk.
+// directory is the layout of a store on disk.
 type directory struct {
 	dir  string
 	open Opener
@@ -140,7 +140,7 @@ func (p directory) Exists(rel string) (bool, error) {
 	return false, nil // below something that is no directory
 }
 
-// List implements [Place]. It does not look into the directories of stores.
+// List implements layout. It does not look into the directories of stores.
 func (p directory) List(family string) (all []string, err error) {
 	if err := p.real(family); err != nil {
 		return nil, err

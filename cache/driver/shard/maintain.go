@@ -72,6 +72,9 @@ func (s *Store) Backup(ctx context.Context, dir string) error {
 	if err := s.enter(ctx); err != nil {
 		return err
 	}
+	if s.joined {
+		return fmt.Errorf("%w by shards that are in no directory: back up each of them", errors.ErrUnsupported)
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -159,7 +162,7 @@ func (s *Store) misplaced(ctx context.Context, m *member, i int, report func(dri
 		for _, r := range rows {
 			if want := Of(r.Key, len(s.shards)); want != i {
 				report(driver.Problem{Kind: driver.BadRow, Row: globalID(i, r.ID), Path: m.rel,
-					Detail: fmt.Sprintf("the key belongs to shard %s: was the directory written to with another number of shards?", shardName(want))})
+					Detail: fmt.Sprintf("the key belongs to shard %s: was the shard written to with another number of shards?", shardName(want))})
 			}
 		}
 		if len(rows) < page.Limit {

@@ -122,7 +122,7 @@ func TestNamesOfOneDirectory(t *testing.T) {
 func TestNumberOfShards(t *testing.T) {
 	for _, e := range engines() {
 		t.Run(e.name, func(t *testing.T) {
-			var place Place
+			var place layout
 			switch e.name {
 			case "sqlite":
 				first := e.new(t)(4)
@@ -130,25 +130,25 @@ func TestNumberOfShards(t *testing.T) {
 				ok(t, first.Close())
 			default:
 				place = new(inMemory).with(memory.Options{})
-				s, err := New(t.Context(), place, 4)
+				s, err := newStore(t.Context(), place, 4)
 				ok(t, err)
 				ok(t, s.Close())
 			}
 			for _, n := range []int{1, 3, 5, 8} {
-				_, err := New(t.Context(), place, n)
+				_, err := newStore(t.Context(), place, n)
 				is(t, err, ErrShards)
 				if !strings.Contains(err.Error(), "open it with 4") {
 					t.Errorf("message %q", err)
 				}
 			}
 			for _, n := range []int{0, -1, MaxShards + 1} {
-				_, err := New(t.Context(), place, n)
+				_, err := newStore(t.Context(), place, n)
 				is(t, err, ErrShards)
 			}
-			have, err := Count(place)
+			have, err := count(place)
 			ok(t, err)
 			equal(t, have, 4)
-			s, err := New(t.Context(), place, 4)
+			s, err := newStore(t.Context(), place, 4)
 			ok(t, err)
 			ok(t, s.Close())
 		})
@@ -174,7 +174,7 @@ func TestNumberNotStored(t *testing.T) {
 			}
 			ok(t, st.Close())
 		}
-		s, err := New(t.Context(), place, c.opened)
+		s, err := newStore(t.Context(), place, c.opened)
 		equal(t, errors.Is(err, ErrShards), c.fails)
 		if !c.fails {
 			ok(t, err)
@@ -232,7 +232,7 @@ func TestDirectories(t *testing.T) {
 // A row in a wrong shard, which nobody finds, is reported.
 func TestCheckFindsMisplaced(t *testing.T) {
 	var p inMemory
-	s, err := New(t.Context(), p.with(memory.Options{}), 3)
+	s, err := newStore(t.Context(), p.with(memory.Options{}), 3)
 	ok(t, err)
 	defer s.Close()
 	c := open(t, s, "").(*collection)

@@ -33,6 +33,9 @@ func (s *Store) homeOf(ctx context.Context, name string, create bool) (home, boo
 	if name == metaName {
 		return home{}, false, invalid(fmt.Sprintf("the name %q is the store's own", name))
 	}
+	if s.joined {
+		return home{rel: s.first().rel, name: name}, true, nil
+	}
 	family, rest, _ := strings.Cut(name, "/")
 	if slices.Contains(families, family) && rest != "" {
 		if err := validate(rest); err != nil {
@@ -170,7 +173,7 @@ func (s *Store) claim(ctx context.Context, have, n int) error {
 		return wrong(have)
 	case have == 1 && n > 1:
 		// Python's, with one shard, or what is left of a creation.
-		empty, err := s.firstIsEmpty(ctx)
+		empty, err := isEmpty(ctx, s.first())
 		if err != nil {
 			return err
 		}
@@ -238,17 +241,17 @@ func (s *Store) divide(ctx context.Context) error {
 	})
 }
 
-// firstIsEmpty reports whether nothing is stored in the first shard.
-func (s *Store) firstIsEmpty(ctx context.Context) (empty bool, err error) {
-	names, err := s.first().store.Names(ctx)
+// isEmpty reports whether nothing is stored in the default collection of a shard.
+func isEmpty(ctx context.Context, m *member) (empty bool, err error) {
+	names, err := m.store.Names(ctx)
 	if err != nil || !slices.Contains(names, "") {
 		return err == nil, err
 	}
-	c, err := s.first().store.Open(ctx, "", driver.Spec{Settings: driver.DefaultSettings()})
+	c, err := m.store.Open(ctx, "", driver.Spec{Settings: driver.DefaultSettings()})
 	if err != nil {
 		return false, err
 	}
-	err = s.first().store.View(ctx, func(tx driver.Tx) error {
+	err = m.store.View(ctx, func(tx driver.Tx) error {
 		n, err := tx.Count(ctx, c)
 		empty = n == 0
 		return err

@@ -12,14 +12,14 @@ import (
 	"github.com/go-diskcache/diskcache/cache/driver/sqlite"
 )
 
-// inMemory is a Place whose stores are in memory.
+// inMemory is a layout whose stores are in memory.
 type inMemory struct {
 	mu   sync.Mutex
 	data map[string]*memory.Data
 }
 
-// with returns the place as one that opens stores with o.
-func (p *inMemory) with(o memory.Options) Place { return memoryPlace{p, o} }
+// with returns the layout as one that opens stores with o.
+func (p *inMemory) with(o memory.Options) layout { return memoryPlace{p, o} }
 
 type memoryPlace struct {
 	*inMemory
@@ -57,6 +57,24 @@ func (p memoryPlace) List(family string) (all []string, err error) {
 	return all, nil
 }
 
+// join opens n stores and makes one of them.
+func (p *inMemory) join(t testing.TB, n int, o memory.Options) (driver.Store, error) {
+	var all []driver.Store
+	for i := range n {
+		st, err := p.with(o).Open(t.Context(), shardName(i))
+		ok(t, err)
+		all = append(all, st)
+	}
+	s, err := New(context.Background(), all...)
+	if err != nil {
+		for _, st := range all {
+			ok(t, st.Close())
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
 // onDisk opens a store of n shards with the SQLite engine.
 func onDisk(ctx context.Context, dir string, n int, timeout time.Duration, readOnly bool) (*Store, error) {
 	return Open(ctx, dir, n, func(ctx context.Context, dir string) (driver.Store, error) {
@@ -81,7 +99,7 @@ func engines() []engine {
 		return func(t testing.TB) func(int) *Store {
 			var p inMemory
 			return func(n int) *Store {
-				s, err := New(t.Context(), p.with(o), n)
+				s, err := newStore(t.Context(), p.with(o), n)
 				if err != nil {
 					t.Fatal(err)
 				}

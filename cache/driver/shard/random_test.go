@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 	"github.com/go-diskcache/diskcache/cache/driver/drivertest"
+	"github.com/go-diskcache/diskcache/cache/driver/memory"
 )
 
 // sides are stores of n shards of each engine.
@@ -19,7 +20,15 @@ func sides(n int) (out []drivertest.Side) {
 			return all
 		}})
 	}
-	return out
+	return append(out, drivertest.Side{Name: "joined", Open: func(t testing.TB) (all []driver.Store) {
+		var p inMemory
+		for range 2 {
+			s, err := p.join(t, n, memory.Options{})
+			ok(t, err)
+			all = append(all, s)
+		}
+		return all
+	}})
 }
 
 func TestRandom(t *testing.T) {

@@ -1,7 +1,14 @@
 // Package shard spreads the default collection of a store over several
 // stores, so that as many processes can write at the same time as there are
-// shards. The layout and the hash are those of FanoutCache in Python's
-// DiskCache 5, which may use the directory at the same time:
+// shards.
+//
+// [New] is given the stores, such as databases of several PostgreSQL servers.
+// All other collections are in the first of them, where they commit together
+// whatever happens.
+//
+// With [Open] they are in a directory. The layout and the hash are those of
+// FanoutCache in Python's DiskCache 5, which may use the directory at the same
+// time:
 //
 //	000/ 001/ ...            the shards: the default collection
 //	cache/NAME/              one store each: collections "cache/NAME",
@@ -62,6 +69,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
 )
@@ -77,9 +85,9 @@ var ErrPartial = errors.New("the transaction was committed in part")
 // MaxShards is the largest number of shards.
 const MaxShards = 1000
 
-// Place is where the stores that make up a sharded store are kept. They are
+// layout is where the stores that make up a sharded store are kept. They are
 // named by slash-separated paths: "000" or "deque/jobs".
-type Place interface {
+type layout interface {
 	// Open opens the store called rel, and creates it if it does not exist.
 	Open(ctx context.Context, rel string) (driver.Store, error)
 	// Exists reports whether there is a store called rel.
@@ -93,7 +101,8 @@ type Place interface {
 
 // Store is a [driver.Store] made of others.
 type Store struct {
-	place  Place
+	place  layout
+	joined bool // New was given the shards: there are no other members
 	shards []*member
 
 	// snapshot keeps Views of this Store from beginning between two commits
@@ -119,6 +128,7 @@ var (
 	_ driver.Metered    = (*Store)(nil)
 	_ driver.Signaler   = (*Store)(nil)
 	_ driver.KeyedFiler = (*Store)(nil)
+	_ driver.Clocked    = (*Store)(nil)
 )
 
 // member is one of the stores.
@@ -129,23 +139,20 @@ type member struct {
 
 func shardName(i int) string { return fmt.Sprintf("%03d", i) }
 
-// New opens the store of n shards that is kept in a place. The number is
+// newStore opens the store of n shards that is kept in a place. The number is
 // stored when the store is created, and another one is [ErrShards]. Python
 // does not store it: there, the number of shards that exist counts.
-func New(ctx context.Context, place Place, n int) (_ *Store, err error) {
-	if n < 1 || n > MaxShards {
-		return nil, fmt.Errorf("%w: %d shards, where 1 to %d are possible", ErrShards, n, MaxShards)
+func newStore(ctx context.Context, place layout, n int) (_ *Store, err error) {
+	if err := possible(n); err != nil {
+		return nil, err
 	}
-	s := &Store{
-		place: place, configuring: make(chan struct{}, 1),
-		named: make(map[string]*member), watches: make(map[*watch]struct{}),
-	}
+	s := newOf(place)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.closeMembers())
 		}
 	}()
-	have, err := Count(place)
+	have, err := count(place)
 	if err != nil {
 		return nil, err
 	}
@@ -164,8 +171,22 @@ func New(ctx context.Context, place Place, n int) (_ *Store, err error) {
 	return s, s.divide(ctx)
 }
 
-// Count returns the number of shards that exist in a place.
-func Count(place Place) (int, error) {
+func possible(n int) error {
+	if n < 1 || n > MaxShards {
+		return fmt.Errorf("%w: %d shards, where 1 to %d are possible", ErrShards, n, MaxShards)
+	}
+	return nil
+}
+
+func newOf(place layout) *Store {
+	return &Store{
+		place: place, configuring: make(chan struct{}, 1),
+		named: make(map[string]*member), watches: make(map[*watch]struct{}),
+	}
+}
+
+// count returns the number of shards that exist in a place.
+func count(place layout) (int, error) {
 	for i := 0; ; i++ {
 		ok, err := place.Exists(shardName(i))
 		if err != nil || !ok || i > MaxShards {
@@ -278,6 +299,15 @@ func (s *Store) ReadOnly() bool { return s.first().store.ReadOnly() }
 
 // Dir implements [driver.Directory].
 func (s *Store) Dir() string { return s.place.Dir() }
+
+// Now implements [driver.Clocked]. It is the clock of the first shard, or that of this
+// machine if it has none.
+func (s *Store) Now() time.Time {
+	if st, ok := s.first().store.(driver.Clocked); ok {
+		return st.Now()
+	}
+	return time.Now()
+}
 
 // Session implements [driver.Store]. It is that of the first shard.
 func (s *Store) Session(ctx context.Context) (name string, lost <-chan struct{}, err error) {

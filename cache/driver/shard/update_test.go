@@ -121,11 +121,11 @@ func TestSharedTakesOneLock(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	const n = 3
 	var p inMemory
-	s, err := New(t.Context(), p.with(memory.Options{}), n)
+	s, err := newStore(t.Context(), p.with(memory.Options{}), n)
 	ok(t, err)
 	defer s.Close()
 	c := open(t, s, "")
-	hasty, err := New(t.Context(), p.with(memory.Options{Timeout: time.Millisecond}), n)
+	hasty, err := newStore(t.Context(), p.with(memory.Options{Timeout: time.Millisecond}), n)
 	ok(t, err)
 	defer hasty.Close()
 	hc := open(t, hasty, "")
@@ -277,7 +277,7 @@ func TestPartialCommit(t *testing.T) {
 		fails, committed int
 	}{{1, 0}, {2, 1}, {3, 2}, {0, 3}} {
 		var p inMemory
-		s, err := New(t.Context(), p.with(memory.Options{}), n)
+		s, err := newStore(t.Context(), p.with(memory.Options{}), n)
 		ok(t, err)
 		defer s.Close()
 		coll := open(t, s, "")
@@ -296,7 +296,7 @@ func TestPartialCommit(t *testing.T) {
 func TestProbe(t *testing.T) {
 	const n = 3
 	var p inMemory
-	s, err := New(t.Context(), p.with(memory.Options{}), n)
+	s, err := newStore(t.Context(), p.with(memory.Options{}), n)
 	ok(t, err)
 	defer s.Close()
 	c, jobs, leases := open(t, s, ""), open(t, s, "deque/jobs"), open(t, s, "sync/leases")
