@@ -410,6 +410,24 @@ func Import(ctx context.Context, st *cache.Store, r io.Reader, o *Options) (Repo
 	return in.report, nil
 }
 
+// Copy is Export from one store and Import into another one at the same time, without
+// anything in between. The report is that of the import, with the entries that the export
+// has left out.
+func Copy(ctx context.Context, from, into *cache.Store, o *Options) (Report, error) {
+	r, w := io.Pipe()
+	opts := o.withDefaults()
+	exported := make(chan Report, 1)
+	go func() {
+		e, err := Export(ctx, from, w, &Options{Only: opts.Only})
+		w.CloseWithError(err)
+		exported <- e
+	}()
+	report, err := Import(ctx, into, r, o)
+	r.CloseWithError(err) // has the export end, where the import has not read it all
+	report.Foreign = (<-exported).Foreign
+	return report, err
+}
+
 type importer struct {
 	ctx    context.Context
 	st     *cache.Store

@@ -399,6 +399,59 @@ func TestQueueMerged(t *testing.T) {
 	}
 }
 
+// Where numbers of claims are far ahead, as in a copy that Backup has made, new ones get
+// there at once.
+func TestFarAhead(t *testing.T) {
+	ctx := t.Context()
+	first, dir := openStore(t, nil), t.TempDir()
+	ok(t, first.Backup(ctx, dir))
+	from, err := cache.OpenStore(ctx, dir, nil)
+	ok(t, err)
+	defer from.Close()
+	d, err := deque.New[string](ctx, from, "jobs", nil)
+	ok(t, err)
+	ok(t, d.PushBack(ctx, "a", deque.Delay(time.Hour)))
+	into := cache.NewStore(memory.New(nil), nil)
+	defer into.Close()
+	r, err := dump.Copy(ctx, from, into, nil)
+	ok(t, err)
+	if r.Entries == 0 || r.Foreign != 0 {
+		t.Errorf("%+v", r)
+	}
+	other, err := deque.New[string](ctx, into, "jobs", nil)
+	ok(t, err)
+	ok(t, other.PushBack(ctx, "b", deque.Delay(time.Hour)))
+	if s, err := other.Stats(ctx); err != nil || s.Delayed != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Copy ends with the error of what could not go on, and with its context.
+func TestCopyFails(t *testing.T) {
+	ctx := t.Context()
+	from, into := openStore(t, nil), openStore(t, nil)
+	c, err := cache.New[int, string](ctx, from, "c", &cache.Options[int, string]{Persistent: true})
+	ok(t, err)
+	for i := range 1200 {
+		ok(t, c.Set(ctx, i, "v"))
+	}
+	ended, cancel := context.WithCancel(ctx)
+	r, err := dump.Copy(ended, from, into, &dump.Options{Progress: func(string, dump.Report) { cancel() }})
+	if !errors.Is(err, context.Canceled) || r.Entries != 500 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := dump.Copy(ctx, from, into, nil); !errors.Is(err, dump.ErrExists) {
+		t.Error(err)
+	}
+	if r, err := dump.Copy(ctx, from, into, &dump.Options{Merge: true}); err != nil || r.Entries != 1200 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	ok(t, from.Close())
+	if _, err := dump.Copy(ctx, from, into, nil); !errors.Is(err, cache.ErrClosed) {
+		t.Error(err)
+	}
+}
+
 // Whatever the end of an import, what Progress was told of is there.
 func TestBroken(t *testing.T) {
 	ctx := t.Context()

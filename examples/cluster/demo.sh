@@ -182,10 +182,10 @@ awk -v orders="$orders" '
 	                                    writer = ""; reports++ }
 	BEGIN                             { killed["'"$c"'"] = 1 }
 	END {
+		if (wrong) exit 1
 		printf "%d orders, each done once; %d were seen to be done, and none was begun afterwards\n", orders, n
 		printf "%d reports, each written once, by one at a time, with growing tokens\n", reports
 		printf "%d rates, each asked for once\n", rates
-		exit wrong
 	}' "$log" || fail "see above"
 grep -q "^orders: 0 wait, 0 are begun, $orders done\$" < <(status) || fail "not all of $orders orders are done"
 say "all is as promised"

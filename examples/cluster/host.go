@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -266,25 +265,21 @@ func (h *host) say(format string, args ...any) {
 // progress keeps a line up to date on a terminal, until the function that it returns is
 // called.
 func (h *host) progress(ctx context.Context, w io.Writer) (stop func()) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return func() {}
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	line := newLine(w)
+	if line.w == nil {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var shower sync.WaitGroup
 	shower.Go(func() {
 		for pause(ctx, time.Second) == nil {
-			s, err := h.orders.Stats(ctx)
-			line := fmt.Sprintf("%d orders done here; %d wait, %d are begun", h.done.Load(), s.Ready+s.Delayed, s.Claimed)
-			if err != nil {
-				line = fmt.Sprintf("%d orders done here; the store is away", h.done.Load())
+			if s, err := h.orders.Stats(ctx); err == nil {
+				line.show("%d orders done here; %d wait, %d are begun", h.done.Load(), s.Ready+s.Delayed, s.Claimed)
+			} else {
+				line.show("%d orders done here; the store is away", h.done.Load())
 			}
-			fmt.Fprint(w, "\r\x1b[K", line)
 		}
-		fmt.Fprint(w, "\r\x1b[K")
+		line.end()
 	})
 	return func() { cancel(); shower.Wait() }
 }

@@ -27,6 +27,9 @@ usage: cluster [flags] add N     add N orders to the queue
        cluster [flags] work      do orders, and the report each night, until Ctrl-C;
                                  any number of copies, on any number of machines
        cluster [flags] status    count the orders; who writes the report; the last one
+       cluster [-merge] copy FROM TO
+                                 copy a store, either way: all collections, with their
+                                 order, expiries, tags and queues
 
   -store WHERE  a database, as postgres://USER:PASSWORD@HOST/NAME, or else a
                 directory of this machine; without it, $CLUSTER_STORE
@@ -34,6 +37,8 @@ usage: cluster [flags] add N     add N orders to the queue
   -at-once N    do N orders at the same time (4)
   -night D      have a night every D, for a look at it: such as 20s (24h)
   -v            print a line for all that happens: what is begun, done and lost
+  -merge        copy into a store that is not empty, such as one into which an
+                earlier copy was interrupted; equal keys are replaced
 
 To follow a failover, name all servers; the one that can be written to is used:
 
@@ -46,6 +51,8 @@ more. No order is lost, and none is done a second time.
 
 A copy goes on trying while the database is away. Ctrl-C gives back what is begun.
 Each copy prints a summary at its end.
+
+To move to another store: stop all copies, copy the store, start them with the other one.
 
 exit status: 0 done or interrupted, 1 the store cannot be used, 2 bad usage
 `
@@ -71,6 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	atOnce := f.Int("at-once", 4, "")
 	f.DurationVar(&h.every, "night", 24*time.Hour, "")
 	f.BoolVar(&h.verbose, "v", false, "")
+	merge := f.Bool("merge", false, "")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -78,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 
+	if f.Arg(0) == "copy" && f.NArg() == 3 {
+		return exit(ctx, stderr, copyStore(ctx, f.Arg(1), f.Arg(2), *merge, stderr))
+	}
 	var do func(context.Context) error
 	switch n, err := strconv.Atoi(f.Arg(1)); {
 	case *where == "" || *atOnce < 1 || h.every < time.Second:
@@ -104,6 +115,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 		err = errors.Join(err, st.Close())
 	}
+	return exit(ctx, stderr, err)
+}
+
+// exit returns the exit status.
+func exit(ctx context.Context, stderr io.Writer, err error) int {
 	if err != nil && ctx.Err() == nil {
 		fmt.Fprintln(stderr, "cluster:", err)
 		return 1

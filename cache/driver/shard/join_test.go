@@ -148,6 +148,13 @@ func TestJoinMeanwhile(t *testing.T) {
 		}
 		ok(t, s.Close())
 	}
+	all := newShelf(2)
+	_, err := New(t.Context(), &interrupted{all[0].Open(nil), "Update", func() {
+		s, err := all.join(t, 1, 0)
+		ok(t, err)
+		ok(t, s.Close())
+	}}, all[1].Open(nil))
+	is(t, err, ErrShards)
 }
 
 // interrupted is a store that does something before a method is called the first time.
