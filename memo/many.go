@@ -70,12 +70,11 @@ type one[A, R any] struct {
 	id  string
 	arg A
 
-	found  bool         // it is remembered, or it failed when it was looked up
-	renews *time.Time   // when it was stored, if it is time to compute the next result
-	f      *flight[R]   // which computes it, if it was not found
-	guard  *dsync.Guard // of that flight, in a batch; nil if the store has failed
-	v      R
-	err    error
+	found bool         // it is remembered, or it failed when it was looked up
+	f     *flight[R]   // which computes it, if it was not found
+	guard *dsync.Guard // of that flight, in a batch; nil if the store has failed
+	v     R
+	err   error
 }
 
 // lookUp finds what is remembered.

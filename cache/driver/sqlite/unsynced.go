@@ -8,14 +8,18 @@ import (
 	"github.com/go-diskcache/diskcache/codec"
 )
 
-// unsynced is a row of the list of value files that may not be on the disk.
+// unsynced is a row of table Unsynced, the list of value files that may not be on the disk
+// yet. The transaction that refers to a file writes its row; after the file was synced
+// (durable.go) a later one deletes that. What is still there after a power cut is looked
+// through (powerloss.go).
 type unsynced struct {
 	id      int64
 	path    string
 	sum     uint32 // of the content, see [valuefile.Checksum]
 	session string // of the process that has written it
 
-	// The ID of the row that refers to it, unless that has changed since.
+	// The collection and the rowid of the row that refers to it, unless that has changed
+	// since: a rowid may be used again.
 	coll, row int64
 
 	trashed bool // no collection has a row of it any more, or it is no name of a value file
@@ -37,7 +41,7 @@ func (t *tx) list(f *file, c *collection, row int64) error {
 		codec.TextValue(f.Path()), codec.IntegerValue(int64(f.Sum())), codec.TextValue(f.Session()), codec.IntegerValue(c.id), codec.IntegerValue(row))
 }
 
-// unsynced returns the list, oldest first.
+// unsynced returns the list, oldest first, as this connection sees it.
 func (cn *conn) unsynced() (all []unsynced, err error) {
 	err = cn.each("SELECT id, path, sum, session, coll, row, path IN (SELECT path FROM Trash) FROM Unsynced ORDER BY id", func(s *sqlite3.Stmt) {
 		all = append(all, unsynced{
@@ -48,8 +52,8 @@ func (cn *conn) unsynced() (all []unsynced, err error) {
 	return all, err
 }
 
-// dropListed takes those files out of the set that Unsynced lists and a row refers to, and those
-// that are in the trash: they are no left-overs.
+// dropListed removes from a set of files those that are no left-overs: that Unsynced lists
+// and a row refers to, and that Trash lists.
 func (cn *conn) dropListed(files map[string]bool) error {
 	list, err := cn.unsynced()
 	if err != nil {
@@ -88,7 +92,8 @@ func (t *tx) unlist(done []unsynced) error {
 	return nil
 }
 
-// listed returns the list of files that may not be on the disk.
+// listed returns the list, with a connection of its own, and none where the table is
+// missing.
 func (c *core) listed() ([]unsynced, error) {
 	cn, err := c.readers.take(context.Background(), c.opts.Timeout)
 	if err != nil {

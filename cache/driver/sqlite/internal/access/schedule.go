@@ -5,33 +5,33 @@ import (
 	"time"
 )
 
-// writeAfter is how long gathered reads wait to be written.
+// writeAfter is how long what was gathered waits to be written.
 const writeAfter = time.Second
 
-// Schedule says when what is gathered is to be written: a second after the first that
-// has been gathered, or at once. One goroutine receives from its channels, and calls
-// Begin before it writes.
+// Schedule is the timer by which an engine writes what it gathers in memory, such as
+// [Reads]: a second after the first of it, or at once. One goroutine receives from its
+// channels, and calls Begin before it writes.
 type Schedule struct {
 	armed atomic.Bool // it is due within writeAfter
 	timer *time.Timer
 	now   chan struct{}
 }
 
-// NewSchedule returns a schedule on which nothing is.
+// NewSchedule returns an idle schedule.
 func NewSchedule() *Schedule {
 	s := &Schedule{timer: time.NewTimer(writeAfter), now: make(chan struct{}, 1)}
 	s.timer.Stop()
 	return s
 }
 
-// Soon is told that there is something to write.
+// Soon asks for a write within writeAfter.
 func (s *Schedule) Soon() {
 	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
 		s.timer.Reset(writeAfter)
 	}
 }
 
-// Now is told that something has to be written at once.
+// Now asks for a write at once.
 func (s *Schedule) Now() {
 	s.Soon()
 	select {

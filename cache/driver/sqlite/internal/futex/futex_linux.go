@@ -60,8 +60,8 @@ func (p *Page) Join(topic int) { p.joined[topic].Add(1) }
 // Leave ends a Join.
 func (p *Page) Leave(topic int) { p.joined[topic].Add(-1) }
 
-// others returns those of the topics for which another map has joined. This map has
-// joined own.
+// others returns those of the topics which another map has joined. own are the topics that
+// this map has joined: its own join does not count.
 func (p *Page) others(topics, own uint32) (out uint32) {
 	for t := topics & p.wanted.Load(); t != 0; t &= t - 1 {
 		i := bits.TrailingZeros32(t)
@@ -72,8 +72,8 @@ func (p *Page) others(topics, own uint32) (out uint32) {
 	return out
 }
 
-// Signal wakes the waiters of other processes for one of the topics. This map has
-// joined own.
+// Signal wakes the waiters of other processes for one of the topics. own are the topics
+// that this map has joined.
 func (p *Page) Signal(topics, own uint32) {
 	for t := topics; t != 0; t &= t - 1 {
 		p.counts[bits.TrailingZeros32(t)].Add(1)

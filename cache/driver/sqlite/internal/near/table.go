@@ -22,8 +22,8 @@ const (
 const Name = "near2"
 
 // Table is the versions that the processes share. All methods may be called
-// by any goroutine, but Begin, Publish, End and Written only by the one that has the write
-// lock.
+// by any goroutine, but Begin, Publish, End and Written only for the connection that holds
+// SQLite's write lock.
 type Table struct {
 	epoch     *atomic.Uint64 // odd while a commit changes any number of keys
 	accounted *atomic.Uint64 // fingerprint of the last commit that is accounted for
@@ -86,8 +86,8 @@ func (t *Table) Unaccounted(now, after int64) bool {
 	return now-t.unaccounted.since.Load() >= after
 }
 
-// Resync accounts for commits of others: what was read before them is not
-// valid any more.
+// Resync accounts for unaccounted commits: what was read before them is not valid any
+// more.
 func (t *Table) Resync() {
 	p := fingerprintOf(t.index)
 	t.epoch.Add(2)
@@ -108,7 +108,8 @@ const MaxMarked = 4096
 
 // Begin announces that a transaction which is about to be committed has
 // changed the keys with some hashes, or, with all, any. The caller has SQLite's
-// write lock, until after End.
+// write lock, until after End. Begin mends what a writer left that died between Begin and
+// End, and advances the epoch if there was an unaccounted commit.
 func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 	if t.writing.Swap(1) != 0 {
 		t.heal()
@@ -134,7 +135,7 @@ func (t *Table) Begin(c *Commit, hashes []uint64, all bool) {
 // Publish leaves an entry, made by Append, for other processes, or, if it is
 // empty, takes away what they may find of the row with a hash. It is called
 // after COMMIT and before End, which makes the entry valid, in the order in which
-// the rows were written. What was not committed is not left.
+// the rows were written. It does nothing if the transaction was rolled back.
 func (t *Table) Publish(c *Commit, hash uint64, b []byte) {
 	version := t.slot(hash).Load()
 	switch {

@@ -80,7 +80,7 @@ func senderUser(oob []byte) uint32 {
 	return ^uint32(0)
 }
 
-// Close ends the receiver. It waits for a call of fn.
+// Close ends the receiver. It waits for a running fn, which must not call it.
 func (m *Receiver) Close() {
 	m.closed.Store(true)
 	_ = unix.Shutdown(m.fd, unix.SHUT_RD)

@@ -14,12 +14,18 @@ type Prober interface {
 }
 
 // external notices commits of programs that do not signal them: Python's DiskCache,
-// the sqlite3 shell, processes that die before they signal. It asks the prober when
-// the file system tells that a program writes, and for some time after that, since a
-// commit is visible only some time after it was written. For most of that time it is
-// not subscribed, so that programs that write often do not pay for notifications.
-// After it has subscribed again it asks for some time more, since the file system
-// does not tell of what was written before.
+// the sqlite3 shell, processes that die before they signal. Four words:
+//
+//   - It probes when it asks the prober for the version of the database.
+//   - It looks when it probes, and wakes all watchers if the version has changed.
+//   - It polls when it looks at fixed intervals, where the file system does not tell.
+//   - It follows when it looks at growing intervals, since a commit is visible only some
+//     time after it was written.
+//
+// A subscription tells of one write only, the first. So external subscribes, follows,
+// since the file system does not tell of what was written before, waits for a write,
+// follows, and subscribes again: programs that write often pay for one notification in
+// all that time.
 //
 // The file system tells on Linux only. The other systems' means are no help:
 // kqueue has to open the database, and closing that descriptor would drop
@@ -43,8 +49,9 @@ const (
 	// to lastLook.
 	firstLook = 100 * time.Microsecond
 	lastLook  = 100 * time.Millisecond
-	// signalledLook is the time between looks while processes commit that signal
-	// it: their commits may hide others. unsignalledLook is it while others do.
+	// signalledLook is the interval of looks while commits arrive that were signalled:
+	// one that was not may lie between them. unsignalledLook is the interval while
+	// commits arrive that were not.
 	signalledLook   = 20 * time.Millisecond
 	unsignalledLook = time.Millisecond
 	// openEvery is how often it tries to open the prober.
@@ -57,7 +64,7 @@ func newExternal(w *Watchers) *external {
 	return x
 }
 
-// end has it end. It may still be about to: Watchers.all tells.
+// end has the goroutine end. It may still run: Watchers.all waits for it.
 func (x *external) end() { close(x.stop) }
 
 // run is the goroutine.
@@ -99,7 +106,7 @@ func (x *external) run() {
 			}
 		}
 		if ok && wrote {
-			_, ok = x.follow() // what is written now is told once only
+			_, ok = x.follow() // the subscription tells of no further write
 		}
 		if !ok {
 			return
@@ -145,8 +152,8 @@ func (x *external) wait(d time.Duration) (wrote, ok bool) {
 	}
 }
 
-// follow looks more and more seldom. It returns whether it was told meanwhile
-// that a program writes, and false when it is time to end.
+// follow looks at growing intervals; a commit or a write has them begin anew. It returns
+// whether a program has written meanwhile, and false when it is time to end.
 func (x *external) follow() (wrote, ok bool) {
 	for d := firstLook; d < 2*lastLook; {
 		again, ok := x.wait(d)

@@ -6,13 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// searchOnly opens a folder for what is in it, also where it may not be read.
+// searchOnly opens a directory as a base for openat. It needs the permission to search
+// the directory, and not that to read it.
 const searchOnly = unix.O_PATH
 
 // noOpenat2 is set where the kernel is older than 5.6.
 var noOpenat2 atomic.Bool
 
-// openBeneath opens a name below a directory, and follows no symbolic link.
+// openBeneath opens a name below a directory. No folder on the way may be a symbolic link;
+// for the last part of the name flags has O_NOFOLLOW.
 func openBeneath(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	folder, _ := splitName(name)
 	if folder == "" {
@@ -34,7 +36,7 @@ func openBeneath(dir int, name string, flags int, mode uint32) (fd int, err erro
 	case unix.ENOSYS:
 		noOpenat2.Store(true)
 		return openThroughFolders(dir, name, flags, mode)
-	case unix.EPERM, unix.EAGAIN: // a filter of system calls says the former
+	case unix.EPERM, unix.EAGAIN: // from a filter of system calls (seccomp); from a rename at the same time
 		return openThroughFolders(dir, name, flags, mode)
 	}
 	return fd, err

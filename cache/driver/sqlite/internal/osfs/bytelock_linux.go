@@ -23,8 +23,8 @@ func unlockByte(f *os.File, at int64) error {
 	return err
 }
 
-// byteLocked asks for a shared lock, so that only the exclusive lock of a process that may
-// write to the file counts.
+// byteLocked reports whether a process has the lock. It asks for a shared lock, so that only
+// an exclusive lock counts, which a process needs the permission to write for.
 func byteLocked(f *os.File, at int64) (bool, error) {
 	found, err := ofdLock(f, unix.F_OFD_GETLK, unix.F_RDLCK, at)
 	return found != unix.F_UNLCK, err

@@ -24,7 +24,8 @@ func unlockByte(f *os.File, at int64) error {
 	return os.NewSyscallError("UnlockFileEx", err)
 }
 
-// byteLocked shares the byte for a moment, with all processes that ask.
+// byteLocked reports whether a process has the lock. To find out, it takes a shared lock for
+// a moment: a tryLockByte in that moment is refused.
 func byteLocked(f *os.File, at int64) (bool, error) {
 	ok, err := tryLockByteEx(f, 0, at)
 	if ok {

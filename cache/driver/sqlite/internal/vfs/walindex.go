@@ -18,14 +18,14 @@ import (
 // first, so a commit is seen here not before it is one. What follows the two
 // is written by checkpoints.
 type WALIndexHeader struct {
-	_           [2]uint32
-	change      uint32
-	_           uint32
-	frames      uint32
-	pages       uint32
-	frameSum    [2]uint32
-	salts       [2]uint32
-	ownChecksum [2]uint32
+	_        [2]uint32
+	change   uint32
+	_        uint32
+	frames   uint32
+	pages    uint32
+	frameSum [2]uint32
+	salts    [2]uint32
+	_        [2]uint32 // the checksum of this copy
 
 	_      [12]uint32 // the second copy
 	copied uint32
