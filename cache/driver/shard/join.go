@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-diskcache/diskcache/cache/driver"
@@ -62,6 +63,14 @@ func (s *Store) mark(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("shard %s: %w", m.rel, err)
 		}
+	}
+	if marks[0] == "" && slices.ContainsFunc(marks, func(mark string) bool { return mark != "" }) {
+		// Another program may mark them now: it has begun with the first.
+		row, _, err := s.shards[0].store.Get(ctx, metas[0], metaMark, quietly(1))
+		if err != nil {
+			return fmt.Errorf("shard %s: %w", s.shards[0].rel, err)
+		}
+		marks[0] = row.Value.Text()
 	}
 	all, _, ok := strings.Cut(marks[0], " ") // what the shards have in common
 	if !ok {

@@ -131,7 +131,10 @@ func TestJoinAtOnce(t *testing.T) {
 
 // Another program may do it all between any two steps.
 func TestJoinMeanwhile(t *testing.T) {
-	for _, at := range []string{"Names", "Update"} {
+	for _, at := range []struct {
+		shard  int
+		method string
+	}{{0, "Names"}, {0, "Update"}, {1, "Open"}, {1, "Names"}, {1, "Update"}} {
 		all := newShelf(2)
 		other := func() {
 			s, err := all.join(t, 0, 1)
@@ -141,8 +144,12 @@ func TestJoinMeanwhile(t *testing.T) {
 			}
 			ok(t, s.Close())
 		}
-		s, err := New(t.Context(), &interrupted{all[0].Open(nil), at, other}, &interrupted{Store: all[1].Open(nil)})
-		ok(t, err)
+		stores := []driver.Store{all[0].Open(nil), all[1].Open(nil)}
+		stores[at.shard] = &interrupted{stores[at.shard], at.method, other}
+		s, err := New(t.Context(), stores...)
+		if err != nil {
+			t.Fatalf("before %s of shard %d: %v", at.method, at.shard, err)
+		}
 		for i := range 9 {
 			equal(t, has(t, s, open(t, s, ""), number(i)), true)
 		}
@@ -169,6 +176,11 @@ func (s *interrupted) before(method string) {
 		s.at = ""
 		s.do()
 	}
+}
+
+func (s *interrupted) Open(ctx context.Context, name string, spec driver.Spec) (driver.Collection, error) {
+	s.before("Open")
+	return s.Store.Open(ctx, name, spec)
 }
 
 func (s *interrupted) Names(ctx context.Context) ([]string, error) {
