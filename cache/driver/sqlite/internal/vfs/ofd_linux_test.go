@@ -74,7 +74,11 @@ func ofdChild(t *testing.T, path string) {
 // TestOFDLocksAtOnce has goroutines open the first databases of a process at the same
 // time.
 func TestOFDLocksAtOnce(t *testing.T) {
-	for i := range 40 {
+	processes := 40
+	if testing.Short() {
+		processes = 8
+	}
+	for i := range processes {
 		cmd := child("ofd", filepath.Join(t.TempDir(), fmt.Sprint(i)))
 		must(t, cmd.Run())
 	}
