@@ -12,8 +12,15 @@ import (
 	"github.com/go-diskcache/diskcache/cache"
 )
 
+// setTemp gives the test a directory for temporary files of its own.
+func setTemp(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Setenv("TMP", dir) // on Windows
+}
+
 func TestOpenTemp(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // elsewhere than on Windows
+	setTemp(t)
 	ctx := t.Context()
 	st, err := cache.OpenTemp(ctx, nil)
 	ok(t, err)
@@ -45,7 +52,7 @@ func TestOpenTemp(t *testing.T) {
 
 // The directory stays until what runs has ended, however often Close is called.
 func TestOpenTempClosedTwice(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	setTemp(t)
 	st, err := cache.OpenTemp(t.Context(), nil)
 	ok(t, err)
 	closed := make(chan error)
