@@ -23,7 +23,7 @@ func rate(ctx context.Context, st *cache.Store) (string, error) {
 	}
 	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "hello") })
 	serve := func() http.Handler {
-		return httprate.Limit(3, time.Hour, httprate.WithKeyByIP(), httprate.WithLimitCounter(adapter.NewHTTPRate(c)))(hello)
+		return httprate.LimitBy(3, time.Hour, httprate.Key("*"), httprate.WithLimitCounter(adapter.NewHTTPRate(c)))(hello)
 	}
 	servers := []http.Handler{serve(), serve()}
 	codes := ""
