@@ -125,8 +125,8 @@ func AheadOfLog(s driver.Store) { s.(*Store).position.Store(1 << 60) }
 
 // Sleep has the system have slept, until wake is called.
 func Sleep(d time.Duration) (wake func()) {
-	bootClock = func() time.Duration { return sinceBoot() + d }
-	return func() { bootClock = sinceBoot }
+	slept.Store(int64(d))
+	return func() { slept.Store(0) }
 }
 
 // Setting returns a setting of the server's for the connection of a transaction.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,8 +21,11 @@ const (
 	bygone = 7 * time.Second
 )
 
+// slept is for how long tests have the system sleep.
+var slept atomic.Int64
+
 // bootClock is sinceBoot, but in tests.
-var bootClock = sinceBoot
+func bootClock() time.Duration { return sinceBoot() + time.Duration(slept.Load()) }
 
 var started = time.Now()
 
